@@ -1,0 +1,75 @@
+"""Every bound of the engine, by name, with its unit. Nothing here is read from the environment:
+a batch replayed tomorrow must meet the bounds it met today."""
+
+from __future__ import annotations
+
+# Inputs
+CONTACT_ID_BYTES_MAX = 256
+EVENT_NAME_BYTES_MAX = 256
+MESSAGE_ID_BYTES_MAX = 256
+MESSAGE_BYTES_MAX = 32 * 1024  # one Segment message, one NDJSON line of an event
+SEGMENT_BATCH_BYTES_MAX = 500 * 1024  # one body of POST /v1/batch
+EVENTS_BODY_BYTES_MAX = 8 * 1024 * 1024  # one body of POST /v1/events
+CONTROL_BYTES_MAX = 4 * 1024 * 1024  # one flow operation (a document of 150 nodes fits many times)
+JSON_DEPTH_MAX = 32  # levels of nesting in properties and traits
+TRAITS_BYTES_MAX = 64 * 1024  # all traits of one contact, packed
+EVENT_AGE_MS_MAX = 7 * 24 * 3600 * 1000  # older on arrival: history only, no run (rule 1)
+RECENT_MESSAGES_MAX = 1 << 22  # message ids remembered for deduplication (rule 8)
+
+# Contacts
+HISTORY_EVENTS_PER_NAME_MAX = 256  # newest events of a name kept per contact (rule 10)
+HISTORY_NUMBERS_PER_EVENT_MAX = 16  # numeric properties kept of an event, for customer.sum
+EVENT_NAMES_MAX = 65_536  # distinct event names an engine remembers
+ENDED_RUNS_PER_CONTACT_MAX = 8  # ended runs kept for a contact's history
+
+# Flows
+NODES_PER_FLOW_MAX = 150  # the launch node included
+ACTIONS_PER_STEP_MAX = 20
+BRANCHES_MIN, BRANCHES_MAX = 2, 5
+TRIGGER_EVENTS_MAX = 32  # names in one trigger
+WINDOWS_PER_WAIT_MAX = 16
+DURATION_MS_MAX = 10 * 366 * 24 * 3600 * 1000  # ten years
+LIMIT_PASSAGES_MAX = 10_000_000  # `max` of a limit node
+FLOWS_MAX = 10_000
+VERSIONS_PER_FLOW_MAX = 1_000
+FLOW_DOCUMENT_BYTES_MAX = 2 * 1024 * 1024
+YAML_ALIASES_MAX = 100  # a document that expands itself is refused
+
+# Expressions
+EXPRESSION_BYTES_MAX = 8 * 1024
+EXPRESSION_NODES_MAX = 1_000
+EXPRESSION_DEPTH_MAX = 64
+EXPRESSION_STEPS_MAX = 10_000  # evaluation steps; a comprehension over a million items is refused
+
+# Templates
+TEMPLATE_BYTES_MAX = 64 * 1024
+TEMPLATE_OUTPUT_BYTES_MAX = 256 * 1024
+TEMPLATE_LOOPS_MAX = 10_000
+
+# The kernel
+CHAIN_DEPTH_MAX = 16  # events emitted by runs that events launched (rule 19)
+TIMERS_PER_BATCH_MAX = 5_000  # runs that leave their waits in one batch
+TIMER_HORIZON_MS = 1 << 48  # a timer further away than this is refused
+CODES_PER_POOL_MAX = 10_000_000
+CODE_BYTES_MAX = 128
+OUTBOX_EFFECTS_MAX = 10_000_000  # effects without a receipt; intake stops beyond
+PROBLEMS_KEPT_MAX = 1_000  # newest entries under monitoring
+
+# Batches and the journal
+BATCH_INPUTS_MAX = 8_192
+BATCH_BYTES_MAX = 4 * 1024 * 1024
+INTAKE_QUEUE_BYTES_MAX = 32 * 1024 * 1024  # submitted and not yet in a batch; senders wait beyond
+JOURNAL_MAP_BYTES = 64 * 1024**3  # address space, not disk
+CHECKPOINT_MAP_BYTES = 64 * 1024**3
+CHECKPOINT_PART_RECORDS_MAX = 256  # records packed at one go, so that the loop is held briefly
+CHECKPOINT_EVERY_BYTES = 256 * 1024 * 1024  # journal written since the last checkpoint
+CHECKPOINT_EVERY_S = 300
+CHECKPOINT_DELTAS_MAX = 16  # then a new base
+
+# Connections
+INTAKE_CONNECTIONS_MAX = 1_024
+INTAKE_HEADER_BYTES_MAX = 16 * 1024
+INTAKE_IDLE_S = 75
+INTAKE_BODY_S = 30  # a body must arrive within this time
+STREAM_READ_BYTES = 256 * 1024
+LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX = 100, 1_000  # rows of one page

@@ -1,0 +1,188 @@
+"""Input lines as people send them (Segment's shapes) and the events they become.
+
+One line is one JSON object. `decode_lines` serves the streams, the journal and the simulator alike, so that a
+replayed batch meets exactly the code that accepted it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from engine.limits import CONTROL_BYTES_MAX, MESSAGE_BYTES_MAX
+from engine.model import Control, Input
+from ext.event import Event, convert
+
+NOTHING = msgspec.Raw(b"{}")
+
+
+class _Message(msgspec.Struct, tag_field="type"):
+    """The part of the envelope that all messages share; keys not listed (context, integrations…) are ignored."""
+
+    kind: ClassVar[int] = 0
+    previousId: ClassVar[str | None] = None  # noqa: N815 (Segment's spelling)
+
+    userId: str | None = None  # noqa: N815
+    anonymousId: str | None = None  # noqa: N815
+    messageId: str | None = None  # noqa: N815
+    timestamp: str | None = None
+
+
+class Track(_Message, tag="track", kw_only=True):
+    event: str
+    body: msgspec.Raw = msgspec.field(name="properties", default=NOTHING)
+
+
+class Identify(_Message, tag="identify", kw_only=True):
+    kind: ClassVar[int] = 1
+    event: ClassVar[str] = ""
+    body: msgspec.Raw = msgspec.field(name="traits", default=NOTHING)
+
+
+class Alias(_Message, tag="alias", kw_only=True):
+    kind: ClassVar[int] = 2
+    event: ClassVar[str] = ""
+    body: ClassVar[msgspec.Raw] = NOTHING
+    previousId: str  # type: ignore[misc]  # noqa: N815
+
+
+class Page(_Message, tag="page", kw_only=True):
+    """Kept as the event `Page Viewed`; its `name` is found under `properties.name`, as Segment sends it."""
+
+    event: ClassVar[str] = "Page Viewed"
+    body: msgspec.Raw = msgspec.field(name="properties", default=NOTHING)
+
+
+class Screen(_Message, tag="screen", kw_only=True):
+    """Kept as the event `Screen Viewed`."""
+
+    event: ClassVar[str] = "Screen Viewed"
+    body: msgspec.Raw = msgspec.field(name="properties", default=NOTHING)
+
+
+class Group(_Message, tag="group", kw_only=True):
+    """Kept as the event `Group Joined`, the group's traits as its properties."""
+
+    event: ClassVar[str] = "Group Joined"
+    body: msgspec.Raw = msgspec.field(name="traits", default=NOTHING)
+
+
+Message = Track | Identify | Alias | Page | Screen | Group
+
+_messages = msgspec.json.Decoder(Message)
+_any = msgspec.json.Decoder()
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """Line `line` of a body (counted from 0, blank lines included) was not taken, and why."""
+
+    line: int
+    code: str
+    detail: str
+
+
+class Decoded(msgspec.Struct):
+    """`inputs` in order; `body` holds exactly their lines, each ended by a newline: what the journal keeps."""
+
+    inputs: list[Input]
+    body: bytes
+    rejected: list[Rejection]
+    lines: int
+
+
+def decode_lines(data: bytes, *, control: bool = False) -> Decoded:
+    """Decode whole NDJSON lines. Never raises: what is wrong with a line is in `rejected`.
+
+    `control=True` also takes lines of type `control`; only the journal and the engine itself may ask for that.
+    """
+    try:
+        data.decode()
+        messages = _messages.decode_lines(data)
+        events, wrong = convert(messages, 0)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decode_one_by_one(data, control)
+    if wrong or len(data) > MESSAGE_BYTES_MAX:
+        lines = data.split(b"\n")
+        if wrong or max(map(len, lines)) > MESSAGE_BYTES_MAX:
+            return _decode_one_by_one(data, control)
+    body = data if data.endswith(b"\n") or not data else data + b"\n"
+    return Decoded(events, body, [], body.count(b"\n"))  # type: ignore[arg-type]
+
+
+def _decode_one_by_one(data: bytes, control: bool) -> Decoded:
+    lines = data.split(b"\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    inputs: list[Input] = []
+    kept: list[bytes] = []
+    rejected: list[Rejection] = []
+    for number, line in enumerate(lines):
+        if not line.strip():
+            continue
+        taken = decode_line(line, number, control=control)
+        if isinstance(taken, Rejection):
+            rejected.append(taken)
+        else:
+            inputs.append(taken)
+            kept.append(line)
+    return Decoded(inputs, b"\n".join([*kept, b""]), rejected, len(lines))
+
+
+def decode_line(line: bytes, number: int = 0, *, control: bool = False) -> Input | Rejection:
+    """Decode one line; `number` is what a rejection calls it."""
+    if control and (operation := _control(line)) is not None:
+        return operation
+    if len(line) > MESSAGE_BYTES_MAX:
+        return Rejection(number, "too_large", f"A message has at most {MESSAGE_BYTES_MAX} bytes.")
+    try:
+        line.decode()
+        message = _messages.decode(line)
+    except UnicodeDecodeError:
+        return Rejection(number, "not_utf8", "A message is UTF-8.")
+    except msgspec.ValidationError as error:
+        return Rejection(number, "invalid", f"{error}.")
+    except msgspec.DecodeError as error:
+        return Rejection(number, "not_json", f"{error}.")
+    events, wrong = convert([message], number)
+    if wrong:
+        return Rejection(*wrong[0])
+    assert events[0] is not None
+    return events[0]
+
+
+def _control(line: bytes) -> Control | None:
+    if len(line) > CONTROL_BYTES_MAX or b'"control"' not in line:
+        return None
+    try:
+        raw = _any.decode(line)
+    except msgspec.DecodeError:
+        return None
+    if not isinstance(raw, dict) or raw.get("type") != "control":
+        return None
+    return control_of(raw)
+
+
+def control_of(raw: dict[str, Any]) -> Control:
+    """The operation in a decoded `{"type": "control", "op": …}`."""
+    return Control(str(raw["op"]), {key: value for key, value in raw.items() if key not in ("type", "op")})
+
+
+def encode_control(operation: Control) -> bytes:
+    """The line, newline included, that `decode_lines(control=True)` reads back as this operation."""
+    return msgspec.json.encode({"type": "control", "op": operation.op, **operation.args}) + b"\n"
+
+
+SegmentKind = Literal["track", "identify", "alias", "page", "screen", "group"]
+
+__all__ = [
+    "Decoded",
+    "Event",
+    "Message",
+    "Rejection",
+    "SegmentKind",
+    "control_of",
+    "decode_line",
+    "decode_lines",
+    "encode_control",
+]
