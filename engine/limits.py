@@ -73,3 +73,16 @@ INTAKE_IDLE_S = 75
 INTAKE_BODY_S = 30  # a body must arrive within this time
 STREAM_READ_BYTES = 256 * 1024
 LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX = 100, 1_000  # rows of one page
+
+# The management API
+API_CONNECTIONS_MAX = 256  # served at once; further ones wait to be accepted
+API_HEADER_BYTES_MAX = 16 * 1024
+API_IDLE_S = 75  # a connection without a complete request head, or silent, is closed
+API_BODY_S = 30  # a body must arrive within this time
+API_ANSWER_S = 60  # an answer must be taken within this time
+API_SIMULATE_INPUTS_MAX = 10_000  # inputs of one POST …/simulate
+API_SIMULATE_TRACE_MAX = 50_000  # records of its trace that are returned
+METRICS_FLOWS_MAX = 500  # flows with time series of their own
+
+# The schema
+SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a schema declares
