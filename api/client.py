@@ -1,0 +1,120 @@
+"""A small client of the management API for the command line: JSON over HTTP, by TCP or a Unix socket.
+
+The standard library's `http.client` does all of it; a client library would bring pools, retries and an event
+loop of its own to a program that asks one question and ends.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from api.config import Address, Settings
+from engine.errors import Problem, TidemillError
+
+TIMEOUT_S = 30.0
+
+
+class EngineError(TidemillError):
+    """The engine refused, or could not be reached."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Client:
+    """Asks one running engine. `key` is a bearer key, needed only where the engine has keys configured."""
+
+    def __init__(self, address: Address, key: str = "") -> None:
+        self.address = address
+        self._key = key
+
+    @classmethod
+    def of(cls, settings: Settings, key: str = "") -> Client:
+        """The engine these settings would serve: its first `http` address."""
+        return cls(settings.addresses("http")[0], key)
+
+    def get(self, *path: str, **query: object) -> Any:
+        return self._ask("GET", path, query)
+
+    def post(self, *path: str, body: object = None, **query: object) -> Any:
+        return self._ask("POST", path, query, body)
+
+    def put(self, *path: str, body: object = None, **query: object) -> Any:
+        return self._ask("PUT", path, query, body)
+
+    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, object], body: object = None) -> Any:
+        """The decoded answer. Raises EngineError with the problem's sentence and, where known, a remedy."""
+        given = {name: value for name, value in query.items() if value not in (None, "")}
+        target = "/v1/" + "/".join(quote(part, safe="") for part in path)
+        if given:
+            target += "?" + urlencode(given)
+        headers = {"Accept": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        payload = None
+        if body is not None:
+            payload = msgspec.json.encode(body)
+            headers["Content-Type"] = "application/json"
+        status, answer = self._exchange(method, target, payload, headers)
+        if status >= 400:
+            raise _refusal(status, answer)
+        return _decoded(answer) if answer else None
+
+    def _exchange(
+        self, method: str, target: str, payload: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
+        connection = (
+            _UnixConnection(self.address.path)
+            if self.address.is_unix
+            else http.client.HTTPConnection(self.address.host, self.address.port, timeout=TIMEOUT_S)
+        )
+        try:
+            connection.request(method, target, payload, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            detail = f"No engine answers at {self.address} ({_reason(error)})."
+            remedy = "Start one with `tidemill serve`, or say with --http where it listens."
+            raise EngineError("unreachable", detail, remedy=remedy) from error
+        finally:
+            connection.close()
+
+
+def _reason(error: Exception) -> str:
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or error or type(error).__name__).lower()
+
+
+def _decoded(answer: bytes) -> Any:
+    try:
+        return msgspec.json.decode(answer)
+    except msgspec.DecodeError as error:
+        detail = "What answers there does not speak JSON; it is not the management API of tidemill."
+        raise EngineError("not_tidemill", detail, remedy="Check --http.") from error
+
+
+def _refusal(status: int, answer: bytes) -> EngineError:
+    """An RFC 9457 problem as an error; whatever else a server may say with its status only."""
+    try:
+        problem = msgspec.json.decode(answer)
+    except msgspec.DecodeError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    detail = str(problem.get("detail") or problem.get("title") or f"The engine answered {status}.")
+    raw = problem.get("errors") or []
+    problems = tuple(msgspec.convert(entry, Problem) for entry in raw if isinstance(entry, dict))
+    return EngineError(str(problem.get("code", "refused")), detail, status=status, problems=problems)

@@ -1,0 +1,77 @@
+"""`tidemill check` and `tidemill schema`: flow documents, before any engine sees them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from api.terminal import is_yaml, print_json, read_bytes
+from engine.errors import Problem, TidemillError
+from engine.flow.jsonschema import flow_schema
+from engine.flow.schema import Schema, parse_schema
+from engine.flow.source import load, locate
+from engine.flow.validate import check
+
+
+@click.command("check")
+@click.argument("flows", metavar="FLOW…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--schema", type=click.Path(path_type=Path), help="The data directory's schema.yaml, if there is one."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON line per document.")
+def check_command(flows: tuple[Path, ...], schema: Path | None, as_json: bool) -> None:
+    """Check flow documents (YAML or JSON) and print every problem with its place.
+
+    FILE:LINE: NODE: what is wrong. Exits 1 if any document has a problem.
+    """
+    known = _schema(schema)
+    faulty = 0
+    for path in flows:
+        problems = _problems(path, known)
+        faulty += bool(problems)
+        if as_json:
+            print_json({"file": str(path), "problems": problems})
+            continue
+        for problem in problems:
+            click.echo(_line(path, problem))
+        if not problems:
+            click.echo(f"{path}: ready to launch.")
+    if faulty:
+        sys.exit(1)
+
+
+def _problems(path: Path, known: Schema) -> list[Problem]:
+    data = read_bytes(path)
+    loaded = load(data, yaml=is_yaml(path))
+    problems = loaded.problems or check(loaded.raw, known).problems
+    return sorted(locate(problems, loaded), key=lambda problem: problem.line)
+
+
+def _line(path: Path, problem: Problem) -> str:
+    place = f"{path}:{problem.line}" if problem.line else str(path)
+    return f"{place}: {problem.node or 'flow'}: {problem.detail}"
+
+
+def _schema(path: Path | None) -> Schema:
+    if path is None:
+        return Schema()
+    loaded = load(read_bytes(path), yaml=is_yaml(path))
+    schema, problems = parse_schema(loaded.raw)
+    if problems:
+        first = problems[0]
+        raise TidemillError(
+            "schema", f"{path}: {first.pointer}: {first.detail}", remedy="Mend it, then check."
+        )
+    return schema
+
+
+@click.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of flow documents.
+
+    Editors complete and check flows with it; see the flow language's page for the one line that asks for it.
+    """
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(flow_schema()), indent=2).decode() + "\n")

@@ -1,0 +1,151 @@
+"""What can be configured, and where from: flags, then `TIDEMILL_…` variables, then `tidemill.toml`.
+
+One struct, `Settings`, holds it all; every source is checked against it, so a misspelt key or a wrong type is
+one sentence with its place and its remedy. Variables that we do not know are left alone: container platforms
+set `TIDEMILL_PORT` and the like of their own accord for a service called tidemill.
+
+Rejected: a configuration library (a handful of keys does not need one), and layers that merge lists (a later
+source replaces the list of an earlier one whole, so that what is written in one place is what happens).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.errors import TidemillError
+
+FILE_NAME = "tidemill.toml"
+PORT_MAX = 65_535
+SOCKET_PATH_BYTES_MAX = 107
+"""What Linux takes as the path of a Unix socket (`sun_path`, without its closing zero byte)."""
+
+
+class ConfigError(TidemillError):
+    """The configuration cannot be used; `detail` names the source and the key."""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @property
+    def is_unix(self) -> bool:
+        return bool(self.path)
+
+    def __str__(self) -> str:
+        """As it is written in flags: `127.0.0.1:7700`, `[::1]:7700`, `unix:/run/tidemill/http.sock`."""
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All there is to configure. Lists replace, they do not add up."""
+
+    data: str = "./tidemill-data"
+    """The data directory: journal, checkpoints, `schema.yaml`. Made if missing, with mode 0700."""
+    http: list[str] = ["127.0.0.1:7700"]
+    """The management API."""
+    intake: list[str] = ["127.0.0.1:7701"]
+    """Segment's paths and `/v1/events`."""
+    stream: list[str] = ["127.0.0.1:7702"]
+    """NDJSON lines in, acknowledgements out."""
+    channels: dict[str, dict[str, Any]] = {}
+    """`[channels.NAME]`: how messages of that name leave; without any, all are logged."""
+    keys: dict[str, list[str]] = {}
+    """`[keys]`: bearer keys of the management API, each with its scopes. Without any, loopback only."""
+    write_keys: list[str] = []
+    """Segment's write keys. Without any, whatever key a client sends is taken."""
+
+    def addresses(self, listener: str) -> list[Address]:
+        """The parsed addresses of `http`, `intake` or `stream`."""
+        return [parse_address(text, listener) for text in getattr(self, listener)]
+
+
+LISTENERS = ("http", "intake", "stream")
+VARIABLES = {f"TIDEMILL_{name.upper()}": name for name in ("data", *LISTENERS, "write_keys")}
+"""Lists are separated by commas. Channels and keys of the API are tables: they stand in the file only."""
+
+
+def parse_address(text: str, name: str = "address") -> Address:
+    """`HOST:PORT` (`[HOST]:PORT` for IPv6) or `unix:PATH`. Raises ConfigError naming `name`."""
+    remedy = "Write HOST:PORT, as in 127.0.0.1:7700, or unix:PATH."
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path or "\0" in path:
+            raise ConfigError("address", f"{name}: {text!r} names no path.", remedy=remedy)
+        if len(path.encode()) > SOCKET_PATH_BYTES_MAX:
+            detail = f"{name}: the path of a Unix socket has at most {SOCKET_PATH_BYTES_MAX} bytes: {path}."
+            raise ConfigError("address", detail, remedy="Choose a shorter one.")
+        return Address(path=path)
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not host or (":" in host and not bracketed):
+        raise ConfigError("address", f"{name}: {text!r} is not an address.", remedy=remedy)
+    if not (port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
+        detail = f"{name}: {port!r} in {text!r} is not a port from 0 to {PORT_MAX}."
+        raise ConfigError("address", detail, remedy=remedy)
+    return Address(host=host[1:-1] if bracketed else host, port=int(port))
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force. `flags` given as None or empty are as if not given.
+
+    `file` must exist where it is named; else `tidemill.toml` of the working directory is read if there is
+    one. Raises ConfigError.
+    """
+    merged: dict[str, Any] = {}
+    if file is None and environ and environ.get("TIDEMILL_CONFIG"):
+        file = Path(environ["TIDEMILL_CONFIG"])
+    if file is not None or Path(FILE_NAME).is_file():
+        merged |= _from_file(file if file is not None else Path(FILE_NAME))
+    merged |= _from_variables(environ or {})
+    merged |= _checked({key: value for key, value in (flags or {}).items() if value}, "flags")
+    settings = msgspec.convert(merged, Settings)
+    for listener in LISTENERS:
+        settings.addresses(listener)
+    return settings
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        detail = f"{path} cannot be read: {error.strerror}."
+        raise ConfigError("config_file", detail, remedy="Name a file that exists with --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        detail = f"{path} is not TOML: {error}."
+        raise ConfigError("config_file", detail, remedy="See toml.io for the syntax.") from error
+    return _checked(raw, str(path))
+
+
+def _from_variables(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for variable, name in VARIABLES.items():
+        if text := environ.get(variable, ""):
+            parts = [part.strip() for part in text.split(",")]
+            found[name] = text if name == "data" else [part for part in parts if part]
+    return _checked(found, "the environment")
+
+
+def _checked(raw: dict[str, Any], source: str) -> dict[str, Any]:
+    """`raw` itself once it fits the struct: only the keys that were given, so that layers can lie over it."""
+    try:
+        msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Settings.__struct_fields__)
+        raise ConfigError("config", f"{source}: {error}.", remedy=f"Known keys: {known}.") from error
+    return raw

@@ -1,0 +1,165 @@
+"""The rules of style that matter, as tests: what a newcomer may rely on when he opens any file here."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from engine import limits
+
+ROOT = Path(__file__).parents[1]
+TREES = ("engine", "api", "ext", "bench", "tests")
+
+FILE_LINES_MAX = {".py": 400, ".pyi": 400, ".pxd": 400, ".pyx": 700}
+"""Compiled files may be longer: what one of them splits off is a call through Python or another header."""
+FUNCTION_LINES_MAX = 70
+TOUR_LINES_MAX = 150
+
+TOP_LEVEL = {
+    *("pyproject.toml", "setup.py", "README.md", "engine", "api", "ext", "bench", "tests"),
+    *("LICENSE", "CHANGELOG.md"),
+}
+
+IMPORT_NAMES = {
+    "hypercorn": "hypercorn",
+    "quart-trio": "quart_trio",
+    "quart-schema": "quart_schema",
+    "swagger-ui-bundle": "swagger_ui_bundle",
+    "cel-expr-python": "cel_expr_python",
+    "protobuf": "google.protobuf",
+    "python-liquid": "liquid",
+    "pyyaml": "yaml",
+    "prometheus-client": "prometheus_client",
+}
+"""Where the name to import is not the name of the distribution."""
+
+OUTSIDE = re.compile(
+    "|".join(
+        (
+            r"(?<![\w.])/" + r"work/",
+            r"\.\./" + r"shared\b",
+            r"(?<![\w.])/opt/" + r"tm\b",
+            r"\bcontract" + r"\.md\b",
+            r"\b[Ii]ssue" + r" #?\d",
+            r"\bbuilder" + r" [A-Z]\b",
+        )
+    )
+)
+UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
+
+
+def files(*suffixes: str) -> list[Path]:
+    """The project's own files, without what builds leave behind."""
+    found = [path for tree in TREES for path in (ROOT / tree).rglob("*") if path.suffix in suffixes]
+    return sorted(path for path in found if "__pycache__" not in path.parts)
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+SOURCES = [path for path in files(".py", ".pyx", ".pxd", ".pyi") if path.stat().st_size]
+PYTHON = [path for path in SOURCES if path.suffix == ".py"]
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.suffix in (".py", ".pyx")], ids=name)
+def test_a_file_begins_by_saying_what_it_is(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    head = re.sub(r"\A(?:#.*\n|\s)*", "", text)
+    assert head.startswith(('"""', 'r"""'))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_a_file_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX[path.suffix]
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name)
+def test_a_function_fits_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < FUNCTION_LINES_MAX, node.name
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name)
+def test_nothing_is_swallowed(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ExceptHandler):
+            silent = len(node.body) == 1 and isinstance(node.body[0], ast.Pass)
+            assert not silent, f"line {node.lineno}: say what becomes of the error"
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *files(".md", ".yaml")], ids=name)
+def test_nothing_is_unfinished_and_nothing_outside_is_named(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert OUTSIDE.search(text) is None
+    assert UNFINISHED.search(text) is None
+
+
+def test_every_extension_tells_its_types() -> None:
+    assert {path.stem for path in files(".pyx")} <= {path.stem for path in files(".pyi")}
+
+
+def bounds() -> dict[str, object]:
+    return {key: value for key, value in vars(limits).items() if not key.startswith("_") and key.isupper()}
+
+
+def test_every_bound_is_a_positive_whole_number() -> None:
+    assert {key: value for key, value in bounds().items() if not (isinstance(value, int) and value > 0)} == {}
+
+
+def test_every_bound_is_kept_somewhere() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path.name != "limits.py")
+    named = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", text))
+    assert set(bounds()) - named == set(), "a bound nobody reads is a promise nobody keeps"
+
+
+def dependencies() -> list[str]:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["test"]]
+
+
+@pytest.mark.parametrize("requirement", dependencies())
+def test_every_dependency_has_a_reason_beside_it(requirement: str) -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(f'"{requirement}"')]
+    assert re.search(r"#\s+\S.{5,}", line)
+
+
+def test_every_dependency_is_used() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        needed = tomllib.load(file)["project"]["dependencies"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    unused = []
+    for requirement in needed:
+        distribution = re.split(r"[\[<>=~!; ]", requirement)[0]
+        package = IMPORT_NAMES.get(distribution, distribution)
+        if not re.search(rf"(?:from|import) {re.escape(package)}\b|\"{re.escape(package)}[\"./]", text):
+            unused.append(distribution)
+    assert unused == []
+
+
+def test_the_top_level_holds_the_named_things_only() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    top = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert {entry for entry in top if not entry.startswith(".")} - TOP_LEVEL == set()
+
+
+def test_what_is_built_is_not_committed() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    assert [line for line in listed.stdout.splitlines() if re.search(r"\.(?:so|c|html|pyc)$", line)] == []
+
+
+def test_the_tour_is_short() -> None:
+    assert len((ROOT / "engine" / "README.md").read_text(encoding="utf-8").splitlines()) <= TOUR_LINES_MAX
