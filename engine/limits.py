@@ -30,6 +30,7 @@ TRIGGER_EVENTS_MAX = 32  # names in one trigger
 WINDOWS_PER_WAIT_MAX = 16
 DURATION_MS_MAX = 10 * 366 * 24 * 3600 * 1000  # ten years
 LIMIT_PASSAGES_MAX = 10_000_000  # `max` of a limit node
+LIMIT_PASSAGES_KEPT_MIN = 10_000  # newest passages of a limit node kept beyond its window, for edits that widen it
 FLOWS_MAX = 10_000
 VERSIONS_PER_FLOW_MAX = 1_000
 FLOW_DOCUMENT_BYTES_MAX = 2 * 1024 * 1024
@@ -86,3 +87,22 @@ METRICS_FLOWS_MAX = 500  # flows with time series of their own
 
 # The schema
 SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a schema declares
+INTAKE_BODIES_BYTES_MAX = 256 * 1024 * 1024  # bodies held by all connections; beyond, requests are shed (429)
+INTAKE_STOP_S = 10  # what is under way when the engine stops may take this long
+REJECTIONS_LISTED_MAX = 1_000  # bad lines named in one answer
+STREAM_IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024  # of one stream, read and not yet durable; its sender waits beyond
+
+# The store and delivery
+JOURNAL_READ_BYTES = 16 * 1024 * 1024  # frames read at one go in recovery
+JOURNAL_TRIM_FRAMES_MAX = 512  # frames deleted in one commit
+PIPELINE_INPUTS_MIN = 512  # queued inputs worth a batch while the former one is being committed
+PULSE_SLEEP_S_MAX = 1.0  # longest sleep towards a timer: jumps of the wall clock are noticed
+CHECKPOINT_GROUP_BYTES = 2 * 1024 * 1024  # parts written in one commit
+CHECKPOINT_PART_S = 0.002  # aim for the time one part takes the loop
+CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full
+STOP_FULL_S = 10  # a stop gives up committing to a full store after this time
+DELIVERY_PAGE_EFFECTS = 64  # effects read from the outbox at one go
+DELIVERY_RECEIPTS_MAX = 1_000  # receipts journaled in one operation
+DELIVERY_ATTEMPTS_MAX = 5  # then the effect has failed
+DELIVERY_BACKOFF_S, DELIVERY_BACKOFF_S_MAX = 1.0, 60.0  # first pause before another attempt, doubled each time
+DELIVERY_STOP_S = 5  # a stop lets deliveries under way take this long
