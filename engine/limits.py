@@ -35,6 +35,11 @@ FLOWS_MAX = 10_000
 VERSIONS_PER_FLOW_MAX = 1_000
 FLOW_DOCUMENT_BYTES_MAX = 2 * 1024 * 1024
 YAML_ALIASES_MAX = 100  # a document that expands itself is refused
+DOCUMENT_VALUES_MAX = 200_000  # values of one document, aliases expanded
+PROBLEMS_PER_DOCUMENT_MAX = 1_000  # problems reported at once
+NAME_BYTES_MAX = 256  # names, titles, folders, brands
+MESSAGE_KEYS_MAX = 64  # keys of one message, of `set`, of `properties`
+SEGMENTS_PER_ACTION_MAX = 64  # segments, or traits to unset, that one action names
 
 # Expressions
 EXPRESSION_BYTES_MAX = 8 * 1024
