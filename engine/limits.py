@@ -78,6 +78,10 @@ INTAKE_HEADER_BYTES_MAX = 16 * 1024
 INTAKE_IDLE_S = 75
 INTAKE_BODY_S = 30  # a body must arrive within this time
 STREAM_READ_BYTES = 256 * 1024
+INTAKE_BODIES_BYTES_MAX = 256 * 1024 * 1024  # bodies held by all connections; beyond, requests are shed (429)
+INTAKE_STOP_S = 10  # what is under way when the engine stops may take this long
+REJECTIONS_LISTED_MAX = 1_000  # bad lines named in one answer
+STREAM_IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024  # of one stream, read and not yet durable; its sender waits beyond
 LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX = 100, 1_000  # rows of one page
 
 # The management API
@@ -92,10 +96,6 @@ METRICS_FLOWS_MAX = 500  # flows with time series of their own
 
 # The schema
 SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a schema declares
-INTAKE_BODIES_BYTES_MAX = 256 * 1024 * 1024  # bodies held by all connections; beyond, requests are shed (429)
-INTAKE_STOP_S = 10  # what is under way when the engine stops may take this long
-REJECTIONS_LISTED_MAX = 1_000  # bad lines named in one answer
-STREAM_IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024  # of one stream, read and not yet durable; its sender waits beyond
 
 # The store and delivery
 JOURNAL_READ_BYTES = 16 * 1024 * 1024  # frames read at one go in recovery

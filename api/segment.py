@@ -1,0 +1,432 @@
+"""Segment's HTTP API as a function: a request in, inputs to be made durable and the answer out. No sockets.
+
+The fast listener (`api.intake`) and the Quart app serve the same paths by the same code:
+
+    head -> Reception.judge -> refused before the body, or
+    body -> Reception.receive -> refused, or a Taking: parts to submit in order, then the answer
+
+What is kept of a message is its text as it came: a line is never decoded and encoded again, because numbers
+would change their spelling. Three things are mended, each by changing the envelope alone: a message over
+several lines is put on one; `type` comes from the path where the message has none; ids that are numbers (the
+Ruby client sends them so, and the Python client a numeric `previousId`) become strings, nulls disappear.
+
+One bad message does not spoil a batch: the official clients drop the whole batch at a 400 and do not look at
+the body of a 200, so the good ones are taken and the others listed under `rejected`. Only a batch with nothing
+good in it is a 400.
+
+Rejected: reading epoch numbers as timestamps (seconds or milliseconds would be a guess).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import zlib
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+
+import msgspec
+
+from engine.errors import Unavailable
+from engine.limits import (
+    EVENTS_BODY_BYTES_MAX,
+    MESSAGE_BYTES_MAX,
+    REJECTIONS_LISTED_MAX,
+    SEGMENT_BATCH_BYTES_MAX,
+    STREAM_READ_BYTES,
+)
+from engine.model import Input
+from engine.wire import Decoded, Rejection, decode_line, decode_lines
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What a request says before its body. Header values are as sent, b"" where there was none."""
+
+    method: str
+    path: str
+    """Without the query."""
+    authorization: bytes = b""
+    encoding: bytes = b""
+    """Content-Encoding."""
+    from_browser: bool = False
+    """It has an `Origin`."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer: `body` is JSON. `retry_after_s` and `allow` become headers where they are set."""
+
+    status: int
+    body: bytes
+    retry_after_s: int = 0
+    allow: str = ""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What a path takes: `kind` is a type of message, `batch`, `events` or `health`."""
+
+    kind: str
+    method: str
+    body_bytes_max: int
+
+
+_single = {
+    kind: Route(kind, "POST", MESSAGE_BYTES_MAX)
+    for kind in ("track", "identify", "alias", "page", "screen", "group")
+}
+_batch = Route("batch", "POST", SEGMENT_BATCH_BYTES_MAX)
+
+ROUTES = {
+    **{f"/v1/{kind}": route for kind, route in _single.items()},
+    **{f"/v1/{kind[0]}": route for kind, route in _single.items()},
+    "/v1/batch": _batch,
+    "/v1/import": _batch,
+    "/v1/b": _batch,
+    "/v1/events": Route("events", "POST", EVENTS_BODY_BYTES_MAX),
+    "/healthz": Route("health", "GET", 0),
+}
+"""Besides the documented paths those official clients use: `/v1/import` (Java), `/v1/b`, `/v1/t`… (mobile)."""
+
+UNKNOWN_BODY_BYTES_MAX = MESSAGE_BYTES_MAX
+"""A body for a path that does not exist is read (and thrown away) up to here, to keep the connection."""
+
+
+class Taking:
+    """A request that is to be taken: submit each of `parts()` in order, then give `answer()`.
+
+    A part without inputs needs no submitting. Nothing was changed yet when this is made.
+    """
+
+    __slots__ = ("_answer", "_part")
+
+    def __init__(self, part: Decoded, answer: Response) -> None:
+        self._part = part
+        self._answer = answer
+
+    def parts(self) -> Iterable[Decoded]:
+        return (self._part,)
+
+    def answer(self) -> Response:
+        """Once all parts are durable."""
+        return self._answer
+
+
+class EventsTaking(Taking):
+    """A body of NDJSON, decoded piece by piece, so that the loop is held for one piece at a time."""
+
+    __slots__ = ("_accepted", "_body", "_rejected", "_unlisted")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._accepted = 0
+        self._rejected: list[Rejection] = []
+        self._unlisted = 0
+
+    def parts(self) -> Iterator[Decoded]:
+        first = 0
+        for piece in pieces(self._body, STREAM_READ_BYTES):
+            decoded = decode_lines(piece)
+            self._accepted += len(decoded.inputs)
+            for wrong in decoded.rejected:
+                if len(self._rejected) < REJECTIONS_LISTED_MAX:
+                    self._rejected.append(Rejection(first + wrong.line, wrong.code, wrong.detail))
+                else:
+                    self._unlisted += 1
+            first += decoded.lines
+            yield decoded
+
+    def answer(self) -> Response:
+        """`{"accepted", "rejected"}`; `rejected_unlisted` says how many more there were beyond the bound."""
+        found: dict[str, object] = {"accepted": self._accepted, "rejected": self._rejected}
+        if self._unlisted:
+            found["rejected_unlisted"] = self._unlisted
+        return Response(200, msgspec.json.encode(found))
+
+
+def pieces(body: bytes, size: int) -> Iterator[bytes]:
+    """`body` cut after newlines into pieces of at most `size` bytes; a longer line is a piece of its own."""
+    start = 0
+    while start < len(body):
+        end = body.rfind(b"\n", start, start + size) + 1 if len(body) - start > size else len(body)
+        if end == 0:
+            end = body.find(b"\n", start + size) + 1 or len(body)
+        yield body[start:end]
+        start = end
+
+
+class _BatchBody(msgspec.Struct):
+    batch: list[msgspec.Raw]
+    writeKey: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815 (Segment's spelling)
+
+
+class _KeyInBody(msgspec.Struct):
+    writeKey: object = None  # noqa: N815
+
+
+_batches = msgspec.json.Decoder(_BatchBody)
+_keys_in_bodies = msgspec.json.Decoder(_KeyInBody)
+_envelopes = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+SUCCESS = Response(200, b'{"success":true}')
+HEALTHY = Response(200, b'{"status":"ok"}')
+
+
+class Reception:
+    """Answers for the paths of `ROUTES`. `keys` are the write keys; without any, only local peers are served,
+    and no browser pages: one on the same machine could otherwise post events from any site it shows."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._keys = [key.encode() for key in keys]
+        self._headers = [b"Basic " + base64.b64encode(key + b":") for key in self._keys]
+
+    def judge(self, head: Head, *, local: bool) -> Response | None:
+        """The refusal that is certain before the body is read, or None. `local`: the peer is on this machine."""
+        route = route_of(head.path)
+        if route is None:
+            return refusal(404, "not_found", f"There is nothing at {head.path[:200]}.")
+        if head.method != route.method and not (head.method == "HEAD" and route.method == "GET"):
+            allow = "GET, HEAD" if route.method == "GET" else route.method
+            return refusal(405, "method_not_allowed", f"{head.path} takes {allow}.", allow=allow)
+        if route.kind == "health":
+            return None
+        if not self._keys:
+            if not local or head.from_browser:
+                return refusal(
+                    403,
+                    "forbidden",
+                    "Without a write key configured only programs on this machine are served.",
+                )
+        elif head.authorization:
+            if not self._authorised(head.authorization):
+                return refusal(401, "invalid_write_key", "The write key is not one of ours.")
+        elif route.kind == "events":
+            return refusal(
+                401, "no_write_key", "Send the write key as the user name of Basic authentication."
+            )
+        if head.encoding not in (b"", b"gzip", b"identity", b"x-gzip"):
+            return refusal(415, "bad_encoding", "A body is sent plain or with Content-Encoding gzip.")
+        return None
+
+    def receive(self, head: Head, body: bytes) -> Taking | Response:
+        """The whole request, after `judge` found nothing wrong; `body` is already unpacked (`unpack`)."""
+        route = route_of(head.path)
+        assert route is not None, "judge() comes first"
+        if len(body) > route.body_bytes_max:
+            return too_large(route)
+        if route.kind == "health":
+            return HEALTHY
+        if route.kind == "events":
+            return EventsTaking(body)
+        if route.kind == "batch":
+            return self._receive_batch(head, body)
+        if self._keys and not head.authorization and (wrong := self._key_in(body)) is not None:
+            return wrong
+        taken = take_message(body, route.kind)
+        if isinstance(taken, Rejection):
+            return refusal(400, taken.code, taken.detail)
+        return Taking(Decoded([taken[0]], taken[1] + b"\n", [], 1), SUCCESS)
+
+    def _receive_batch(self, head: Head, body: bytes) -> Taking | Response:
+        try:
+            decoded = _batches.decode(body)
+        except _DECODE_ERRORS as error:
+            return refusal(400, "invalid", f"A batch is an object with a list `batch`: {_sentence(error)}")
+        if (
+            self._keys
+            and not head.authorization
+            and (wrong := self._key_in(bytes(decoded.writeKey), raw=True))
+        ):
+            return wrong
+        taken = take_batch([bytes(message) for message in decoded.batch])
+        if not taken.rejected:
+            return Taking(taken, SUCCESS)
+        listed = [
+            {"index": wrong.line, "code": wrong.code, "detail": wrong.detail}
+            for wrong in taken.rejected[:REJECTIONS_LISTED_MAX]
+        ]
+        if taken.inputs:
+            return Taking(taken, Response(200, msgspec.json.encode({"success": True, "rejected": listed})))
+        first = taken.rejected[0]
+        answer = {"code": first.code, "message": first.detail, "rejected": listed}
+        return Response(400, msgspec.json.encode(answer))
+
+    def _authorised(self, header: bytes) -> bool:
+        found = False
+        for expected in self._headers:
+            found |= hmac.compare_digest(header, expected)
+        if found:
+            return True
+        scheme, _, credentials = header.partition(b" ")
+        if scheme.lower() != b"basic":
+            return False
+        try:
+            user = base64.b64decode(credentials.strip(), validate=True).partition(b":")[0]
+        except binascii.Error:
+            return False
+        return self._is_key(user)
+
+    def _is_key(self, key: bytes) -> bool:
+        """Compares with every key, each in constant time."""
+        found = False
+        for expected in self._keys:
+            found |= hmac.compare_digest(key, expected)
+        return found
+
+    def is_key(self, key: str) -> bool:
+        """Is `key` a write key, or are none configured?"""
+        return not self._keys or self._is_key(key.encode("utf-8", "surrogatepass"))
+
+    @property
+    def needs_key(self) -> bool:
+        return bool(self._keys)
+
+    def _key_in(self, body: bytes, *, raw: bool = False) -> Response | None:
+        """Clients for browsers and phones send `writeKey` in the body instead of a header."""
+        try:
+            key = msgspec.json.decode(body) if raw else _keys_in_bodies.decode(body).writeKey
+        except _DECODE_ERRORS as error:
+            return refusal(400, "not_json", _sentence(error))
+        if isinstance(key, str) and self.is_key(key):
+            return None
+        return refusal(401, "invalid_write_key", "Send a write key: Basic authentication, or `writeKey`.")
+
+
+def route_of(path: str) -> Route | None:
+    """The route of a path; a slash at its end does not matter."""
+    return ROUTES.get(path) or ROUTES.get(path.rstrip("/"))
+
+
+def take_batch(messages: list[bytes]) -> Decoded:
+    """The messages of a batch; `rejected` counts them from 0. Mends what can be mended."""
+    if not messages:
+        return Decoded([], b"", [], 0)
+    joined = b"\n".join(messages)
+    if joined.count(b"\n") == len(messages) - 1:
+        decoded = decode_lines(joined)
+        if not decoded.rejected:
+            return decoded
+    inputs: list[Input] = []
+    lines: list[bytes] = []
+    rejected: list[Rejection] = []
+    for index, message in enumerate(messages):
+        taken = take_message(message, None, index)
+        if isinstance(taken, Rejection):
+            rejected.append(taken)
+        else:
+            inputs.append(taken[0])
+            lines.append(taken[1])
+    return Decoded(inputs, b"\n".join([*lines, b""]), rejected, len(messages))
+
+
+def take_message(message: bytes, kind: str | None, number: int = 0) -> tuple[Input, bytes] | Rejection:
+    """One message and the line that is kept of it. `kind` is the type its path gives it, None in a batch."""
+    line = message.strip()
+    if b"\n" in line:
+        try:
+            line = msgspec.json.format(line, indent=-1)
+        except _DECODE_ERRORS as error:
+            return Rejection(number, "not_json", _sentence(error))
+    if kind is None:
+        ready = line
+    elif b'"type"' not in line and line.startswith(b"{"):
+        ready = b'{"type":"' + kind.encode() + b'",' + line[1:]
+    else:
+        ready = b""
+    if ready:
+        taken = decode_line(ready, number)
+        if not isinstance(taken, Rejection):
+            return taken, ready
+    mended = _mend(line, kind, number)
+    if isinstance(mended, Rejection):
+        return mended
+    taken = decode_line(mended, number)
+    return taken if isinstance(taken, Rejection) else (taken, mended)
+
+
+def _mend(line: bytes, kind: str | None, number: int) -> bytes | Rejection:
+    """The line with its envelope set right; properties and traits are passed on as they are."""
+    if len(line) > MESSAGE_BYTES_MAX:
+        return Rejection(number, "too_large", f"A message has at most {MESSAGE_BYTES_MAX} bytes.")
+    try:
+        line.decode()
+        fields = _envelopes.decode(line)
+    except UnicodeDecodeError:
+        return Rejection(number, "not_utf8", "A message is UTF-8.")
+    except msgspec.ValidationError as error:
+        return Rejection(number, "invalid", _sentence(error))
+    except RecursionError:
+        return Rejection(number, "too_deep", "The message is nested too deeply.")
+    except msgspec.DecodeError as error:
+        return Rejection(number, "not_json", _sentence(error))
+    changed = kind is not None and "type" not in fields
+    if kind is not None and bytes(fields.setdefault("type", _text(kind))) != bytes(_text(kind)):
+        return Rejection(number, "type_mismatch", f"The path says `{kind}`, and `type` says otherwise.")
+    for name in ("userId", "anonymousId", "messageId", "previousId", "timestamp"):
+        raw = bytes(fields.get(name, b""))
+        if raw == b"null":
+            del fields[name]
+        elif name != "timestamp" and (raw[:1].isdigit() or raw[:1] == b"-"):
+            fields[name] = _text(raw.decode())
+        else:
+            continue
+        changed = True
+    return msgspec.json.encode(fields) if changed else line
+
+
+def _text(text: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(text))
+
+
+def unpack(head: Head, body: bytes) -> bytes | Response:
+    """The body as it was before Content-Encoding; expansion is bounded by what the path takes."""
+    if head.encoding not in (b"gzip", b"x-gzip"):
+        return body
+    route = route_of(head.path)
+    assert route is not None, "judge() comes first"
+    room = route.body_bytes_max
+    unpacked: list[bytes] = []
+    try:
+        while body:
+            member = zlib.decompressobj(wbits=31)
+            part = member.decompress(body, room + 1)
+            room -= len(part)
+            if room < 0:
+                return too_large(route)
+            if not member.eof:
+                return refusal(400, "bad_gzip", "The gzip body ends early.")
+            unpacked.append(part)
+            body = member.unused_data
+    except zlib.error:
+        return refusal(400, "bad_gzip", "The body is not gzip.")
+    return b"".join(unpacked)
+
+
+def too_large(route: Route | None) -> Response:
+    """Segment's own paths say 400, as Segment does, so that its clients give up at once instead of retrying."""
+    if route is None or route.kind in ("events", "health"):
+        most = UNKNOWN_BODY_BYTES_MAX if route is None else route.body_bytes_max
+        return refusal(413, "too_large", f"The body has at most {most} bytes.")
+    return refusal(400, "too_large", f"The body has at most {route.body_bytes_max} bytes.")
+
+
+def unavailable(error: Unavailable) -> Response:
+    """503, or 429 where the engine asks to slow down; with Retry-After."""
+    body = msgspec.json.encode({"code": error.code, "message": error.detail})
+    return Response(error.status, body, retry_after_s=max(1, error.retry_after_s))
+
+
+def refusal(status: int, code: str, message: str, *, allow: str = "") -> Response:
+    """An answer in Segment's shape."""
+    return Response(status, msgspec.json.encode({"code": code, "message": message}), allow=allow)
+
+
+def reason_of(status: int) -> str:
+    """`Bad Request` and so on."""
+    return HTTPStatus(status).phrase
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "It is nested too deeply."
+    return f"{error}."
