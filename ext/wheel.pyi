@@ -1,0 +1,27 @@
+class Wheel:
+    """Waiting timers by the millisecond: each a due time (ms UTC, any 64-bit integer) and a key.
+
+    Given out in `(due, key)` order whatever the order of insertion, and never early. Insert and cancel are O(1),
+    but for timers that were due already when inserted: O(log of how many of those wait).
+    """
+
+    def __init__(self, now_ms: int = 0) -> None:
+        """`now_ms` is where the wheel begins to turn; what is due before it comes out first all the same."""
+
+    def insert(self, due_ms: int, key: int) -> int:
+        """Add a timer. Its handle (never 0) serves `cancel` until the timer was given out or cancelled.
+        MemoryError where there is no room for it; the wheel is then as before."""
+
+    def cancel(self, handle: int) -> bool:
+        """Take the timer out; False if it is not there any more, or never was."""
+
+    def expire(self, now_ms: int, limit: int) -> list[tuple[int, int]]:
+        """Take out the smallest `(due, key)` with `due <= now_ms`, at most `limit` of them, in order."""
+
+    def next_due(self) -> int | None:
+        """The smallest due of all timers, exactly; None if there are none."""
+
+    def __len__(self) -> int: ...
+    def statistics(self) -> dict[str, int | list[int]]:
+        """`timers`, `late` and `run` (waiting in all, inserted past due, of the millisecond being given out),
+        `bytes` (memory held, all told), `bytes_per_timer` of the array, `levels` (timers by level), `elapsed_ms`."""
