@@ -1,0 +1,95 @@
+"""Scenarios: tests kept with a flow. Load one, run it in virtual time, compare what happened with `expect`.
+
+    scenario = load(Path("abandoned-cart.test.yaml"))
+    result = test(scenario)
+    if not result.passed:
+        print(result.difference)
+
+`run` gives the simulator back for whoever wants counts rather than the trace.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.model import Control, Input
+from engine.scenario.compare import difference, matches
+from engine.scenario.document import Scenario, ScenarioError, load, parse
+from engine.simulate import Simulator, Sink
+
+CHANNELS = ("email", "sms", "mobile_push", "web_push", "webhook")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """`difference` is empty where the scenario passed; `records` is how many trace records were compared."""
+
+    name: str
+    difference: str
+    records: int
+
+    @property
+    def passed(self) -> bool:
+        return not self.difference
+
+
+def run(scenario: Scenario, sink: Sink | None = None) -> Simulator:
+    """Play a scenario to its `until`. `sink` is given each trace record, rendered, as it happens.
+
+    Raises ScenarioError for an input that is wrong, Refused for an operation the kernel refuses (a flow with
+    problems: they are in `.problems`).
+    """
+    simulator = Simulator(scenario.start_ms, sink=sink)
+    first: list[Input] = [Control("channels", {"channels": channels_of(scenario)})]
+    first += [Control("launch", {"flow": document}) for document in scenario.flows]
+    simulator.play(((scenario.start_ms, item) for item in first), scenario.start_ms)
+    simulator.play(scenario.timed_inputs(), scenario.until_ms)
+    return simulator
+
+
+def test(scenario: Scenario) -> Result:
+    """Run a scenario and compare its trace, after `only`, with `expect`; without that it passes if it runs."""
+    happened: list[dict[str, Any]] = []
+    kinds = frozenset(scenario.only)
+
+    def keep(record: dict[str, Any]) -> None:
+        if record["what"] in kinds:
+            happened.append(record)
+
+    run(scenario, keep)
+    expected = scenario.expect
+    found = "" if expected is None else difference(expected, happened)
+    return Result(scenario.name, found, len(happened))
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # pytest: this is not one of its tests
+
+
+def channels_of(scenario: Scenario) -> list[str]:
+    """In a scenario every channel is configured: the usual ones and whatever its flows name."""
+    documents = [*scenario.flows, *(raw.get("flow") for raw in scenario.inputs)]
+    return sorted({*CHANNELS, *(name for document in documents for name in _sends(document))})
+
+
+def _sends(raw: Any) -> list[str]:
+    if isinstance(raw, list):
+        return [name for item in raw for name in _sends(item)]
+    if not isinstance(raw, dict):
+        return []
+    own = [raw["send"]] if isinstance(raw.get("send"), str) else []
+    return own + [name for item in raw.values() for name in _sends(item)]
+
+
+__all__ = [
+    "Result",
+    "Scenario",
+    "ScenarioError",
+    "channels_of",
+    "difference",
+    "load",
+    "matches",
+    "parse",
+    "run",
+    "test",
+]

@@ -1,0 +1,120 @@
+"""The actions of a step, for the reference (rules 16, 17, 19): each gives an outcome and an error."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+ADDRESS_OF = {"email": "email", "sms": "phone", "mobile_push": "push_tokens", "web_push": "web_push"}
+
+Run = dict[str, Any]
+
+
+class Acting:
+    """The half of the reference that acts; `tests.reference.interpreter.Reference` is the other half."""
+
+    contacts: dict[str, dict[str, Any]]
+    pools: dict[str, list[str]]
+
+    def act_send(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
+        channel, traits = action["send"], self.contacts[run["contact"]]["traits"]
+        message = {key: value for key, value in action["message"].items() if key != "transactional"}
+        if channel in ADDRESS_OF and not traits.get(ADDRESS_OF[channel]):
+            return "not_sent", "no address"
+        subscriptions = traits.get("subscriptions")
+        state = subscriptions.get(channel) if isinstance(subscriptions, dict) else None
+        transactional = action["message"].get("transactional", False) or action.get("transactional", False)
+        if state == "unsubscribed" or (state == "unconfirmed" and not transactional):
+            return "not_sent", state
+        if not any(text.strip() for text in texts_of(self.render(run, message))):
+            return "not_sent", "empty message"
+        return "executed", None
+
+    def act_issue_promo_code(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
+        wanted = action["issue_promo_code"]
+        pool = self.pools.get(wanted["pool"])
+        if not pool:
+            return "failed", "the pool is empty"
+        run["codes"][wanted["as"]] = pool.pop(0)
+        return "executed", None
+
+    def act_points(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
+        change = action["points"]["add"]
+        if isinstance(change, str):
+            try:
+                change = int(self.render(run, change))
+            except ValueError:
+                return "failed", "not a number"
+        contact = self.contacts[run["contact"]]
+        if contact["points"] + change < 0:
+            return "failed", "points below zero"
+        contact["points"] += change
+        if change:
+            detail = {"change": change, "points": contact["points"]}
+            self.queue_own("Points Changed", run["contact"], detail, run["depth"])
+        return "executed", None
+
+    def act_update_customer(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
+        """Decided: set, then unset, then increment; a value of the wrong type undoes the whole action."""
+        update = action["update_customer"]
+        traits = self.contacts[run["contact"]]["traits"]
+        new = dict(self.render(run, update.get("set", {})))
+        new.update(dict.fromkeys(update.get("unset", ())))
+        for name, by in self.render(run, update.get("increment", {})).items():
+            base = new[name] if name in new else traits.get(name)
+            base = 0 if base is None else base
+            if not number(base) or not number(by):
+                return "failed", f"{name} is not a number"
+            new[name] = base + by
+        self.change_traits(run["contact"], new, run["depth"])
+        return "executed", None
+
+    def act_segment(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
+        segments = self.contacts[run["contact"]]["segments"]
+        for name in action["segment"].get("add", ()):
+            if name not in segments:
+                segments.add(name)
+                self.queue_own("Segment Entered", run["contact"], {"segment": name}, run["depth"])
+        for name in action["segment"].get("remove", ()):
+            if name in segments:
+                segments.remove(name)
+                self.queue_own("Segment Left", run["contact"], {"segment": name}, run["depth"])
+        return "executed", None
+
+    def act_emit(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
+        emitted = action["emit"]
+        properties = self.render(run, emitted.get("properties", {}))
+        self.queue_event(emitted["event"], run["contact"], properties, run["depth"], kept=True)
+        return "executed", None
+
+    def render(self, run: Run, value: Any) -> Any:
+        """Replaces `{{ a.path }}` in every string: all of Liquid that the reference has."""
+        if isinstance(value, dict):
+            return {key: self.render(run, item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.render(run, item) for item in value]
+        if not isinstance(value, str):
+            return value
+        scope = self.variables(run["contact"], run["event"]) | {"codes": run["codes"]}
+        return re.sub(r"\{\{\s*([\w.]+)\s*\}\}", lambda found: text_at(scope, found[1]), value)
+
+
+def number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def texts_of(message: Any) -> list[str]:
+    if isinstance(message, dict):
+        return [text for value in message.values() for text in texts_of(value)]
+    if isinstance(message, list):
+        return [text for value in message for text in texts_of(value)]
+    return [message] if isinstance(message, str) else []
+
+
+def text_at(scope: dict[str, Any], path: str) -> str:
+    value: Any = scope
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,117 @@
+"""Durations, local times and windows on `datetime` and `zoneinfo`, for the reference (rules 4 and 5).
+
+Slow and obvious: a window is looked for day by day, a local time that does not exist minute by minute.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MS = timedelta(milliseconds=1)
+
+
+def duration(text: str) -> int:
+    """`1d12h` or `-2d` to milliseconds."""
+    sign = -1 if text.startswith("-") else 1
+    parts = re.findall(r"(\d+)([smhdw])", text)
+    assert "".join(number + unit for number, unit in parts) == text.removeprefix("-"), text
+    return sign * sum(int(number) * UNITS_MS[unit] for number, unit in parts)
+
+
+def minute_of_day(text: str) -> int:
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def instant(text: str) -> int:
+    """RFC 3339 to milliseconds UTC; digits beyond the third are cut. ValueError where it is none."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", text):
+        raise ValueError(text)
+    whole = re.sub(r"\.(\d{1,6})\d*", lambda m: "." + m[1].ljust(6, "0"), text.upper())
+    return from_datetime(datetime.fromisoformat(whole))
+
+
+def from_datetime(moment: datetime) -> int:
+    return (moment - EPOCH) // MS
+
+
+def to_datetime(ms: int, zone: ZoneInfo | None = None) -> datetime:
+    return (EPOCH + ms * MS).astimezone(zone or UTC)
+
+
+def write(ms: int) -> str:
+    """Milliseconds UTC as the trace shows them."""
+    moment = to_datetime(ms)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{ms % 1000:03d}Z" if ms % 1000 else "Z")
+
+
+def zone_of(*names: Any) -> ZoneInfo:
+    """The first of `names` that is a zone, else UTC."""
+    for name in names:
+        if isinstance(name, str) and name:
+            try:
+                return ZoneInfo(name)
+            except (KeyError, ValueError, OSError):
+                continue
+    return ZoneInfo("UTC")
+
+
+def local(zone: ZoneInfo, day: date, minute: int) -> int:
+    """The instant of a local time: in a gap the first instant after it, where it exists twice the first."""
+    wall = datetime.combine(day, time(minute // 60, minute % 60))
+    utc = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if utc.astimezone(zone).replace(tzinfo=None) == wall:
+        return from_datetime(utc)
+    probe = wall - timedelta(hours=26)
+    utc = probe.replace(tzinfo=zone).astimezone(UTC)
+    while utc.astimezone(zone).replace(tzinfo=None) < wall:
+        utc += timedelta(minutes=1)
+    return from_datetime(utc)
+
+
+def leaving(windows: list[dict[str, Any]], zone: ZoneInfo, ms: int) -> int:
+    """The first instant at or after `ms` that is inside one of the windows."""
+    if not windows:
+        return ms
+    today = to_datetime(ms, zone).date()
+    found = []
+    for window in windows:
+        days = window.get("days", DAYS)
+        opens = minute_of_day(window.get("from", "00:00"))
+        closes = minute_of_day(window.get("to", "00:00"))
+        for shift in range(-2, 16):
+            day = today + timedelta(days=shift)
+            if DAYS[day.weekday()] not in days:
+                continue
+            begin = local(zone, day, opens)
+            end = local(zone, day if opens < closes else day + timedelta(days=1), closes)
+            if begin < end and ms < end:
+                found.append(max(begin, ms))
+                break
+    return min(found)
+
+
+def date_of(value: Any, zone: ZoneInfo, at: str | None) -> int | None:
+    """The instant a dynamic wait means by `value`; None where it is no date."""
+    minute = None if at is None else minute_of_day(at)
+    if isinstance(value, datetime):
+        moment = from_datetime(value)
+    elif isinstance(value, str):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            try:
+                return local(zone, date.fromisoformat(value), minute or 0)
+            except ValueError:
+                return None
+        try:
+            moment = instant(value)
+        except ValueError:
+            return None
+    else:
+        return None
+    return moment if minute is None else local(zone, to_datetime(moment, zone).date(), minute)

@@ -1,0 +1,136 @@
+"""What is known of contacts, for the reference: traits, history, aliases, and what expressions ask."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.reference import civil
+
+CHAIN_DEPTH_MAX = 16
+ENTITIES = ("order", "session", "product")
+
+
+class Knowing:
+    """The part of the reference that knows contacts."""
+
+    now: int
+    asked: str
+    contacts: dict[str, dict[str, Any]]
+    pools: dict[str, list[str]]
+    queue: deque[dict[str, Any]]
+    other_names: dict[str, str]
+
+    def touch(self, contact: str, depth: int) -> bool:
+        """Creates an unknown contact (rule 10). True if it was unknown."""
+        if contact in self.contacts:
+            return False
+        self.contacts[contact] = {"traits": {}, "segments": set(), "points": 0, "events": {}}
+        self.queue_own("Contact Created", contact, {}, depth)
+        return True
+
+    def queue_own(self, name: str, contact: str, properties: dict[str, Any], depth: int) -> None:
+        """One of the six events the engine itself emits; `depth` is that of what caused it."""
+        self.queue_event(name, contact, properties, depth, kept=False)
+
+    def queue_event(
+        self, name: str, contact: str, properties: dict[str, Any], depth: int, *, kept: bool
+    ) -> None:
+        if depth + 1 <= CHAIN_DEPTH_MAX:  # rule 19
+            self.queue.append(
+                {
+                    "name": name,
+                    "contact": contact,
+                    "timestamp": self.now,
+                    "properties": properties,
+                    "depth": depth + 1,
+                    "kept": kept,
+                }
+            )
+
+    def drain(self) -> None:
+        while self.queue:
+            self.happen(self.queue.popleft())
+
+    def change_traits(self, contact: str, traits: dict[str, Any], depth: int) -> None:
+        """Sets traits, null removing one. Decided: Contact Updated, then Subscription Changed by channel."""
+        of = self.contacts[contact]["traits"]
+        before = of.get("subscriptions")
+        changed = []
+        for name, value in traits.items():
+            if name in ("segments", "points"):
+                continue
+            if value is None:
+                if name in of:
+                    del of[name]
+                    changed.append(name)
+            elif name not in of or not same(of[name], value):
+                of[name] = value
+                changed.append(name)
+        if changed:
+            self.queue_own("Contact Updated", contact, {"changed": sorted(changed)}, depth)
+        if "subscriptions" in changed:
+            was = before if isinstance(before, dict) else {}
+            now = of.get("subscriptions")
+            now = now if isinstance(now, dict) else {}
+            for channel in sorted(was | now):
+                if was.get(channel) != now.get(channel):
+                    change = {"channel": channel, "from": was.get(channel), "to": now.get(channel)}
+                    self.queue_own("Subscription Changed", contact, change, depth)
+
+    def alias(self, contact: str, previous: str) -> None:
+        """Decided: the previous id is from now on another name of this contact."""
+        previous = self.name_of(previous)
+        self.touch(contact, depth=0)
+        if previous == contact:
+            return
+        self.other_names[previous] = contact
+
+    # ---- what expressions ask
+
+    def count(self, name: str, within: timedelta | None) -> int:
+        return len(self.events_within(name, within))
+
+    def sum(self, name: str, field: str, within: timedelta | None) -> float:
+        values = [properties.get(field) for _, properties in self.events_within(name, within)]
+        return float(sum(v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)))
+
+    def last(self, name: str) -> datetime:
+        events = self.contacts[self.asked]["events"].get(name)
+        if not events:
+            raise LookupError("no such event")
+        return civil.to_datetime(max(at for at, _ in events))
+
+    def in_segment(self, segment: str) -> bool:
+        return segment in self.contacts[self.asked]["segments"]
+
+    def available(self, pool: str) -> int:
+        return len(self.pools.get(pool, []))
+
+    def events_within(self, name: str, within: timedelta | None) -> list[tuple[int, dict[str, Any]]]:
+        """Events of a name in (now − within, now] (rule 10)."""
+        events = self.contacts[self.asked]["events"].get(name, [])
+        if within is None:
+            return events
+        since = self.now - within // civil.MS
+        return [event for event in events if since < event[0] <= self.now]
+
+    def variables(self, contact: str, event: dict[str, Any]) -> dict[str, Any]:
+        """What an expression or a template about `contact` sees."""
+        self.asked = contact
+        about = self.contacts[contact]
+        customer = about["traits"] | {"segments": sorted(about["segments"]), "points": about["points"]}
+        properties = event["properties"]
+        return {
+            "customer": customer,
+            "event": {"name": event["name"], "properties": properties},
+            "event_timestamp": civil.to_datetime(event["timestamp"]),
+            "now": civil.to_datetime(self.now),
+            **dict.fromkeys(ENTITIES, properties),
+        }
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as JSON values: true is not 1."""
+    return type(one) is type(other) and one == other
