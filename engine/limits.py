@@ -46,6 +46,7 @@ EXPRESSION_BYTES_MAX = 8 * 1024
 EXPRESSION_NODES_MAX = 1_000
 EXPRESSION_DEPTH_MAX = 64
 EXPRESSION_STEPS_MAX = 10_000  # evaluation steps; a comprehension over a million items is refused
+EXPRESSION_MEMORY_BYTES_MAX = 1024 * 1024  # strings and lists one evaluation may make
 
 # Templates
 TEMPLATE_BYTES_MAX = 64 * 1024

@@ -4,20 +4,20 @@
     entities: {order: {total: double, currency: string}}
     events:   {Order *: order, Subscription Renewed: order, Cart Viewed: null}
 
-`events` adds to the built-in table, `null` takes an event out of it; a name ending in ` *` stands for all names
-that begin with what is before the star. A declared trait or property that is misspelt or mistyped in an
-expression is then an error at save; what is not declared at all is left unchecked: with no trait declared,
-every `customer.<name>` is allowed.
+`events` adds to the built-in table, `null` says that an event carries no entity; a name ending in `*` stands
+for all names that begin with what is before the star. A declared trait or property that is misspelt or
+mistyped in an expression is then an error at save; what is not declared at all is left unchecked: with no
+trait declared, every `customer.<name>` is allowed.
 """
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Final
 
 import msgspec
 
 from engine.errors import Problem
+from engine.flow.place import did_you_mean, escape, is_text, quoted
 from engine.limits import EVENT_NAME_BYTES_MAX, SCHEMA_FIELDS_MAX
 
 ENTITIES: Final = ("order", "session", "product")
@@ -47,26 +47,26 @@ ENGINE_EVENTS: Final = (
 class Schema(msgspec.Struct, frozen=True):
     """`traits` and each of `entities` map a name to one of `TYPES`; empty means nothing is declared.
 
-    `events` maps an event name, or a beginning followed by ` *`, to an entity.
+    `events` maps an event name, or a beginning followed by `*`, to an entity, or to "" for none.
     """
 
     traits: dict[str, str] = {}
     entities: dict[str, dict[str, str]] = {}
-    events: dict[str, str] = BUILT_IN_EVENTS
+    events: dict[str, str] = msgspec.field(default_factory=BUILT_IN_EVENTS.copy)
 
     def entity_of(self, event: str) -> str | None:
-        """`order`, `session`, `product`, or None. The exact name goes before a beginning, a longer one first."""
+        """`order`, `session`, `product`, or None. The exact name goes before the longest beginning."""
         exact = self.events.get(event)
         if exact is not None:
-            return exact
+            return exact or None
         best = ""
         for name in self.events:
             if name.endswith("*") and len(name) > len(best) and event.startswith(name[:-1]):
                 best = name
-        return self.events[best] if best else None
+        return (self.events[best] or None) if best else None
 
     def entities_of(self, events: tuple[str, ...]) -> tuple[str, ...]:
-        """The entities that every one of these events carries: at most one, as an event carries at most one."""
+        """The entities that each of these events carries: one or none, as an event carries at most one."""
         carried = {self.entity_of(event) for event in events}
         return tuple(name for name in ENTITIES if carried == {name})
 
@@ -76,11 +76,10 @@ class Schema(msgspec.Struct, frozen=True):
 
     def document(self) -> dict[str, Any]:
         """The document that `parse_schema` reads back as this schema."""
-        removed = {name: None for name in BUILT_IN_EVENTS if name not in self.events}
         return {
             "traits": dict(self.traits),
             "entities": {name: dict(fields) for name, fields in self.entities.items()},
-            "events": {**self.events, **removed},
+            "events": {name: entity or None for name, entity in self.events.items()},
         }
 
 
@@ -89,7 +88,7 @@ DEFAULT: Final = Schema()
 
 
 def parse_schema(raw: object) -> tuple[Schema | None, tuple[Problem, ...]]:
-    """Read a schema document; every problem at once, and None for the schema if there is one. Never raises."""
+    """Read a schema document: all problems at once, and None for the schema if there is any. Never raises."""
     problems: list[Problem] = []
     if raw is None:
         return DEFAULT, ()
@@ -122,7 +121,7 @@ def _fields(raw: object, pointer: str, problems: list[Problem]) -> dict[str, str
     for name, kind in _object(raw, pointer, problems).items():
         place = f"{pointer}/{escape(name)}"
         if not is_name(name):
-            detail = f"{name[:64]!r} is not a field name: a letter or _, then letters, digits and _."
+            detail = f"{quoted(name)} is not a field name: a letter or _, then letters, digits and _."
             problems.append(_problem(place, "invalid_name", detail))
         elif not isinstance(kind, str) or kind not in TYPES:
             problems.append(_problem(place, "invalid_choice", f"A type is one of {', '.join(TYPES)}."))
@@ -135,11 +134,11 @@ def _events(raw: object, problems: list[Problem]) -> dict[str, str]:
     events = dict(BUILT_IN_EVENTS)
     for name, entity in _object(raw, "/events", problems).items():
         place = f"/events/{escape(name)}"
-        if not name or len(name.encode("utf-8", "replace")) > EVENT_NAME_BYTES_MAX or "*" in name[:-1]:
+        if not name or "*" in name[:-1] or not is_text(name) or len(name.encode()) > EVENT_NAME_BYTES_MAX:
             detail = "An event name, or the beginning of one with a * at its end, is expected."
             problems.append(_problem(place, "invalid_name", detail))
         elif entity is None:
-            events.pop(name, None)
+            events[name] = ""
         elif not isinstance(entity, str) or entity not in ENTITIES:
             detail = f"An event carries one of {', '.join(ENTITIES)}, or null for none."
             problems.append(_problem(place, "invalid_choice", detail))
@@ -165,20 +164,9 @@ def is_name(text: str) -> bool:
     return len(text) <= 128 and text.isascii() and text.isidentifier()
 
 
-def escape(token: str) -> str:
-    """One step of a JSON Pointer."""
-    return token.replace("~", "~0").replace("/", "~1")
-
-
-def did_you_mean(word: str, known: tuple[str, ...] | list[str]) -> str:
-    """` Did you mean x?`, or nothing where no known word is close."""
-    close = difflib.get_close_matches(word[:64], known, n=1)
-    return f" Did you mean {close[0]}?" if close else ""
-
-
 def _unknown(pointer: str, word: str, known: tuple[str, ...]) -> Problem:
     hint = did_you_mean(word, known) or f" Known here: {', '.join(known)}."
-    return _problem(pointer, "unknown_key", f"Unknown key {word[:64]!r}.{hint}")
+    return _problem(pointer, "unknown_key", f"Unknown key {quoted(word)}.{hint}")
 
 
 def _problem(pointer: str, code: str, detail: str) -> Problem:

@@ -64,7 +64,7 @@ def parse_duration(text: str, *, negative: bool = False) -> int:
 
 def _not_a_duration(text: str, body: str) -> str:
     if _loose.fullmatch(body) and len(body) <= 64:
-        return f"{text!r} is not a duration: write the units largest first (w d h m s), each once, as in 1d12h."
+        return f"{text!r} is not a duration: units go largest first (w d h m s), each once, as in 1d12h."
     return f"{text[:64]!r} is not a duration such as 90s, 36h or 1d12h."
 
 

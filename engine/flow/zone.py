@@ -29,7 +29,7 @@ _EPOCH_ORDINAL: Final = _EPOCH.toordinal()
 _FIRST_S: Final = -62_135_596_800 + 2 * 86_400  # the calendar of Python, less what an offset can add
 _LAST_S: Final = 253_402_300_799 - 2 * 86_400
 _DAYS_AHEAD: Final = 16
-"""Each weekday comes at least once, even where a zone skips a day of the calendar (Apia, 30 December 2011)."""
+"""Each weekday comes at least once, even where a zone skips a day of the calendar (Apia in 2011)."""
 
 
 @cache
@@ -62,7 +62,7 @@ def _offset_s(place: ZoneInfo, utc_s: int) -> int:
 
 
 def ms_to_local(place: ZoneInfo, ms: int) -> tuple[date, int, int]:
-    """The zone's calendar and clock at an instant: date, minute of the day, milliseconds within the minute."""
+    """The zone's calendar and clock at an instant: date, minute of the day, milliseconds of the minute."""
     local = ms + _offset_s(place, ms // 1000) * 1000
     days, rest = divmod(local, _DAY_MS)
     ordinal = min(max(days + _EPOCH_ORDINAL, 1), date.max.toordinal())
