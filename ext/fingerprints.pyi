@@ -10,7 +10,7 @@ class Fingerprints:
         """ValueError where `capacity` is less than 1."""
 
     def add(self, fingerprint: int) -> bool:
-        """Remember it, forgetting the oldest beyond `capacity`; False (and nothing changes) if it was known."""
+        """Remember it, forgetting the oldest beyond `capacity`; False, and nothing changes, if known."""
 
     def __contains__(self, fingerprint: int) -> bool: ...
     def __len__(self) -> int: ...
@@ -23,10 +23,10 @@ class Fingerprints:
         """Memory of the ring and the table, in bytes."""
 
     def pack_since(self, mark: int, limit: int = -1) -> bytes:
-        """Those added since `mark` was read and still remembered, oldest first, 8 little-endian bytes each; at
-        most the first `limit` of them where one is given. `pack_since(0)` gives all. ValueError for a mark that
-        has not been reached."""
+        """Those added since `mark` was read and still remembered, oldest first, 8 little-endian bytes each;
+        at most the first `limit` of them where one is given. `pack_since(0)` gives all. ValueError for a mark
+        that has not been reached."""
 
     def unpack(self, data: bytes) -> None:
-        """Add what `pack_since` gave, in its order: a base and then its deltas bring back the same memory.
+        """Add what `pack_since` gave, in its order: a base, then its deltas bring back the same memory.
         ValueError if the length is not a multiple of 8."""

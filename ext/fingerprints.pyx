@@ -3,9 +3,9 @@
 
 Two arrays. A ring keeps the fingerprints in the order in which they were added: the oldest is overwritten
 and so forgotten. A table of open addressing (linear probing, at most half full) answers whether one is
-among them. Forgetting closes the gap by moving the rest of the cluster back (Knuth's algorithm R), so there are
-no tombstones and a table used for years probes like a new one. Both arrays grow by doubling: an engine that
-has seen little holds little; at the capacity of 4 Mi it is 32 MiB of ring and 64 MiB of table.
+among them. Forgetting closes the gap by moving the rest of the cluster back (Knuth's algorithm R), so there
+are no tombstones and a table used for years probes like a new one. Both arrays grow by doubling: an engine
+that has seen little holds little; at the capacity of 4 Mi it is 32 MiB of ring and 64 MiB of table.
 
 The number 0 marks an empty place of the table and is a legal fingerprint as well: it is kept in a flag.
 

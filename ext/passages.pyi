@@ -1,8 +1,8 @@
 class Passages:
     """The passages of one limit node: at no instant more than `max` in `(t - per_ms, t]` (rule 23).
 
-    `per_ms` of -1 is all time. Instants are ms UTC and do not go back: one before the newest passage counts as that
-    passage's instant.
+    `per_ms` of -1 is all time. Instants are ms UTC and do not go back: one before the newest passage counts
+    as that passage's instant.
     """
 
     max: int
@@ -20,10 +20,10 @@ class Passages:
         """How many passages lie in the window that ends at `now_ms`. Changes nothing."""
 
     def resize(self, max: int, per_ms: int = -1) -> None:
-        """Another limit over the same passages: what an edit of the node does. Errors as in the constructor."""
+        """Another limit over the same passages: what an edit does. Errors as in the constructor."""
 
     def pack(self) -> bytes:
         """Everything, the limit included: what `unpack` takes."""
 
     def unpack(self, data: bytes) -> None:
-        """Become what was packed, whatever this object held before. ValueError if the bytes cannot be that."""
+        """Become what was packed, whatever was held before. ValueError if the bytes cannot be that."""

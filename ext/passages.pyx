@@ -9,10 +9,10 @@ bisection. Nothing is swept, reading changes nothing, and passages of one millis
     at 3599999: none lies at or before -1, so 3 - 0 = 3 are in the window
     at 3600000: two lie at or before 0, so 3 - 2 = 1 is, and with max = 2 the next may pass
 
-To answer for *any* window of at most `max` it is enough to know the newest `max` passages. That many (of the
-largest `max` there ever was, and never fewer than limits.LIMIT_PASSAGES_KEPT_MIN) are kept even when they have
-left the window, so an edit that widens the window finds them; older ones are let go. Over all time (`per_ms` of
--1) the total alone decides, and the ring is kept for the same reason.
+To tell for *any* window whether `max` passed in it, it is enough to know the newest `max` passages. That many
+(of the largest `max` there ever was, and never fewer than limits.LIMIT_PASSAGES_KEPT_MIN) are kept even when
+they have left the window, so an edit that widens the window finds them; older ones are let go. Over all time
+(`per_ms` of -1) the total alone decides, and the ring is kept for the same reason.
 
 Time does not go back: an instant before the newest passage counts as that passage's instant.
 

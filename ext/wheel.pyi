@@ -1,8 +1,8 @@
 class Wheel:
-    """Waiting timers by the millisecond: each a due time (ms UTC, any 64-bit integer) and a key.
+    """Waiting timers by the millisecond: each a due time (ms UTC) and a key, any two 64-bit integers.
 
-    Given out in `(due, key)` order whatever the order of insertion, and never early. Insert and cancel are O(1),
-    but for timers that were due already when inserted: O(log of how many of those wait).
+    Given out in `(due, key)` order whatever the order of insertion, and never early. Insert and cancel are
+    O(1), but for timers that were due already when inserted: O(log of how many of those wait).
     """
 
     def __init__(self, now_ms: int = 0) -> None:
@@ -23,5 +23,5 @@ class Wheel:
 
     def __len__(self) -> int: ...
     def statistics(self) -> dict[str, int | list[int]]:
-        """`timers`, `late` and `run` (waiting in all, inserted past due, of the millisecond being given out),
-        `bytes` (memory held, all told), `bytes_per_timer` of the array, `levels` (timers by level), `elapsed_ms`."""
+        """`timers`, `late` and `run`: all that wait, those inserted past due, those of the millisecond being
+        given out; `bytes` held for timers; `levels`: timers in slots, by level; `elapsed_ms`."""
