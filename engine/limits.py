@@ -93,6 +93,7 @@ API_BODY_S = 30  # a body must arrive within this time
 API_ANSWER_S = 60  # an answer must be taken within this time
 API_SIMULATE_INPUTS_MAX = 10_000  # inputs of one POST …/simulate
 API_SIMULATE_TRACE_MAX = 50_000  # records of its trace that are returned
+API_SIMULATE_S = 20  # it is given up after this time
 METRICS_FLOWS_MAX = 500  # flows with time series of their own
 
 # The schema

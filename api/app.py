@@ -1,0 +1,93 @@
+"""The management API: one Quart app, one blueprint per noun.
+
+The app holds no state of its own. It reads the kernel and hands operations to the service; both live in tasks
+of the engine's nursery, of which the web server is one child (`api.web`), never the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
+
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.routing import UnicodeConverter
+
+from api import docs, problems
+from api.access import Access
+from api.contacts import contacts
+from api.events import RECEPTION, events, is_open
+from api.flows import flows
+from api.operations import operations
+from api.outbox import outbox
+from api.problems import OnBug
+from api.request import EXTENSION
+from api.segment import Reception
+from api.segments import segments
+from engine.limits import API_ANSWER_S, API_BODY_S, EVENTS_BODY_BYTES_MAX
+
+if TYPE_CHECKING:
+    from engine.service import Service
+
+Scope = TypeVar("Scope", bound=Any)
+
+
+class NameConverter(UnicodeConverter):
+    """A part of a path that may hold any text: a slash in it arrives as `%2F`, a per cent sign as `%25`."""
+
+    def to_python(self, value: str) -> str:
+        return value.replace("%2F", "/").replace("%25", "%")
+
+    def to_url(self, value: str) -> str:
+        return str(super().to_url(value))
+
+
+class App(QuartTrio):
+    """Quart, with paths cut into parts before they are decoded: `/contacts/a%2Fb` has two of them."""
+
+    async def asgi_app(self, scope: Scope, receive: Any, send: Any) -> None:
+        raw = scope.get("raw_path")
+        if raw is not None:
+            scope = {**scope, "path": decoded_path(raw)}
+        await super().asgi_app(scope, receive, send)
+
+
+def decoded_path(raw: bytes) -> str:
+    """A path with everything decoded but `%2F` and `%25`, which `NameConverter` decodes."""
+    kept = raw.replace(b"%25", b"%2525").replace(b"%2F", b"%252F").replace(b"%2f", b"%252F")
+    return unquote(kept.decode("ascii"))
+
+
+def create_app(
+    service: Service,
+    *,
+    on_bug: OnBug,
+    write_keys: Sequence[str] = (),
+    names: frozenset[str] = frozenset(),
+) -> App:
+    """The app that serves `service`.
+
+    `on_bug` is told of faults of ours and must stop the process. `names` are host names this server may be
+    asked for under besides localhost. With `write_keys`, whoever has one may send events from anywhere.
+    """
+    app = App("tidemill", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = EVENTS_BODY_BYTES_MAX
+    app.config["BODY_TIMEOUT"] = API_BODY_S
+    app.config["RESPONSE_TIMEOUT"] = API_ANSWER_S
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
+    app.url_map.converters["name"] = NameConverter
+    app.extensions[EXTENSION] = service
+    app.extensions[RECEPTION] = Reception(write_keys)
+    access = Access(names)
+
+    @app.before_request
+    async def check_access() -> Response | None:
+        return None if is_open(request.path, write_keys) else await access.check()
+
+    problems.install(app, on_bug)
+    for blueprint in (flows, contacts, segments, outbox, events, operations):
+        app.register_blueprint(blueprint)
+    docs.install(app)
+    return app

@@ -1,0 +1,116 @@
+"""Events in, on the management port too: Segment's paths and `/v1/events`, by the intake listener's code.
+
+For whoever has one port only; the listener serves them some twenty times faster. Answers and refusals are in
+Segment's shape, because Segment's clients read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from quart import Blueprint, Response, current_app, request
+from quart_schema import hide, tag_blueprint
+
+from api import segment
+from api.docs import operation
+from api.listen import is_loopback
+from api.request import service
+from engine.errors import Unavailable
+
+events = Blueprint("events", __name__)
+tag_blueprint(events, ["intake"])
+
+RECEPTION = "tidemill-reception"
+SUMMARIES = {
+    "track": "Say what a contact did.",
+    "identify": "Say who a contact is: its traits.",
+    "alias": "Say that two ids are one contact.",
+    "page": "Say which page a contact looked at.",
+    "screen": "Say which screen a contact looked at.",
+    "group": "Say which group a contact belongs to.",
+    "batch": "Send several messages at once.",
+    "events": "Send lines of messages (NDJSON), up to 8 MiB.",
+}
+
+
+class Success(msgspec.Struct, frozen=True):
+    """What was sent is durable."""
+
+    success: bool
+    rejected: list[dict[str, Any]] = []
+
+
+class Lines(msgspec.Struct, frozen=True):
+    """Lines that were taken are durable; the others are listed, counted from 0."""
+
+    accepted: int
+    rejected: list[dict[str, Any]] = []
+    rejected_unlisted: int = 0
+
+
+async def take_events() -> Response:
+    """Take what was sent; the answer leaves when it is durable."""
+    reception: segment.Reception = current_app.extensions[RECEPTION]
+    head = segment.Head(
+        method=request.method,
+        path=request.path,
+        authorization=request.headers.get("Authorization", "").encode("latin-1"),
+        encoding=request.headers.get("Content-Encoding", "").lower().encode("latin-1"),
+        from_browser="Origin" in request.headers,
+    )
+    client = request.scope.get("client")
+    refused = reception.judge(head, local=client is None or is_loopback(client[0]))
+    if refused is not None:
+        return _written(refused)
+    body = segment.unpack(head, await request.get_data(as_text=False))
+    if isinstance(body, segment.Response):
+        return _written(body)
+    taken = reception.receive(head, body)
+    if isinstance(taken, segment.Response):
+        return _written(taken)
+    try:
+        for part in taken.parts():
+            if part.inputs:
+                await service().submit(part)
+    except Unavailable as error:
+        return _written(segment.unavailable(error))
+    return _written(taken.answer())
+
+
+def _handler(kind: str) -> Callable[[], Awaitable[Response]]:
+    """A handler of its own for each kind, so that each is described under its own name."""
+
+    async def take() -> Response:
+        return await take_events()
+
+    take.__name__ = f"take_{kind}"
+    take.__doc__ = SUMMARIES[kind]
+    if kind == "events":
+        described = operation(body=bytes, media=("application/x-ndjson",), answers={200: Lines})
+    else:
+        described = operation(body=dict[str, Any], answers={200: Success})
+    return described(take)
+
+
+for _path, _route in segment.ROUTES.items():
+    if _route.kind == "health":
+        continue
+    _endpoint = _path.rsplit("/", 1)[1]
+    _view = _handler(_route.kind) if _endpoint == _route.kind else hide(_handler(_route.kind))
+    events.add_url_rule(_path, _endpoint, _view, methods=["POST"], strict_slashes=False)
+
+
+def is_open(path: str, write_keys: Sequence[str]) -> bool:
+    """Whether a request for `path` is judged by its write key instead of by where it comes from."""
+    return bool(write_keys) and segment.route_of(path) is not None
+
+
+def _written(response: segment.Response) -> Response:
+    headers = {}
+    if response.retry_after_s:
+        headers["Retry-After"] = str(response.retry_after_s)
+    if response.allow:
+        headers["Allow"] = response.allow
+    return Response(response.body, response.status, headers, content_type="application/json")

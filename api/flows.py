@@ -1,0 +1,270 @@
+"""Flows over HTTP: drafts, launches, versions, figures.
+
+Whatever changes a flow is one control operation, journaled like any other input; whatever reads one asks the
+kernel. A draft's revision is its ETag, and `If-Match` is checked by the engine in the same step as the save.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from quart import Blueprint, Response, request
+from quart_schema import tag_blueprint
+
+from api import shapes
+from api.docs import operation, with_yaml
+from api.request import Cursor, Limit, answer, body, document, nothing, optional_body, query, service
+from api.simulation import SimulateRequest, simulate
+from engine.errors import Refused
+from engine.limits import LIST_LIMIT_DEFAULT
+
+flows = Blueprint("flows", __name__, url_prefix="/v1")
+tag_blueprint(flows, ["flows"])
+
+FlowDocument = Annotated[
+    dict[str, Any], msgspec.Meta(description="A flow as people write it (engine/flow/README.md).")
+]
+IF_MATCH = {"If-Match": "The ETag of the revision that is meant: refused with 412 if there is a newer one."}
+ETAG = {"ETag": "The revision of the draft."}
+Status = Literal["draft", "ready", "launching", "active", "paused", "creating_draft"]
+
+
+class FlowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which flows."""
+
+    folder: Annotated[str, msgspec.Meta(description="Only flows of this folder.")] | None = None
+    brand: Annotated[str, msgspec.Meta(description="Only flows of this brand.")] | None = None
+    status: Annotated[Status, msgspec.Meta(description="Only flows with this status.")] | None = None
+    limit: Limit = LIST_LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+class ReplaceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether a draft that is there already goes."""
+
+    replace: Annotated[bool, msgspec.Meta(description="Replace the draft there is.")] = False
+
+
+class RunsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which runs."""
+
+    node: Annotated[str, msgspec.Meta(description="Only runs that wait at this node.")] | None = None
+    state: Annotated[
+        Literal["waiting"], msgspec.Meta(description="Runs of a flow are kept while they wait.")
+    ] = "waiting"
+    limit: Limit = LIST_LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+class NewSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From when to when the flow takes events; null: without a bound. A bound left out is null."""
+
+    start: shapes.Instant | None = None
+    end: shapes.Instant | None = None
+
+
+class DuplicateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the copy is called; left out: made from the original's."""
+
+    id: str | None = None
+    name: str | None = None
+
+
+@flows.post("/flows")
+@with_yaml(
+    body=FlowDocument, answers={201: shapes.Draft}, refusals=(400, 409, 413, 415, 422), answer_headers=ETAG
+)
+async def create_flow() -> Response:
+    """Create a flow.
+
+    It begins as a draft, kept even with problems; the answer lists them, each with its place.
+    """
+    made = await service().control("create_flow", document=await document())
+    return answer(made, 201, {"Location": f"/v1/flows/{made['flow']}", **_etag(made)})
+
+
+@flows.get("/flows")
+@operation(query=FlowQuery, answers={200: shapes.FlowList}, refusals=(422,))
+async def list_flows() -> Response:
+    """List flows, in the order of their ids."""
+    asked = query(FlowQuery)
+    wanted = {"folder": asked.folder, "brand": asked.brand, "status": asked.status}
+    after = asked.cursor or ""
+    found = [
+        flow
+        for flow in service().kernel.flows()
+        if flow["id"] > after and all(value is None or flow[key] == value for key, value in wanted.items())
+    ]
+    page = found[: asked.limit]
+    return answer({"flows": page, "cursor": page[-1]["id"] if len(found) > len(page) else None})
+
+
+@flows.get("/flows/<flow>")
+@operation(answers={200: shapes.FlowDetail}, refusals=(404,))
+async def get_flow(flow: str) -> Response:
+    """Show a flow: status, active version, draft, dates, counts."""
+    return answer(service().kernel.flow(flow))
+
+
+@flows.delete("/flows/<flow>")
+@operation(answers={204: None}, refusals=(404, 409))
+async def delete_flow(flow: str) -> Response:
+    """Delete a flow that is not active, and end its runs."""
+    await service().control("delete_flow", flow=flow)
+    return nothing()
+
+
+@flows.get("/flows/<flow>/draft")
+@operation(answers={200: shapes.Draft}, refusals=(404,), answer_headers=ETAG)
+async def get_draft(flow: str) -> Response:
+    """Show the draft, with its problems."""
+    draft = service().kernel.draft(flow)
+    return answer(draft, headers=_etag(draft))
+
+
+@flows.put("/flows/<flow>/draft")
+@with_yaml(
+    body=FlowDocument,
+    answers={200: shapes.Saved},
+    refusals=(400, 404, 409, 412, 413, 415, 422),
+    request_headers=IF_MATCH,
+    answer_headers=ETAG,
+)
+async def save_draft(flow: str) -> Response:
+    """Save the draft.
+
+    Every save is kept, problems or not; the answer lists all problems at once. The running version is not
+    touched.
+    """
+    raw = await document()
+    saved = await service().control("save_draft", flow=flow, document=raw, **_expected(flow))
+    return answer(saved, headers=_etag(saved))
+
+
+@flows.post("/flows/<flow>/draft")
+@operation(query=ReplaceQuery, answers={201: shapes.Draft}, refusals=(404, 409, 422), answer_headers=ETAG)
+async def start_draft(flow: str) -> Response:
+    """Start a draft of a launched flow, from its active version."""
+    asked = query(ReplaceQuery)
+    draft = await service().control("start_draft", flow=flow, replace=asked.replace)
+    return answer(draft, 201, _etag(draft))
+
+
+@flows.delete("/flows/<flow>/draft")
+@operation(answers={204: None}, refusals=(404, 409, 412), request_headers=IF_MATCH)
+async def delete_draft(flow: str) -> Response:
+    """Throw the draft away; the running version is not touched."""
+    await service().control("delete_draft", flow=flow, **_expected(flow))
+    return nothing()
+
+
+@flows.get("/flows/<flow>/impact")
+@operation(answers={200: shapes.Impact}, refusals=(404, 409, 422))
+async def preview_launch(flow: str) -> Response:
+    """Say what launching the draft would do to the runs that wait."""
+    return answer(service().kernel.impact(flow))
+
+
+@flows.post("/flows/<flow>/launch")
+@operation(answers={200: shapes.Launched}, refusals=(404, 409, 412, 422), request_headers=IF_MATCH)
+async def launch_flow(flow: str) -> Response:
+    """Launch the draft: it becomes the active version at once, the one before goes to the history."""
+    return answer(await service().control("launch", flow=flow, **_expected(flow)))
+
+
+@flows.post("/flows/<flow>/pause")
+@operation(answers={200: shapes.FlowDetail}, refusals=(404, 409))
+async def pause_flow(flow: str) -> Response:
+    """Pause: nobody enters, and a wait that ends meanwhile ends the run (or holds it, as the flow says)."""
+    return answer(await service().control("pause", flow=flow))
+
+
+@flows.post("/flows/<flow>/resume")
+@operation(answers={200: shapes.FlowDetail}, refusals=(404, 409))
+async def resume_flow(flow: str) -> Response:
+    """Resume a paused flow."""
+    return answer(await service().control("resume", flow=flow))
+
+
+@flows.put("/flows/<flow>/schedule")
+@operation(body=NewSchedule, answers={200: shapes.FlowDetail}, refusals=(400, 404, 409, 415, 422))
+async def schedule_flow(flow: str) -> Response:
+    """Set from when to when the active version takes events."""
+    wanted = await body(NewSchedule)
+    return answer(await service().control("schedule", flow=flow, start=wanted.start, end=wanted.end))
+
+
+@flows.post("/flows/<flow>/duplicate")
+@operation(
+    body=DuplicateRequest,
+    optional=True,
+    answers={201: shapes.Draft},
+    refusals=(400, 404, 409, 415, 422),
+    answer_headers=ETAG,
+)
+async def duplicate_flow(flow: str) -> Response:
+    """Copy a flow into a new draft, with a history and salts of its own."""
+    wanted = await optional_body(DuplicateRequest)
+    named = {key: value for key, value in (("id", wanted.id), ("name", wanted.name)) if value is not None}
+    made = await service().control("duplicate_flow", flow=flow, **named)
+    return answer(made, 201, {"Location": f"/v1/flows/{made['flow']}", **_etag(made)})
+
+
+@flows.get("/flows/<flow>/versions")
+@operation(answers={200: shapes.Versions}, refusals=(404,))
+async def list_versions(flow: str) -> Response:
+    """List the versions that were launched, with their dates."""
+    return answer({"versions": service().kernel.versions(flow)})
+
+
+@flows.get("/flows/<flow>/versions/<int:number>")
+@operation(answers={200: shapes.VersionDetail}, refusals=(404,))
+async def get_version(flow: str, number: int) -> Response:
+    """Show one version with its document."""
+    return answer(service().kernel.version(flow, number))
+
+
+@flows.get("/flows/<flow>/stats")
+@operation(answers={200: shapes.Stats}, refusals=(404,))
+async def get_stats(flow: str) -> Response:
+    """Count, per node, who arrived, who waits, and what became of the others."""
+    return answer(service().kernel.stats(flow))
+
+
+@flows.get("/flows/<flow>/runs")
+@operation(query=RunsQuery, answers={200: shapes.Runs}, refusals=(404, 422))
+async def list_runs(flow: str) -> Response:
+    """List the runs that wait in a flow."""
+    asked = query(RunsQuery)
+    return answer(service().kernel.runs(flow, node=asked.node, limit=asked.limit, cursor=asked.cursor))
+
+
+@flows.post("/flows/<flow>/simulate")
+@operation(body=SimulateRequest, answers={200: shapes.Simulated}, refusals=(400, 404, 413, 415, 422))
+async def simulate_flow(flow: str) -> Response:
+    """Run a flow on a virtual clock over given inputs.
+
+    Nothing of the running engine is touched or seen: the contacts are those that the inputs make, every
+    channel takes all it is given, and no message leaves.
+    """
+    wanted = await body(SimulateRequest)
+    return answer(await simulate(service().kernel, flow, wanted))
+
+
+def _etag(draft: dict[str, Any]) -> dict[str, str]:
+    return {"ETag": f'"{draft["revision"]}"'}
+
+
+def _expected(flow: str) -> dict[str, int]:
+    """The revision that `If-Match` asks for, as an argument of the operation; `*` is any draft there is."""
+    wanted = request.headers.get("If-Match")
+    if wanted is None:
+        return {}
+    if wanted.strip() == "*":
+        service().kernel.draft(flow)
+        return {}
+    text = wanted.strip().removeprefix('"').removesuffix('"')
+    if not (text.isascii() and text.isdigit()):
+        raise Refused("changed", "No revision of the draft is called that.", status=412)
+    return {"revision": int(text)}

@@ -1,0 +1,67 @@
+"""What the people who run the engine ask: does it live, how is it, what went wrong, what does it know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from quart import Blueprint, Response
+from quart_schema import tag_blueprint
+
+from api import shapes
+from api.docs import operation, with_yaml
+from api.metrics import registry_of
+from api.request import answer, document, service
+from engine.errors import Unavailable
+
+operations = Blueprint("operations", __name__)
+tag_blueprint(operations, ["operations"])
+
+SchemaDocument = Annotated[
+    dict[str, Any], msgspec.Meta(description="Which event carries which entity, traits and their types.")
+]
+
+
+@operations.get("/healthz")
+@operation(answers={200: shapes.Health})
+async def get_health() -> Response:
+    """Say that the process answers."""
+    return answer({"status": "ok"})
+
+
+@operations.get("/readyz")
+@operation(answers={200: shapes.Health}, refusals=(503,))
+async def get_readiness() -> Response:
+    """Say whether the engine has recovered and takes input."""
+    if not service().accepts_input:
+        raise Unavailable("not_ready", "The engine takes no input: it is stopping, or its disk is full.")
+    return answer({"status": "ok"})
+
+
+@operations.get("/metrics")
+@operation(answers={200: "text/plain"})
+async def get_metrics() -> Response:
+    """Give all counts in the text format of Prometheus."""
+    return Response(generate_latest(registry_of(service())), content_type=CONTENT_TYPE_LATEST)
+
+
+@operations.get("/v1/monitoring/problems")
+@operation(answers={200: shapes.Monitoring})
+async def list_problems() -> Response:
+    """List failed and undelivered steps and cut chains, the newest first."""
+    return answer({"problems": service().kernel.problems()})
+
+
+@operations.get("/v1/schema")
+@operation(answers={200: SchemaDocument})
+async def get_schema() -> Response:
+    """Show which events, traits and properties are declared."""
+    return answer(service().kernel.schema())
+
+
+@operations.put("/v1/schema")
+@with_yaml(body=SchemaDocument, answers={200: SchemaDocument}, refusals=(400, 413, 415, 422))
+async def put_schema() -> Response:
+    """Declare events, traits and properties; flows that are saved from now on are checked against it."""
+    return answer(await service().control("schema", schema=await document()))

@@ -1,0 +1,306 @@
+"""The answers of the management API, as `/openapi.json` shows them.
+
+The engine answers in plain dicts; these structs say what is in them. Nothing else reads them, but the tests
+hold every answer against its struct, unknown fields refused. Dates are RFC 3339 texts in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from engine.errors import Problem
+
+Instant = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+Document = Annotated[dict[str, Any], msgspec.Meta(description="A flow as people write it.")]
+PerNode = Annotated[dict[str, int], msgspec.Meta(description="A number for each node id.")]
+
+
+class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all answers: a field that is not described here is a mistake of ours."""
+
+
+class FlowEntry(Shape):
+    """A flow in a list."""
+
+    id: str
+    name: str
+    folder: str
+    brand: str | None
+    status: Literal["draft", "ready", "launching", "active", "paused", "creating_draft"]
+    reason: Annotated[str | None, msgspec.Meta(description="Why it is paused: by whom, or `schedule_end`.")]
+    version: Annotated[int | None, msgspec.Meta(description="The active version.")]
+    launched_at: Instant | None
+    draft: Annotated[bool, msgspec.Meta(description="Whether there is a draft beside the active version.")]
+    waiting: Annotated[int, msgspec.Meta(description="Runs that wait just now.")]
+    entered: Annotated[int, msgspec.Meta(description="Runs that ever began.")]
+    created_at: Instant
+    updated_at: Instant
+
+
+class VersionEntry(Shape):
+    """A version in a flow's history."""
+
+    version: int
+    launched_at: Instant
+    stopped_at: Instant | None
+
+
+class FlowDetail(FlowEntry):
+    """A flow: where it stands, what runs and what was."""
+
+    frequency: Annotated[dict[str, Any] | None, msgspec.Meta(description="Of the active version.")]
+    schedule: Annotated[dict[str, Instant | None], msgspec.Meta(description="`start` and `end`.")]
+    timezone: str | None
+    versions: list[VersionEntry]
+    active: Document | None
+    problems: Annotated[list[Problem], msgspec.Meta(description="Of the draft; none: it can be launched.")]
+
+
+class FlowList(Shape):
+    """Flows in the order of their ids."""
+
+    flows: list[FlowEntry]
+    cursor: str | None
+
+
+class Draft(Shape):
+    """A draft. Its `revision` is also its ETag."""
+
+    flow: str
+    status: str
+    revision: int
+    saved_at: Instant
+    document: Document
+    problems: list[Problem]
+
+
+class Saved(Shape):
+    """What saving a draft found."""
+
+    flow: str
+    status: str
+    revision: int
+    problems: list[Problem]
+
+
+class Staying(Shape):
+    """Waiting runs that stay where they are."""
+
+    total: int
+    nodes: PerNode
+
+
+class Removed(Shape):
+    """Waiting runs that end because their wait is gone (rule 27)."""
+
+    total: int
+    nodes: PerNode
+    contacts: Annotated[list[str], msgspec.Meta(description="The first 1,000 of them.")] = []
+
+
+class Impact(Shape):
+    """What launching the draft would do to the runs that wait now (rule 26)."""
+
+    flow: str
+    version: Annotated[int, msgspec.Meta(description="The number it would get.")]
+    problems: Annotated[list[Problem], msgspec.Meta(description="With any, it cannot be launched.")]
+    stay: Staying
+    removed: Removed
+
+
+class Launched(Shape):
+    """A version that has just become the active one."""
+
+    flow: str
+    version: int
+    status: str
+    reason: str | None
+    stay: Staying
+    removed: Removed
+
+
+class Versions(Shape):
+    """A flow's versions, the oldest first."""
+
+    versions: list[VersionEntry]
+
+
+class VersionDetail(VersionEntry):
+    """One version and the document that ran."""
+
+    flow: str
+    document: Document
+
+
+class Stats(Shape):
+    """How many runs came to each node, and what became of them there."""
+
+    flow: str
+    version: int | None
+    nodes: Annotated[
+        dict[str, dict[str, int]],
+        msgspec.Meta(
+            description="By node id: `arrived`, `waiting`, and a number for each outcome and reason to leave."
+        ),
+    ]
+
+
+class RunEntry(Shape):
+    """A run that waits."""
+
+    run: int
+    contact: str
+    version: int
+    node: str
+    entered_at: Instant
+    until: Instant | None
+
+
+class Runs(Shape):
+    """Runs of a flow that wait."""
+
+    runs: list[RunEntry]
+    cursor: str | None
+
+
+class EventSummary(Shape):
+    """How often a contact did something, and when last."""
+
+    count: int
+    last: Instant | None
+
+
+class Contact(Shape):
+    """A contact as the engine knows it."""
+
+    id: str
+    traits: dict[str, Any]
+    segments: list[str]
+    points: int
+    created_at: Instant
+    events: Annotated[dict[str, EventSummary], msgspec.Meta(description="By name of event.")]
+    frequency: Annotated[dict[str, dict[str, Any]], msgspec.Meta(description="By flow (rules 12 to 15).")]
+    aliases: Annotated[list[str], msgspec.Meta(description="Further ids of the same contact.")]
+
+
+class ContactRun(Shape):
+    """A run of one contact: waiting, or one of the last that ended."""
+
+    run: int
+    flow: str
+    version: int
+    node: str
+    entered_at: Instant
+    state: Literal["waiting", "ended"]
+    until: Instant | None = None
+    left_at: Instant | None = None
+    reason: str | None = None
+
+
+class ContactRuns(Shape):
+    """Runs of one contact."""
+
+    runs: list[ContactRun]
+
+
+class Why(Shape):
+    """Why a contact is, or is not, in a flow, and whether an event could bring it in."""
+
+    contact: str
+    flow: str
+    in_flow: bool
+    runs: list[ContactRun]
+    may_enter: bool
+    reason: str | None
+    until: Instant | None
+    detail: str
+
+
+class Members(Shape):
+    """Contacts of a segment, in the order of their ids."""
+
+    members: list[str]
+    cursor: str | None
+
+
+class Changed(Shape):
+    """How many contacts the operation changed."""
+
+    changed: int
+
+
+class Pool(Shape):
+    """A pool of promo codes."""
+
+    id: str
+    available: int
+    issued: int
+
+
+class Pools(Shape):
+    """All pools of promo codes."""
+
+    pools: list[Pool]
+
+
+class EffectEntry(Shape):
+    """A message to be delivered; the same `id` every time it is handed out."""
+
+    seq: int
+    id: str
+    at: Instant
+    contact: str
+    flow: str
+    version: int
+    run: int
+    node: str
+    channel: str
+    address: Any
+    message: dict[str, Any]
+
+
+class Outbox(Shape):
+    """Messages without a receipt, the oldest first."""
+
+    effects: list[EffectEntry]
+    after: Annotated[int, msgspec.Meta(description="Ask with this `after` for what follows.")]
+
+
+class Accepted(Shape):
+    """Receipts that were taken, and effects that nobody knows (or that have a receipt already)."""
+
+    accepted: int
+    unknown: list[str]
+
+
+class ProblemEntry(Shape):
+    """Something under monitoring."""
+
+    at: Instant
+    what: str
+    flow: str | None
+    node: str | None
+    contact: str | None
+    detail: Any
+
+
+class Monitoring(Shape):
+    """What went wrong lately, the newest first."""
+
+    problems: list[ProblemEntry]
+
+
+class Health(Shape):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Simulated(Shape):
+    """What the flow would have done."""
+
+    trace: list[dict[str, Any]]
+    stats: Stats
+    truncated: Annotated[bool, msgspec.Meta(description="The trace is longer than what is returned.")]
