@@ -1,12 +1,12 @@
 """HTTP/1.1 requests out of bytes, and responses into bytes. No sockets.
 
 httptools (llhttp) reads the syntax and is strict where request smuggling begins: Content-Length beside
-Transfer-Encoding, repeated Content-Length, bare line feeds, folded headers, white space before a colon. What it
-does not do is done here: bounds on head and body, Upgrade and CONNECT refused, trailers ignored, the body of a
+Transfer-Encoding, repeated Content-Length, bare line feeds, folded headers, white space before a colon. The
+rest is done here: bounds on head and body, Upgrade and CONNECT refused, trailers ignored, the body of a
 request that is refused anyway thrown away instead of held.
 
-After a syntax error nothing of the connection can be trusted: one 400, then it is closed. The requests that were
-complete before the error are still answered, in order.
+After a syntax error nothing of the connection can be trusted: one 400, then it is closed. The requests that
+were complete before the error are still answered, in order.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _HEADERS = {
 }
 
 
+_HEAD_TOO_LARGE = refusal(431, "head_too_large", f"A head has at most {INTAKE_HEADER_BYTES_MAX} bytes.")
+
+
 class Exchange(msgspec.Struct, frozen=True):
     """A request to be answered. `refused`: the answer is already certain, `body` was not kept.
 
@@ -47,7 +50,7 @@ class _EnoughError(Exception):
 
 
 class Http1:
-    """The requests of one connection. Feed what arrives; every call gives the exchanges it completed, in order.
+    """The requests of one connection. Feed what arrives; each call gives the exchanges completed, in order.
 
     `judge` is asked once a head is complete: the refusal that is certain then, or None.
     """
@@ -95,7 +98,10 @@ class Http1:
         except httptools.HttpParserUpgrade:
             self._end_with(refusal(400, "no_upgrade", "This port speaks HTTP/1.1 only."))
         except httptools.HttpParserError as error:
-            if not isinstance(error.__context__, _EnoughError):
+            if isinstance(error, httptools.HttpParserCallbackError):
+                if not isinstance(error.__context__, _EnoughError):
+                    raise  # a fault of ours
+            else:
                 self._end_with(refusal(400, "bad_request", f"This is not HTTP: {error}."))
         except _EnoughError:
             pass  # the exchange that ends the connection is made already
@@ -104,8 +110,15 @@ class Http1:
             self.closed = True
         return done
 
+    def refuse(self, response: Response) -> None:
+        """Answer the request that is arriving with `response`; its body is not kept any more."""
+        assert self._in_body, "a request is refused while its body arrives"
+        self._refused = response
+        self._body.clear()
+        self.held_bytes = 0
+
     def interim(self) -> bytes:
-        """`100 Continue` where the sender waits for it, once; else b"". Ask after answering what feed() gave."""
+        """`100 Continue` where the sender waits for it, once; else b"". Ask after sending the answers."""
         if not self._interim:
             return b""
         self._interim = False
@@ -192,9 +205,7 @@ class Http1:
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > INTAKE_HEADER_BYTES_MAX:
-            self._end_with(
-                refusal(431, "head_too_large", f"A head has at most {INTAKE_HEADER_BYTES_MAX} bytes.")
-            )
+            self._end_with(_HEAD_TOO_LARGE)
             raise _EnoughError
 
     def _end_with(self, response: Response) -> None:

@@ -2,7 +2,7 @@
 
 A Unix socket is made readable and writable for its owner alone between `bind` and `listen`, when nobody can
 connect yet; changing the umask instead would be seen by every other thread. A socket file left behind by a
-killed process is told from a living one by connecting to it: refused means stale, and only then is it removed.
+killed process is told from a living one by connecting to it: refused means stale and is removed.
 Rejected: removing whatever lies at the path (it may be somebody's file, or a second engine's socket).
 """
 

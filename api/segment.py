@@ -5,16 +5,9 @@ The fast listener (`api.intake`) and the Quart app serve the same paths by the s
     head -> Reception.judge -> refused before the body, or
     body -> Reception.receive -> refused, or a Taking: parts to submit in order, then the answer
 
-What is kept of a message is its text as it came: a line is never decoded and encoded again, because numbers
-would change their spelling. Three things are mended, each by changing the envelope alone: a message over
-several lines is put on one; `type` comes from the path where the message has none; ids that are numbers (the
-Ruby client sends them so, and the Python client a numeric `previousId`) become strings, nulls disappear.
-
-One bad message does not spoil a batch: the official clients drop the whole batch at a 400 and do not look at
-the body of a 200, so the good ones are taken and the others listed under `rejected`. Only a batch with nothing
-good in it is a 400.
-
-Rejected: reading epoch numbers as timestamps (seconds or milliseconds would be a guess).
+One bad message does not spoil a batch: the official clients drop the whole batch at a 400 and do not look
+at the body of a 200, so the good ones are taken and the others listed under `rejected`. Only a batch with
+nothing good in it is a 400.
 """
 
 from __future__ import annotations
@@ -28,6 +21,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from api.messages import DECODE_ERRORS, pieces, sentence, take_batch, take_message
 from engine.errors import Unavailable
 from engine.limits import (
     EVENTS_BODY_BYTES_MAX,
@@ -36,8 +30,7 @@ from engine.limits import (
     SEGMENT_BATCH_BYTES_MAX,
     STREAM_READ_BYTES,
 )
-from engine.model import Input
-from engine.wire import Decoded, Rejection, decode_line, decode_lines
+from engine.wire import Decoded, Rejection, decode_lines
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -85,7 +78,10 @@ ROUTES = {
     "/v1/events": Route("events", "POST", EVENTS_BODY_BYTES_MAX),
     "/healthz": Route("health", "GET", 0),
 }
-"""Besides the documented paths those official clients use: `/v1/import` (Java), `/v1/b`, `/v1/t`… (mobile)."""
+"""The documented paths, and those official clients use: `/v1/import` (Java), `/v1/b`, `/v1/t`… (phones)."""
+
+PACKED = (b"gzip", b"x-gzip")
+"""The Content-Encodings that `unpack` unpacks."""
 
 UNKNOWN_BODY_BYTES_MAX = MESSAGE_BYTES_MAX
 """A body for a path that does not exist is read (and thrown away) up to here, to keep the connection."""
@@ -143,30 +139,16 @@ class EventsTaking(Taking):
         return Response(200, msgspec.json.encode(found))
 
 
-def pieces(body: bytes, size: int) -> Iterator[bytes]:
-    """`body` cut after newlines into pieces of at most `size` bytes; a longer line is a piece of its own."""
-    start = 0
-    while start < len(body):
-        end = body.rfind(b"\n", start, start + size) + 1 if len(body) - start > size else len(body)
-        if end == 0:
-            end = body.find(b"\n", start + size) + 1 or len(body)
-        yield body[start:end]
-        start = end
-
-
-class _BatchBody(msgspec.Struct):
-    batch: list[msgspec.Raw]
-    writeKey: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815 (Segment's spelling)
-
-
 class _KeyInBody(msgspec.Struct):
-    writeKey: object = None  # noqa: N815
+    writeKey: object = None
+
+
+class _BatchBody(_KeyInBody, kw_only=True):
+    batch: list[msgspec.Raw]
 
 
 _batches = msgspec.json.Decoder(_BatchBody)
 _keys_in_bodies = msgspec.json.Decoder(_KeyInBody)
-_envelopes = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 SUCCESS = Response(200, b'{"success":true}')
 HEALTHY = Response(200, b'{"status":"ok"}')
@@ -181,7 +163,8 @@ class Reception:
         self._headers = [b"Basic " + base64.b64encode(key + b":") for key in self._keys]
 
     def judge(self, head: Head, *, local: bool) -> Response | None:
-        """The refusal that is certain before the body is read, or None. `local`: the peer is on this machine."""
+        """The refusal that is certain before the body is read, or None. `local`: the peer is on this
+        machine."""
         route = route_of(head.path)
         if route is None:
             return refusal(404, "not_found", f"There is nothing at {head.path[:200]}.")
@@ -195,16 +178,14 @@ class Reception:
                 return refusal(
                     403,
                     "forbidden",
-                    "Without a write key configured only programs on this machine are served.",
+                    "Without a write key configured only local programs are served.",
                 )
         elif head.authorization:
             if not self._authorised(head.authorization):
                 return refusal(401, "invalid_write_key", "The write key is not one of ours.")
         elif route.kind == "events":
-            return refusal(
-                401, "no_write_key", "Send the write key as the user name of Basic authentication."
-            )
-        if head.encoding not in (b"", b"gzip", b"identity", b"x-gzip"):
+            return refusal(401, "no_write_key", "Send a write key as user name of Basic authentication.")
+        if head.encoding not in (b"", b"identity", *PACKED):
             return refusal(415, "bad_encoding", "A body is sent plain or with Content-Encoding gzip.")
         return None
 
@@ -220,8 +201,13 @@ class Reception:
             return EventsTaking(body)
         if route.kind == "batch":
             return self._receive_batch(head, body)
-        if self._keys and not head.authorization and (wrong := self._key_in(body)) is not None:
-            return wrong
+        if self._keys and not head.authorization:
+            try:
+                found = _keys_in_bodies.decode(body)
+            except DECODE_ERRORS as error:
+                return refusal(400, "not_json", sentence(error))
+            if (wrong := self._key_of(head, found)) is not None:
+                return wrong
         taken = take_message(body, route.kind)
         if isinstance(taken, Rejection):
             return refusal(400, taken.code, taken.detail)
@@ -230,13 +216,9 @@ class Reception:
     def _receive_batch(self, head: Head, body: bytes) -> Taking | Response:
         try:
             decoded = _batches.decode(body)
-        except _DECODE_ERRORS as error:
-            return refusal(400, "invalid", f"A batch is an object with a list `batch`: {_sentence(error)}")
-        if (
-            self._keys
-            and not head.authorization
-            and (wrong := self._key_in(bytes(decoded.writeKey), raw=True))
-        ):
+        except DECODE_ERRORS as error:
+            return refusal(400, "invalid", f"A batch is an object with a list `batch`: {sentence(error)}")
+        if (wrong := self._key_of(head, decoded)) is not None:
             return wrong
         taken = take_batch([bytes(message) for message in decoded.batch])
         if not taken.rejected:
@@ -281,13 +263,11 @@ class Reception:
     def needs_key(self) -> bool:
         return bool(self._keys)
 
-    def _key_in(self, body: bytes, *, raw: bool = False) -> Response | None:
+    def _key_of(self, head: Head, body: _KeyInBody) -> Response | None:
         """Clients for browsers and phones send `writeKey` in the body instead of a header."""
-        try:
-            key = msgspec.json.decode(body) if raw else _keys_in_bodies.decode(body).writeKey
-        except _DECODE_ERRORS as error:
-            return refusal(400, "not_json", _sentence(error))
-        if isinstance(key, str) and self.is_key(key):
+        if head.authorization or not self._keys:
+            return None  # judged by its header already
+        if isinstance(body.writeKey, str) and self.is_key(body.writeKey):
             return None
         return refusal(401, "invalid_write_key", "Send a write key: Basic authentication, or `writeKey`.")
 
@@ -297,90 +277,9 @@ def route_of(path: str) -> Route | None:
     return ROUTES.get(path) or ROUTES.get(path.rstrip("/"))
 
 
-def take_batch(messages: list[bytes]) -> Decoded:
-    """The messages of a batch; `rejected` counts them from 0. Mends what can be mended."""
-    if not messages:
-        return Decoded([], b"", [], 0)
-    joined = b"\n".join(messages)
-    if joined.count(b"\n") == len(messages) - 1:
-        decoded = decode_lines(joined)
-        if not decoded.rejected:
-            return decoded
-    inputs: list[Input] = []
-    lines: list[bytes] = []
-    rejected: list[Rejection] = []
-    for index, message in enumerate(messages):
-        taken = take_message(message, None, index)
-        if isinstance(taken, Rejection):
-            rejected.append(taken)
-        else:
-            inputs.append(taken[0])
-            lines.append(taken[1])
-    return Decoded(inputs, b"\n".join([*lines, b""]), rejected, len(messages))
-
-
-def take_message(message: bytes, kind: str | None, number: int = 0) -> tuple[Input, bytes] | Rejection:
-    """One message and the line that is kept of it. `kind` is the type its path gives it, None in a batch."""
-    line = message.strip()
-    if b"\n" in line:
-        try:
-            line = msgspec.json.format(line, indent=-1)
-        except _DECODE_ERRORS as error:
-            return Rejection(number, "not_json", _sentence(error))
-    if kind is None:
-        ready = line
-    elif b'"type"' not in line and line.startswith(b"{"):
-        ready = b'{"type":"' + kind.encode() + b'",' + line[1:]
-    else:
-        ready = b""
-    if ready:
-        taken = decode_line(ready, number)
-        if not isinstance(taken, Rejection):
-            return taken, ready
-    mended = _mend(line, kind, number)
-    if isinstance(mended, Rejection):
-        return mended
-    taken = decode_line(mended, number)
-    return taken if isinstance(taken, Rejection) else (taken, mended)
-
-
-def _mend(line: bytes, kind: str | None, number: int) -> bytes | Rejection:
-    """The line with its envelope set right; properties and traits are passed on as they are."""
-    if len(line) > MESSAGE_BYTES_MAX:
-        return Rejection(number, "too_large", f"A message has at most {MESSAGE_BYTES_MAX} bytes.")
-    try:
-        line.decode()
-        fields = _envelopes.decode(line)
-    except UnicodeDecodeError:
-        return Rejection(number, "not_utf8", "A message is UTF-8.")
-    except msgspec.ValidationError as error:
-        return Rejection(number, "invalid", _sentence(error))
-    except RecursionError:
-        return Rejection(number, "too_deep", "The message is nested too deeply.")
-    except msgspec.DecodeError as error:
-        return Rejection(number, "not_json", _sentence(error))
-    changed = kind is not None and "type" not in fields
-    if kind is not None and bytes(fields.setdefault("type", _text(kind))) != bytes(_text(kind)):
-        return Rejection(number, "type_mismatch", f"The path says `{kind}`, and `type` says otherwise.")
-    for name in ("userId", "anonymousId", "messageId", "previousId", "timestamp"):
-        raw = bytes(fields.get(name, b""))
-        if raw == b"null":
-            del fields[name]
-        elif name != "timestamp" and (raw[:1].isdigit() or raw[:1] == b"-"):
-            fields[name] = _text(raw.decode())
-        else:
-            continue
-        changed = True
-    return msgspec.json.encode(fields) if changed else line
-
-
-def _text(text: str) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(text))
-
-
 def unpack(head: Head, body: bytes) -> bytes | Response:
     """The body as it was before Content-Encoding; expansion is bounded by what the path takes."""
-    if head.encoding not in (b"gzip", b"x-gzip"):
+    if head.encoding not in PACKED:
         return body
     route = route_of(head.path)
     assert route is not None, "judge() comes first"
@@ -403,7 +302,7 @@ def unpack(head: Head, body: bytes) -> bytes | Response:
 
 
 def too_large(route: Route | None) -> Response:
-    """Segment's own paths say 400, as Segment does, so that its clients give up at once instead of retrying."""
+    """Segment's own paths say 400, as Segment does: its clients then give up at once instead of retrying."""
     if route is None or route.kind in ("events", "health"):
         most = UNKNOWN_BODY_BYTES_MAX if route is None else route.body_bytes_max
         return refusal(413, "too_large", f"The body has at most {most} bytes.")
@@ -424,9 +323,3 @@ def refusal(status: int, code: str, message: str, *, allow: str = "") -> Respons
 def reason_of(status: int) -> str:
     """`Bad Request` and so on."""
     return HTTPStatus(status).phrase
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "It is nested too deeply."
-    return f"{error}."

@@ -1,4 +1,4 @@
-"""Listening: who may connect to a Unix socket, what happens to files in its place, and who counts as local."""
+"""Listening: who may connect to a Unix socket, what happens to files in its place, who counts as local."""
 
 from __future__ import annotations
 
