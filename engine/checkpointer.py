@@ -1,0 +1,129 @@
+"""When a checkpoint is made, and the trimming of the journal after it.
+
+By bytes journaled, by time, when the journal is full, and at a clean stop. The first of a process is a base
+(the kernel does not know what changed before it was restored), as is one after CHECKPOINT_DELTAS_MAX
+deltas, or when the deltas outgrow their base, or when the former attempt found no room.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from engine import limits
+from engine.checkpoint import Checkpoints
+from engine.journal import Journal
+from engine.store import StoreFull
+
+if TYPE_CHECKING:
+    from engine.kernel import Kernel
+
+log = logging.getLogger("tidemill.checkpoint")
+
+
+class Checkpointer:
+    """Makes checkpoints of `kernel`. `trimmed` is called when there may be room in the journal again."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        journal: Journal,
+        checkpoints: Checkpoints,
+        *,
+        every_bytes: int = limits.CHECKPOINT_EVERY_BYTES,
+        every_s: float = limits.CHECKPOINT_EVERY_S,
+        trimmed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._kernel = kernel
+        self._journal = journal
+        self._checkpoints = checkpoints
+        self._every_bytes = every_bytes
+        self._every_s = every_s
+        self._trimmed = trimmed
+        self._making = trio.Lock()
+        self._wanted = trio.Event()
+        self._has_base = False
+        self._bytes_then = 0
+        self._last_s = time.monotonic()
+        self._not_before_s = 0.0
+        self._made = self._failed = 0
+        self._took_s = 0.0
+
+    async def run(self) -> None:
+        """Make checkpoints as they fall due, until cancelled. Raises StoreError when writing one fails."""
+        await self._trim()
+        while True:
+            with trio.move_on_after(1):
+                await self._wanted.wait()
+            if self._wanted.is_set() or self._is_due():
+                self._wanted = trio.Event()
+                await self.make()
+
+    def request(self) -> None:
+        """Make one as soon as may be: the journal is full."""
+        if time.monotonic() >= self._not_before_s:
+            self._wanted.set()
+
+    async def make(self) -> bool:
+        """Make one now, of the batches applied so far, and trim. Whether there was room for it."""
+        async with self._making:
+            if self._kernel.seq > self._checkpoints.seq and not await self._write():
+                return False
+            await self._trim()
+            return True
+
+    async def _write(self) -> bool:
+        started = time.monotonic()
+        bytes_then = self._journal.appended_bytes
+        try:
+            manifest = await self._checkpoints.write(
+                self._kernel, key=self._journal.key, full=self._wants_base()
+            )
+        except StoreFull as error:
+            log.error("No checkpoint could be made: %s", error)
+            self._has_base = False
+            self._failed += 1
+            self._not_before_s = time.monotonic() + limits.CHECKPOINT_RETRY_S
+            return False
+        self._has_base = True
+        self._made += 1
+        self._last_s = time.monotonic()
+        self._took_s = self._last_s - started
+        self._bytes_then = bytes_then
+        log.info("Checkpoint at batch %d in %.2f s.", manifest.seq, self._took_s)
+        return True
+
+    async def _trim(self) -> None:
+        try:
+            await self._journal.trim(self._checkpoints.seq)
+        except StoreFull as error:
+            log.error("The journal could not be trimmed: %s", error)
+        else:
+            self._trimmed()
+
+    def _is_due(self) -> bool:
+        if self._kernel.seq <= self._checkpoints.seq or time.monotonic() < self._not_before_s:
+            return False
+        since_bytes = self._journal.appended_bytes - self._bytes_then
+        return since_bytes >= self._every_bytes or time.monotonic() - self._last_s >= self._every_s
+
+    def _wants_base(self) -> bool:
+        manifest = self._checkpoints.manifest
+        if manifest is None or not self._has_base:
+            return True
+        base, *deltas = manifest.chain
+        return len(deltas) >= limits.CHECKPOINT_DELTAS_MAX or sum(one.bytes for one in deltas) > base.bytes
+
+    def statistics(self) -> dict[str, object]:
+        """`made` and `failed` since the start, `took_s` and `age_s` of the newest, and the store's own."""
+        return {
+            "made": self._made,
+            "failed": self._failed,
+            "took_s": self._took_s,
+            "age_s": time.monotonic() - self._last_s,
+            **self._checkpoints.statistics(),
+        }

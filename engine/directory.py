@@ -1,0 +1,68 @@
+"""The data directory: made private, and held by one process at a time.
+
+LMDB's own lock file is not used (`lock=False`): it guards readers we do not have, and lets a second process
+in. Instead the whole directory is held by an advisory lock on the file `lock`. `flock`, not POSIX record
+locks: those are lost as soon as any descriptor of the file is closed, and do not exclude a second opening
+by the same process. The kernel drops the lock when the process dies, so a `kill -9` leaves nothing to clean
+up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import StoreError
+
+JOURNAL, CHECKPOINTS, LOCK = "journal", "checkpoints", "lock"
+"""What a data directory holds: two LMDB environments and the lock file."""
+
+
+@contextmanager
+def hold(data: Path) -> Iterator[Path]:
+    """Make `data` (mode 0700) if it is not there and hold it until the block ends.
+
+    Raises StoreError `locked` when another process, or this one, holds it, and `unusable` when it cannot be
+    made or written.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(
+            "unusable",
+            f"The data directory {data} cannot be used: {error.strerror}.",
+            remedy="Choose another with --data, or mend its owner and permissions.",
+        ) from error
+    try:
+        _lock(descriptor, data)
+        yield data
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, data: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        who = f"process {holder}" if holder else "another process"
+        raise StoreError(
+            "locked",
+            f"The data directory {data} is in use by {who}.",
+            remedy="Stop it, or choose another directory with --data.",
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def sync_names(directory: Path) -> None:
+    """Make the names in a directory durable: LMDB syncs the files it makes, not the directory they are in."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,370 @@
+"""Ingest: submissions become batches; batches are applied, made durable, then acknowledged.
+
+    enqueue ─▶ queue ─▶ cut ─▶ kernel.apply(N) ─▶ hand over ─▶ journal.append(N) ─▶ settle: tickets, effects
+                               while N-1 is being committed     in a worker thread
+
+Two tasks and a channel without room between them. The applier cuts a batch from what is queued, applies it
+and hands it over, which waits until the committer is free: so at most one batch is applied ahead of the one
+being committed. There is no linger: while a commit is under way the queue grows by itself, and the next
+batch is cut when the commit ends, or before that if enough is queued to be worth the overlap
+(PIPELINE_INPUTS_MIN). Nothing of a batch leaves (acknowledgements, answers, effects) before its commit has
+ended.
+
+Time is an input: an empty batch, a pulse, is made when the kernel's next timer is due.
+
+When the journal is full the committer keeps its batch and tries again; new submissions are refused (503),
+those queued stay queued, and everything goes on when there is room. Any other failure ends both tasks with
+an error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from engine import frame, limits
+from engine.clock import Clock
+from engine.errors import Refused, Unavailable
+from engine.journal import Journal
+from engine.model import KERNEL_VERSION, Batch, Control, Input, Outcome
+from engine.store import StoreFull
+from engine.wire import Decoded, Rejection, decode_line, decode_lines, encode_control
+
+if TYPE_CHECKING:
+    from engine.kernel import Kernel
+
+Answer = dict[str, Any] | Refused | None
+
+
+class Ticket:
+    """The promise that a submission becomes durable. Tickets are resolved in the order they were given."""
+
+    __slots__ = ("_done", "answers", "error")
+
+    def __init__(self) -> None:
+        self._done = trio.Event()
+        self.error: str | None = None
+        self.answers: list[Answer] = []
+        """An answer per input, once durable."""
+
+    @property
+    def done(self) -> bool:
+        """Whether `wait` would return, or raise, at once."""
+        return self._done.is_set()
+
+    async def wait(self) -> None:
+        """Return when the submission is durable. Raises Unavailable when the engine stopped before that."""
+        await self._done.wait()
+        if self.error is not None:
+            raise _stopping(self.error)
+
+    def resolve(self, error: str | None = None) -> None:
+        self.error = error
+        self._done.set()
+
+
+class Submission(msgspec.Struct):
+    """Inputs and their lines, cut and acknowledged as one. `last`: the ticket ends with this piece."""
+
+    inputs: list[Input]
+    body: bytes
+    ticket: Ticket
+    last: bool
+
+
+class Applied(msgspec.Struct):
+    """A batch the kernel has applied, on its way to the disk."""
+
+    seq: int
+    frame: bytes
+    submissions: list[Submission]
+    outcome: Outcome
+
+
+class Ingest:
+    """The one way into the kernel. `settled` is called after each durable batch, `full` if the journal is."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        journal: Journal,
+        clock: Clock,
+        *,
+        settled: Callable[[Outcome], None] = lambda _: None,
+        full: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._kernel = kernel
+        self._journal = journal
+        self._clock = clock
+        self._settled = settled
+        self._on_full = full
+        self._queue: deque[Submission] = deque()
+        self._queued_bytes = 0
+        self._queued_inputs = 0
+        self._gate = trio.StrictFIFOLock()
+        self._room = trio.Event()
+        self._bell = trio.Event()
+        self._retry = trio.Event()
+        self._ahead: deque[Applied] = deque()
+        self._more = False
+        self._closing: str | None = None
+        self._ended = trio.Event()
+        self._full_since: float | None = None
+        self._durable_seq = kernel.seq
+        self._batches = self._pulses = self._inputs = 0
+        self._apply_s = self._apply_s_max = 0.0
+
+    # What others submit
+
+    async def submit(self, decoded: Decoded) -> None:
+        """Return when `decoded` is durable. Raises Unavailable."""
+        await (await self.enqueue(decoded)).wait()
+
+    async def enqueue(self, decoded: Decoded) -> Ticket:
+        """Queue `decoded`, waiting while too much is queued. Raises Unavailable (full, or stopping)."""
+        if self._queued_bytes >= limits.INTAKE_QUEUE_BYTES_MAX or self._gate.locked():
+            async with self._gate:
+                while self._queued_bytes >= limits.INTAKE_QUEUE_BYTES_MAX and not self._refusal():
+                    self._room = trio.Event()
+                    await self._room.wait()
+                return self.enqueue_nowait(decoded)
+        return self.enqueue_nowait(decoded)
+
+    def enqueue_nowait(self, decoded: Decoded) -> Ticket:
+        """Queue `decoded` whatever is queued already. Raises Unavailable (full, or stopping)."""
+        if (refusal := self._refusal()) is not None:
+            raise refusal
+        ticket = Ticket()
+        if not decoded.inputs:
+            ticket.resolve()
+            return ticket
+        pieces = _pieces(decoded)
+        for number, (inputs, body) in enumerate(pieces, start=1):
+            self._queue.append(Submission(inputs, body, ticket, number == len(pieces)))
+            self._queued_bytes += len(body)
+            self._queued_inputs += len(inputs)
+        self._bell.set()
+        return ticket
+
+    async def control(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Journal an operation and give its answer once durable. Raises Refused or Unavailable.
+
+        The kernel is given what the line decodes to, not `args`, so that a replay meets the same.
+        """
+        line = encode_control(Control(op, args))
+        taken = decode_line(line, control=True)
+        if isinstance(taken, Rejection):
+            raise Refused(taken.code, taken.detail, status=413 if taken.code == "too_large" else 422)
+        ticket = await self.enqueue(Decoded([taken], line, [], 1))
+        await ticket.wait()
+        (answer,) = ticket.answers
+        if isinstance(answer, Refused):
+            raise answer
+        assert answer is not None, f"operation {op} has no answer"
+        return answer
+
+    # The two tasks
+
+    async def run(self) -> None:
+        """Apply and commit until `close`. What is not durable when this ends is refused to whoever waits."""
+        send, receive = trio.open_memory_channel[Applied](0)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._commit_all, receive)
+                await self._apply_all(send)
+        finally:
+            self._fail_waiting()
+            self._ended.set()
+
+    async def close(self) -> None:
+        """Take no more, and return when all that was queued is durable, or cannot be for want of room."""
+        self._closing = "stopping"
+        self._room.set()
+        self._bell.set()
+        while not self._ended.is_set():
+            if self._full_since is not None and time.monotonic() - self._full_since > limits.STOP_FULL_S:
+                return
+            with trio.move_on_after(1):
+                await self._ended.wait()
+
+    def retry(self) -> None:
+        """There may be room again: try the batch that waits for it."""
+        self._retry.set()
+
+    async def _apply_all(self, send: trio.MemorySendChannel[Applied]) -> None:
+        async with send:
+            while True:
+                if self._closing and not self._queue:
+                    return
+                if self._worth_a_batch():
+                    await send.send(self._apply_next())
+                else:
+                    self._bell = trio.Event()
+                    with trio.move_on_after(self._patience_s()):
+                        await self._bell.wait()
+
+    def _worth_a_batch(self) -> bool:
+        if self._ahead and self._queued_inputs < limits.PIPELINE_INPUTS_MIN:
+            return False
+        return bool(self._queue) or self._more or self._is_due()
+
+    def _is_due(self) -> bool:
+        due = self._kernel.next_due_ms()
+        return due is not None and due <= self._now_ms()
+
+    def _patience_s(self) -> float:
+        """How long nothing needs doing. The bell rings before that if something is queued or settled."""
+        due = self._kernel.next_due_ms()
+        if due is None or self._ahead:
+            return limits.PULSE_SLEEP_S_MAX
+        return min(max(0, due - self._now_ms()) / 1000, limits.PULSE_SLEEP_S_MAX)
+
+    def _now_ms(self) -> int:
+        return max(self._kernel.now_ms, self._clock.now_ms())
+
+    def _apply_next(self) -> Applied:
+        submissions = self._cut()
+        inputs = [one for submission in submissions for one in submission.inputs]
+        batch = Batch(self._kernel.seq + 1, self._now_ms(), inputs)
+        value = frame.encode(
+            batch.seq,
+            batch.now_ms,
+            version=KERNEL_VERSION,
+            count=len(inputs),
+            previous=self._kernel.outcome_digest,
+            bodies=[submission.body for submission in submissions],
+        )
+        started = time.perf_counter()
+        outcome = self._kernel.apply(batch)
+        took = time.perf_counter() - started
+        self._apply_s += took
+        self._apply_s_max = max(self._apply_s_max, took)
+        self._more = outcome.more
+        applied = Applied(batch.seq, value, submissions, outcome)
+        self._ahead.append(applied)
+        return applied
+
+    def _cut(self) -> list[Submission]:
+        """Take the next submissions: at least one if there is any, within the bounds of a batch."""
+        taken: list[Submission] = []
+        inputs = size = 0
+        while self._queue:
+            inputs += len(self._queue[0].inputs)
+            size += len(self._queue[0].body)
+            if taken and (inputs > limits.BATCH_INPUTS_MAX or size > limits.BATCH_BYTES_MAX):
+                break
+            taken.append(self._queue.popleft())
+        self._queued_bytes -= sum(len(one.body) for one in taken)
+        self._queued_inputs -= sum(len(one.inputs) for one in taken)
+        if self._queued_bytes < limits.INTAKE_QUEUE_BYTES_MAX:
+            self._room.set()
+        return taken
+
+    async def _commit_all(self, receive: trio.MemoryReceiveChannel[Applied]) -> None:
+        async for applied in receive:
+            while not await self._commit(applied):
+                self._on_full()
+                with trio.move_on_after(1):
+                    await self._retry.wait()
+            self._settle(applied)
+
+    async def _commit(self, applied: Applied) -> bool:
+        """Whether the batch is durable now; no: there is no room."""
+        self._retry = trio.Event()
+        try:
+            await self._journal.append(applied.seq, applied.frame)
+        except StoreFull:
+            self._full_since = self._full_since or time.monotonic()
+            self._room.set()
+            return False
+        self._full_since = None
+        return True
+
+    def _settle(self, applied: Applied) -> None:
+        assert self._ahead.popleft() is applied, "batches are committed in the order they were applied"
+        self._durable_seq = applied.seq
+        self._batches += 1
+        self._pulses += not applied.submissions
+        place = 0
+        for submission in applied.submissions:
+            count = len(submission.inputs)
+            submission.ticket.answers += applied.outcome.answers[place : place + count]
+            place += count
+            if submission.last:
+                submission.ticket.resolve()
+        self._inputs += place
+        self._bell.set()
+        self._settled(applied.outcome)
+
+    # What others ask
+
+    def durable_effects_before(self) -> int | None:
+        """Effects with a seq below this are durable; None: all are."""
+        return next((one.outcome.effects[0].seq for one in self._ahead if one.outcome.effects), None)
+
+    @property
+    def durable_seq(self) -> int:
+        """Seq of the newest durable batch."""
+        return self._durable_seq
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a batch waits for room on the disk; submissions are refused meanwhile."""
+        return self._full_since is not None
+
+    def statistics(self) -> dict[str, object]:
+        """Counts since the start, and what is queued just now. Times in seconds."""
+        return {
+            "batches": self._batches,
+            "pulses": self._pulses,
+            "inputs": self._inputs,
+            "durable_seq": self._durable_seq,
+            "queued_bytes": self._queued_bytes,
+            "queued_inputs": self._queued_inputs,
+            "batches_ahead": len(self._ahead),
+            "apply_s": self._apply_s,
+            "apply_s_max": self._apply_s_max,
+            "full": self.is_full,
+        }
+
+    def _refusal(self) -> Unavailable | None:
+        if self._closing is not None:
+            return _stopping(self._closing)
+        return StoreFull("journal") if self.is_full else None
+
+    def _fail_waiting(self) -> None:
+        self._closing = self._closing or "stopped"
+        self._room.set()
+        waiting = [one for applied in self._ahead for one in applied.submissions]
+        for submission in (*waiting, *self._queue):
+            submission.ticket.resolve(self._closing)
+
+
+def _stopping(code: str) -> Unavailable:
+    return Unavailable(code, "The engine is stopping.", retry_after_s=5)
+
+
+def _pieces(decoded: Decoded) -> list[tuple[list[Input], bytes]]:
+    """What is too large for a batch of its own is cut at line ends; nearly everything is one piece."""
+    body = decoded.body
+    if len(decoded.inputs) <= limits.BATCH_INPUTS_MAX and len(body) <= limits.BATCH_BYTES_MAX:
+        return [(decoded.inputs, body)]
+    control = any(isinstance(one, Control) for one in decoded.inputs)
+    pieces: list[tuple[list[Input], bytes]] = []
+    lines: list[bytes] = []
+    size = 0
+    for line in (*body.splitlines(keepends=True), b""):
+        full = len(lines) == limits.BATCH_INPUTS_MAX or size + len(line) > limits.BATCH_BYTES_MAX
+        if lines and (full or not line):
+            piece = decode_lines(b"".join(lines), control=control)
+            pieces.append((piece.inputs, piece.body))
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+    assert sum(len(inputs) for inputs, _ in pieces) == len(decoded.inputs), "cutting loses nothing"
+    return pieces

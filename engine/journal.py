@@ -1,0 +1,169 @@
+"""The journal: every batch, one LMDB value each, appended under its seq (8 bytes, big endian).
+
+One value per batch and `append`: no page is split and no record overwritten, which is what makes group
+commit cheap (measured: millions of 200-byte records a second, under a millisecond a commit). The record
+`meta` (a key shorter than any seq, so it sorts first) holds the kernel's key and how far the journal has
+been trimmed: a journal whose checkpoint went missing is told from a new one.
+
+When the map is full, trimming must still be possible, and LMDB needs pages to delete: an eighth of the map is
+kept back from appends for that.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import lmdb
+import msgspec
+
+from engine import frame
+from engine.frame import Frame
+from engine.limits import JOURNAL_MAP_BYTES, JOURNAL_READ_BYTES, JOURNAL_TRIM_FRAMES_MAX
+from engine.store import Environment, StoreFull
+
+META = b"\0"
+KEY_BYTES = 16
+
+
+class Meta(msgspec.Struct, frozen=True):
+    """`key` is the kernel's, drawn with the directory; frames up to `trimmed` are in a checkpoint."""
+
+    format: int
+    key: bytes
+    trimmed: int
+
+
+class Journal:
+    """The journal of one data directory, which the caller holds (`engine.directory.hold`)."""
+
+    def __init__(self, path: Path, *, map_bytes: int = JOURNAL_MAP_BYTES) -> None:
+        self._env = Environment(path, name="journal", map_bytes=map_bytes)
+        self._append_bytes_max = map_bytes - map_bytes // 8
+        self._meta = self._env.read(_read_meta) or self._env.write_now(_make_meta)
+        self.last_seq = self._env.read(_last_seq)
+        """Seq of the newest durable frame; 0 when there is none."""
+        self.appended_bytes = 0
+        """Bytes of frames appended since opening."""
+
+    @property
+    def key(self) -> bytes:
+        """The kernel's key: 16 bytes of this data directory."""
+        return self._meta.key
+
+    @property
+    def trimmed(self) -> int:
+        """Frames up to this seq are gone; they are in a checkpoint."""
+        return self._meta.trimmed
+
+    def read(self, after: int, *, bytes_max: int = JOURNAL_READ_BYTES) -> list[Frame]:
+        """The next frames with seq > `after`, at least one if there is one, about `bytes_max` in all.
+
+        Raises StoreError `corrupt` for a damaged frame, and where a seq is missing.
+        """
+        values = self._env.read(lambda transaction: _read(transaction, after + 1, bytes_max))
+        for expected, (seq, _) in enumerate(values, start=after + 1):
+            if seq != expected:
+                raise frame.corrupt(f"Journal frame {expected} is missing: the next one is {seq}.")
+        return [frame.decode(value, seq) for seq, value in values]
+
+    async def append(self, seq: int, value: bytes) -> None:
+        """Make the frame `value` durable under `seq`, above all before it. Raises StoreFull or StoreError."""
+        if self._env.live_bytes() + len(value) > self._append_bytes_max:
+            raise StoreFull("journal")
+        await self._env.write(lambda transaction: _put(transaction, seq, value))
+        self.last_seq = seq
+        self.appended_bytes += len(value)
+
+    async def trim(self, upto: int) -> int:
+        """Delete the frames up to and with seq `upto`, in slices that hold neither the loop nor the next
+        commit for long. Returns their number. Raises StoreFull or StoreError."""
+        total = 0
+        first = self.first_seq()
+        if upto <= self.trimmed and (first is None or first > upto):
+            return 0
+        while True:
+            meta = Meta(self._meta.format, self._meta.key, max(upto, self._meta.trimmed))
+            count = await self._env.write(partial(_trim, upto=upto, meta=meta))
+            self._meta = meta
+            total += count
+            if count < JOURNAL_TRIM_FRAMES_MAX:
+                return total
+
+    def first_seq(self) -> int | None:
+        """Seq of the oldest frame still there."""
+        return self._env.read(_first_seq)
+
+    def statistics(self) -> dict[str, object]:
+        """`last_seq`, `trimmed`, `live_bytes`, `map_bytes`, `appended_bytes` and the commits' times."""
+        return {
+            "last_seq": self.last_seq,
+            "trimmed": self.trimmed,
+            "live_bytes": self._env.live_bytes(),
+            "map_bytes": self._env.map_bytes,
+            "appended_bytes": self.appended_bytes,
+            "commits": self._env.commits.statistics(),
+        }
+
+    def close(self) -> None:
+        self._env.close()
+
+
+def _read_meta(transaction: lmdb.Transaction) -> Meta | None:
+    kept = transaction.get(META)
+    if kept is None:
+        if transaction.stat()["entries"]:
+            raise frame.corrupt("The journal has frames and no record of its own.")
+        return None
+    try:
+        return msgspec.msgpack.decode(kept, type=Meta)
+    except msgspec.DecodeError as error:
+        raise frame.corrupt(f"The journal's own record cannot be read: {error}.") from error
+
+
+def _make_meta(transaction: lmdb.Transaction) -> Meta:
+    meta = Meta(frame.FORMAT, os.urandom(KEY_BYTES), 0)
+    transaction.put(META, msgspec.msgpack.encode(meta))
+    return meta
+
+
+def _last_seq(transaction: lmdb.Transaction) -> int:
+    cursor = transaction.cursor()
+    return int.from_bytes(cursor.key()) if cursor.last() and cursor.key() != META else 0
+
+
+def _first_seq(transaction: lmdb.Transaction) -> int | None:
+    cursor = transaction.cursor()
+    return int.from_bytes(cursor.key()) if cursor.set_range(_key(0)) else None
+
+
+def _read(transaction: lmdb.Transaction, first: int, bytes_max: int) -> list[tuple[int, bytes]]:
+    values: list[tuple[int, bytes]] = []
+    cursor = transaction.cursor()
+    found, total = cursor.set_range(_key(first)), 0
+    while found and total < bytes_max:
+        key, value = cursor.item()
+        values.append((int.from_bytes(key), bytes(value)))
+        total += len(value)
+        found = cursor.next()
+    return values
+
+
+def _put(transaction: lmdb.Transaction, seq: int, value: bytes) -> None:
+    put = transaction.put(_key(seq), value, append=True, overwrite=False)
+    assert put, f"frame {seq} is in the journal already"
+
+
+def _trim(transaction: lmdb.Transaction, upto: int, meta: Meta) -> int:
+    cursor = transaction.cursor()
+    found, count = cursor.set_range(_key(0)), 0
+    while found and count < JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:
+        found = cursor.delete() and cursor.key() != b""
+        count += 1
+    transaction.put(META, msgspec.msgpack.encode(meta))
+    return count
+
+
+def _key(seq: int) -> bytes:
+    return seq.to_bytes(8)

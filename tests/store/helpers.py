@@ -1,0 +1,64 @@
+"""What the store's tests share: running trio, lines, and a service on the fake kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import trio
+
+from engine.channels import DEFAULT_NAMES, Channel, Outbox
+from engine.model import Effect, Receipt
+from engine.service import ServiceConfig
+from engine.wire import Decoded, decode_lines
+from tests.store.fake_kernel import FakeKernel
+
+LIMIT_S = 20
+T = TypeVar("T")
+
+
+def run(test: Callable[[], Awaitable[T]]) -> T:
+    """Run a test's coroutine; one that hangs fails."""
+
+    async def limited() -> T:
+        with trio.fail_after(LIMIT_S):
+            return await test()
+
+    return trio.run(limited)
+
+
+def line(contact: str, event: str = "seen", message: str | None = None, **properties: Any) -> bytes:
+    """One track line."""
+    raw = {"type": "track", "userId": contact, "event": event, "messageId": message, "properties": properties}
+    return msgspec.json.encode(raw) + b"\n"
+
+
+def events(count: int, *, first: int = 0, contacts: int = 10, padding: int = 0) -> Decoded:
+    """`count` events with the message ids m<first>… of c0…c9."""
+    return decode_lines(
+        b"".join(
+            line(f"c{n % contacts}", message=f"m{n}", padding="x" * padding)
+            for n in range(first, first + count)
+        )
+    )
+
+
+class Collector:
+    """A channel that remembers what it was given."""
+
+    workers = 2
+
+    def __init__(self) -> None:
+        self.effects: list[Effect] = []
+
+    async def deliver(self, effect: Effect) -> Receipt:
+        self.effects.append(effect)
+        return Receipt(effect.id, "delivered")
+
+
+def config(data: Path, *, channel: Channel | Outbox | None = None, **settings: Any) -> ServiceConfig:
+    """A service on the fake kernel; all channels go to `channel`, by default the outbox."""
+    channels = dict.fromkeys(DEFAULT_NAMES, channel or Outbox())
+    return ServiceConfig(data=data, kernel=FakeKernel, channels=channels, **settings)  # type: ignore[arg-type]
