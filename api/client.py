@@ -35,16 +35,15 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Client:
-    """Asks one running engine. `key` is a bearer key, needed only where the engine has keys configured."""
+    """Asks one running engine."""
 
-    def __init__(self, address: Address, key: str = "") -> None:
+    def __init__(self, address: Address) -> None:
         self.address = address
-        self._key = key
 
     @classmethod
-    def of(cls, settings: Settings, key: str = "") -> Client:
+    def of(cls, settings: Settings) -> Client:
         """The engine these settings would serve: its first `http` address."""
-        return cls(settings.addresses("http")[0], key)
+        return cls(settings.addresses("http")[0])
 
     def get(self, *path: str, **query: object) -> Any:
         return self._ask("GET", path, query)
@@ -62,8 +61,6 @@ class Client:
         if given:
             target += "?" + urlencode(given)
         headers = {"Accept": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
         payload = None
         if body is not None:
             payload = msgspec.json.encode(body)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -47,23 +47,28 @@ class Address(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the messages of one channel leave the engine."""
+
+    kind: Literal["log", "outbox"]
+    """`log`: a readable line on stderr; `outbox`: your application pulls them (`GET /v1/outbox`)."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All there is to configure. Lists replace, they do not add up."""
 
     data: str = "./tidemill-data"
     """The data directory: journal, checkpoints, `schema.yaml`. Made if missing, with mode 0700."""
-    http: list[str] = ["127.0.0.1:7700"]
+    http: tuple[str, ...] = ("127.0.0.1:7700",)
     """The management API."""
-    intake: list[str] = ["127.0.0.1:7701"]
+    intake: tuple[str, ...] = ("127.0.0.1:7701",)
     """Segment's paths and `/v1/events`."""
-    stream: list[str] = ["127.0.0.1:7702"]
+    stream: tuple[str, ...] = ("127.0.0.1:7702",)
     """NDJSON lines in, acknowledgements out."""
-    channels: dict[str, dict[str, Any]] = {}
-    """`[channels.NAME]`: how messages of that name leave; without any, all are logged."""
-    keys: dict[str, list[str]] = {}
-    """`[keys]`: bearer keys of the management API, each with its scopes. Without any, loopback only."""
-    write_keys: list[str] = []
-    """Segment's write keys. Without any, whatever key a client sends is taken."""
+    channels: dict[str, ChannelSettings] = {}
+    """`[channels.NAME]`: how messages of that name leave; what is not named is logged."""
+    write_keys: tuple[str, ...] = ()
+    """Segment's write keys: whoever has one may send events from anywhere. Without any: this machine only."""
 
     def addresses(self, listener: str) -> list[Address]:
         """The parsed addresses of `http`, `intake` or `stream`."""
@@ -72,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 LISTENERS = ("http", "intake", "stream")
 VARIABLES = {f"TIDEMILL_{name.upper()}": name for name in ("data", *LISTENERS, "write_keys")}
-"""Lists are separated by commas. Channels and keys of the API are tables: they stand in the file only."""
+"""Lists are separated by commas. Channels are tables: they stand in the file only."""
 
 
 def parse_address(text: str, name: str = "address") -> Address:

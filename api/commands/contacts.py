@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from api.commands.asking import engine_options
 from api.client import Client
+from api.commands.asking import engine_options
 from api.terminal import console, print_json, table
 
 
