@@ -165,12 +165,13 @@ class Http1:
             encoding=fields.get("encoding", b"").lower(),
             from_browser="origin" in fields,
         )
+        if version not in ("1.1", "1.0"):
+            self._end_with(refusal(400, "bad_version", "This port speaks HTTP/1.1 and HTTP/1.0."))
+            raise _EnoughError
         if version == "1.1" and "host" not in fields:
-            self._refused = refusal(400, "no_host", "HTTP/1.1 wants a Host header.")
-        elif version not in ("1.1", "1.0"):
-            self._refused = refusal(400, "bad_version", "This port speaks HTTP/1.1 and HTTP/1.0.")
-        else:
-            self._refused = self._judge(head)
+            self._end_with(refusal(400, "no_host", "HTTP/1.1 wants a Host header."))
+            raise _EnoughError
+        self._refused = self._judge(head)
         route = route_of(head.path)
         self._body_bytes_max = UNKNOWN_BODY_BYTES_MAX if route is None else route.body_bytes_max
         length = int(fields.get("length", b"0"))
