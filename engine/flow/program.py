@@ -1,0 +1,160 @@
+"""A checked flow, planned: expressions compiled, templates compiled, actions in the form the kernel carries out.
+
+`plan` is the last thing definition time does; what comes out is all that run time needs, and equal documents
+plan to equal programs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.flow.document import (
+    AbTest,
+    Action,
+    ChangeSegments,
+    Condition,
+    Emit,
+    EventTrigger,
+    Flow,
+    IssuePromoCode,
+    Launch,
+    Limit,
+    Node,
+    Points,
+    Send,
+    Split,
+    Step,
+    UpdateCustomer,
+    Wait,
+)
+from engine.flow.expression import Scope, compile_condition, compile_value
+from engine.flow.schema import Schema
+from engine.flow.template import Template, compile_template
+from ext.predicate import Plan
+
+KIND_OF: dict[type[Node], str] = {
+    Launch: "launch",
+    Step: "step",
+    Wait: "wait",
+    Condition: "condition",
+    Split: "split",
+    AbTest: "ab_test",
+    Limit: "limit",
+}
+
+VERB_OF: dict[type[Action], str] = {
+    Send: "send",
+    IssuePromoCode: "issue_promo_code",
+    Points: "points",
+    UpdateCustomer: "update_customer",
+    ChangeSegments: "segment",
+    Emit: "emit",
+}
+
+
+class PlannedAction(msgspec.Struct, frozen=True):
+    """`verb` is the action's key in the document; `body` what is to be filled in: the message of a `send`, the
+    `set` of an `update_customer`, the properties of an `emit`, the number of `points`. Strings in it that hold
+    Liquid are `Template`s; `filled` says that there are none, so that `body` can be used as it is."""
+
+    verb: str
+    action: Action
+    body: Any = None
+    filled: bool = True
+
+
+class PlannedNode(msgspec.Struct, frozen=True):
+    """A node with its expression (`when` of a condition, `until.date` of a wait) and its actions."""
+
+    id: str
+    kind: str
+    node: Node
+    plan: Plan | None = None
+    actions: tuple[PlannedAction, ...] = ()
+
+
+class Program(msgspec.Struct, frozen=True):
+    """What the kernel runs. `events` are the names that trigger it (none for a schedule), `entities` what
+    templates may call the event's properties."""
+
+    flow: Flow
+    nodes: tuple[PlannedNode, ...]
+    where: Plan | None
+    events: tuple[str, ...]
+    entities: tuple[str, ...]
+
+
+def scope_of(launch: Launch, schema: Schema) -> Scope:
+    """What expressions of a flow with this launch node can see."""
+    if not isinstance(launch.trigger, EventTrigger):
+        return Scope(event=False, entities=(), schema=schema)
+    return Scope(event=True, entities=schema.entities_of(launch.trigger.events), schema=schema)
+
+
+def plan(flow: Flow, schema: Schema) -> Program:
+    """Plan a flow that `validate.check` found no problem with."""
+    launch = flow.nodes[flow.start]
+    assert isinstance(launch, Launch)
+    scope = scope_of(launch, schema)
+    events = launch.trigger.events if isinstance(launch.trigger, EventTrigger) else ()
+    return Program(
+        flow=flow,
+        nodes=tuple(_node(id, node, scope) for id, node in flow.nodes.items()),
+        where=None if launch.where is None else compile_condition(launch.where, scope),
+        events=tuple(dict.fromkeys(events)),
+        entities=scope.entities,
+    )
+
+
+def _node(id: str, node: Node, scope: Scope) -> PlannedNode:
+    expression: Plan | None = None
+    actions: tuple[PlannedAction, ...] = ()
+    if isinstance(node, Condition):
+        expression = compile_condition(node.when, scope)
+    elif isinstance(node, Wait) and node.until is not None:
+        expression = compile_value(node.until.date, scope)
+    elif isinstance(node, Step):
+        actions = tuple(_action(action) for action in node.actions)
+    return PlannedNode(id, KIND_OF[type(node)], node, expression, actions)
+
+
+def _action(action: Action) -> PlannedAction:
+    verb = VERB_OF[type(action)]
+    raw: Any = None
+    if isinstance(action, Send):
+        raw = action.message
+    elif isinstance(action, Points):
+        raw = action.add
+    elif isinstance(action, UpdateCustomer):
+        raw = action.set
+    elif isinstance(action, Emit):
+        raw = action.properties
+    body, filled = _compile(raw)
+    return PlannedAction(verb, action, body, filled)
+
+
+def _compile(value: Any) -> tuple[Any, bool]:
+    """The value with every string that holds Liquid made a Template; whether there was none."""
+    if isinstance(value, str):
+        template = compile_template(value)
+        return (value, True) if template.literal is not None else (template, False)
+    if isinstance(value, dict):
+        items = {key: _compile(item) for key, item in value.items()}
+        return {key: item for key, (item, _) in items.items()}, all(filled for _, filled in items.values())
+    if isinstance(value, list | tuple):
+        parts = [_compile(item) for item in value]
+        return [item for item, _ in parts], all(filled for _, filled in parts)
+    return value, True
+
+
+def fill(body: Any, context: dict[str, Any]) -> Any:
+    """A planned body with its templates rendered. Raises TemplateError."""
+    if isinstance(body, Template):
+        return body.render(context)
+    if isinstance(body, dict):
+        return {key: fill(item, context) for key, item in body.items()}
+    if isinstance(body, list):
+        return [fill(item, context) for item in body]
+    return body

@@ -1,0 +1,205 @@
+"""What a step does (rules 12, 16, 17): its actions in order, and the outcome that frequency looks at.
+
+An action gives None when it was executed, else (`not_sent` | `failed`, why). Whatever it changes, it changes in
+the state, now and for ever; a message becomes an effect, which others deliver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from engine.flow.document import ChangeSegments, Emit, IssuePromoCode, Points, Send, UpdateCustomer
+from engine.flow.program import PlannedAction, PlannedNode, fill
+from engine.flow.template import TemplateError
+from engine.kernel.contacts import add_points, change_segments, change_traits, traits_of
+from engine.kernel.state import State
+from engine.model import Effect
+from ext import instant
+from ext.records import Run
+
+Failure = tuple[str, str] | None
+"""None: executed. Else the outcome and the reason, a sentence."""
+
+EXECUTED, NOT_SENT, FAILED = "executed", "not_sent", "failed"
+
+ADDRESS_TRAIT = {"email": "email", "sms": "phone", "mobile_push": "push_tokens", "web_push": "web_push"}
+"""The trait that holds the address for a channel; a webhook and channels of one's own need none."""
+
+HEADINGS = frozenset({"subject", "title"})
+"""Parts of a message that do not make it a message by themselves."""
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+class Act:
+    """One step of one run being carried out."""
+
+    def __init__(self, state: State, run: Run, planned: PlannedNode, entities: tuple[str, ...]) -> None:
+        self.state = state
+        self.run = run
+        self.planned = planned
+        self.entities = entities
+
+    def outcomes(self) -> list[dict[str, str]]:
+        """Carry out every action, in order; one entry each, in the shape of the trace."""
+        return [self._one(place, planned) for place, planned in enumerate(self.planned.actions)]
+
+    def _one(self, place: int, planned: PlannedAction) -> dict[str, str]:
+        entry = {"action": planned.verb}
+        if isinstance(planned.action, Send):
+            entry["channel"] = planned.action.channel
+        try:
+            body = planned.body if planned.filled else fill(planned.body, self.context())
+            failure = _DO[planned.verb](self, place, planned.action, body)
+        except TemplateError as error:
+            failure = (FAILED, f"The template could not be filled in: {error}")
+        if failure is None:
+            entry["outcome"] = EXECUTED
+        else:
+            entry["outcome"], entry["error"] = failure
+            if failure[0] == FAILED:
+                self.state.monitor.add(
+                    self.state.now_ms,
+                    FAILED,
+                    failure[1],
+                    contact=self.run.contact.id,
+                    flow=self.run.flow.id,
+                    node=self.planned.id,
+                )
+        return entry
+
+    def context(self) -> dict[str, Any]:
+        """What templates see: the contact as it is now, the run's event, its codes."""
+        run, contact = self.run, self.run.contact
+        customer = traits_of(contact)
+        customer.setdefault("subscriptions", {})
+        customer["segments"] = list(contact.segments)
+        customer["points"] = contact.points
+        context: dict[str, Any] = {
+            "customer": customer,
+            "codes": dict(run.codes or {}),
+            "now": instant.format(self.state.now_ms),
+        }
+        if run.event_name is not None:
+            properties = _unpack(run.properties)
+            stamp = instant.format(run.event_ms)
+            context["event"] = {"name": run.event_name, "timestamp": stamp, "properties": properties}
+            context.update((entity, properties) for entity in self.entities)
+        return context
+
+    # The actions
+
+    def send(self, place: int, action: Send, body: dict[str, Any]) -> Failure:
+        """A message: an effect, or why there is none (rule 17)."""
+        channel = action.channel
+        if self.state.channels is not None and channel not in self.state.channels:
+            return FAILED, f"The channel {channel} is not configured."
+        traits = traits_of(self.run.contact)
+        address = None
+        if (trait := ADDRESS_TRAIT.get(channel)) is not None:
+            address = traits.get(trait)
+            if not address:
+                return NOT_SENT, f"The contact has no address for {channel} (trait {trait})."
+        if (refusal := self._unsubscribed(action, traits.get("subscriptions"))) is not None:
+            return NOT_SENT, refusal
+        if _is_empty(body):
+            return NOT_SENT, "The message is empty."
+        self._effect(place, channel, address, body)
+        return None
+
+    def _unsubscribed(self, action: Send, subscriptions: object) -> str | None:
+        status = subscriptions.get(action.channel) if isinstance(subscriptions, dict) else None
+        if status == "unsubscribed":
+            return f"The contact has unsubscribed from {action.channel}."
+        if status == "unconfirmed" and not action.transactional:
+            return f"The contact has not confirmed {action.channel}; only transactional messages are sent."
+        return None
+
+    def _effect(self, place: int, channel: str, address: Any, message: dict[str, Any]) -> None:
+        """Rule 16: the id is made of the run, the node and the action's place, the same on every replay."""
+        state, run = self.state, self.run
+        effect = Effect(
+            seq=state.outbox.next_seq(),
+            id=f"{run.flow.id}.{run.id}.{self.planned.id}.{place}",
+            at=state.now_ms,
+            contact=run.contact.id,
+            flow=run.flow.id,
+            version=run.flow.version,
+            run=run.id,
+            node=self.planned.id,
+            channel=channel,
+            address=address,
+            message=message,
+        )
+        state.outbox.add(effect)
+        state.effects.append(effect)
+
+    def issue_promo_code(self, place: int, action: IssuePromoCode, body: None) -> Failure:
+        code = self.state.pools.issue(action.pool)
+        if code is None:
+            return FAILED, f"The pool {action.pool} has no codes left."
+        self.run.codes = {**(self.run.codes or {}), action.name: code}
+        return None
+
+    def points(self, place: int, action: Points, body: int | str) -> Failure:
+        try:
+            change = int(body.strip()) if isinstance(body, str) else body
+        except ValueError:
+            return FAILED, f"{body[:40]!r} is not a whole number of points." if isinstance(body, str) else ""
+        if not add_points(self.state, self.run.contact, change, depth=self.run.depth + 1):
+            return FAILED, f"{change} points from {self.run.contact.points} would leave less than none."
+        return None
+
+    def update_customer(self, place: int, action: UpdateCustomer, body: dict[str, Any]) -> Failure:
+        traits = traits_of(self.run.contact)
+        changes: dict[str, Any] = {**body, **dict.fromkeys(action.unset)}
+        for name, by in action.increment.items():
+            had = changes.get(name, traits.get(name))
+            if had is None:
+                had = 0
+            if isinstance(had, bool) or not isinstance(had, int | float):
+                return FAILED, f"The trait {name} is not a number, so it cannot be incremented."
+            total = had + by
+            if isinstance(total, int) and not -(1 << 63) <= total < 1 << 63:
+                return FAILED, f"The trait {name} would no longer fit into 64 bits."
+            changes[name] = total
+        if not change_traits(self.state, self.run.contact, changes, depth=self.run.depth + 1):
+            return FAILED, "The contact's traits would grow beyond their bound."
+        return None
+
+    def segment(self, place: int, action: ChangeSegments, body: None) -> Failure:
+        change_segments(self.state, self.run.contact, action.add, action.remove, depth=self.run.depth + 1)
+        return None
+
+    def emit(self, place: int, action: Emit, body: dict[str, Any]) -> Failure:
+        self.state.path.emit(self.run.contact, action.event, _pack(body), self.run.depth + 1, True)
+        return None
+
+
+_DO: dict[str, Callable[[Act, int, Any, Any], Failure]] = {
+    "send": Act.send,
+    "issue_promo_code": Act.issue_promo_code,
+    "points": Act.points,
+    "update_customer": Act.update_customer,
+    "segment": Act.segment,
+    "emit": Act.emit,
+}
+
+
+def outcome_of(outcomes: list[dict[str, str]]) -> str:
+    """Rule 12: executed if one was, else not_sent if one was not sent, else failed."""
+    found = {entry["outcome"] for entry in outcomes}
+    return EXECUTED if EXECUTED in found else NOT_SENT if NOT_SENT in found else FAILED
+
+
+def _is_empty(message: dict[str, Any]) -> bool:
+    """Nothing but blanks in the body; a subject or title alone counts only where it is all there was to be."""
+    parts = {key: value for key, value in message.items() if key not in HEADINGS} or message
+    return all(isinstance(value, str) and not value.strip() for value in parts.values())
+
+
+__all__ = ["Act", "outcome_of"]

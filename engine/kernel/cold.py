@@ -1,0 +1,60 @@
+"""What the event path asks of Python: actions, dates, windows, traits. One object, the path's `host`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.flow.document import Wait, Window
+from engine.kernel import contacts
+from engine.kernel.actions import Act, outcome_of
+from engine.kernel.dates import date_of, opening, zone_of
+from engine.kernel.state import State
+from ext.path import WHATS, FlowCore, NodeCore
+from ext.predicate import EvaluationError, View
+from ext.records import Contact, Run
+
+_WHAT = {name: code for code, name in enumerate(WHATS)}
+
+
+class Host:
+    """See `ext.path` for what each method answers."""
+
+    state: State
+
+    def act(self, run: Run, node: NodeCore) -> tuple[int, dict[str, Any]]:
+        """Carry out a step; the code of its outcome and the trace's detail."""
+        program = self.state.flows[run.flow.id].program
+        assert program is not None
+        outcomes = Act(self.state, run, node.planned, program.entities).outcomes()
+        return _WHAT[outcome_of(outcomes)], {"actions": outcomes}
+
+    def date_of(self, run: Run, node: NodeCore, view: View) -> int | None:
+        """The end of a dynamic wait; an expression that errors gives no date (rule 5)."""
+        wait = node.planned.node
+        assert isinstance(wait, Wait)
+        assert wait.until is not None
+        try:
+            value = node.plan.value(view)
+        except EvaluationError:
+            return None
+        return date_of(value, wait.until, self._zone(run.contact, run.flow))
+
+    def opening(self, contact: Contact, flow: FlowCore, windows: tuple[Window, ...], ms: int) -> int:
+        return opening(windows, self._zone(contact, flow), ms)
+
+    def _zone(self, contact: Contact, flow: FlowCore) -> Any:
+        return zone_of(contacts.traits_of(contact), flow.program.flow.timezone)
+
+    def identify(self, contact: Contact, body: bytes) -> None:
+        contacts.identify(self.state, contact, body)
+
+    def alias(self, contact: Contact, previous: str) -> None:
+        contacts.alias(self.state, contact, previous)
+
+    def available(self, pool: str) -> int:
+        return self.state.pools.available(pool)
+
+    def cut(self, contact: Contact, event: str) -> None:
+        """A chain was cut (rule 19)."""
+        detail = f"The event {event} ended a chain of flows that launch each other."
+        self.state.monitor.add(self.state.now_ms, "chain_cut", detail, contact=contact.id)

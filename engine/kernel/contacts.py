@@ -1,0 +1,179 @@
+"""Contacts from outside the flows: traits, aliases, segments, deletion (rules 7, 30).
+
+Every function changes the contact through `State.path`, so that a snapshot in progress and the expressions see it,
+and queues the engine's own events: `Contact Updated`, `Subscription Changed`, `Segment Entered`, `Segment Left`,
+`Points Changed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from engine.errors import Refused
+from engine.kernel.state import State
+from engine.limits import TRAITS_BYTES_MAX
+from ext.path import REASONS, pack_object
+from ext.records import Contact
+
+ENGINE_OWNED = frozenset({"segments", "points"})
+"""Names that `identify` may not set: they are the engine's."""
+
+_unpack = msgspec.msgpack.Decoder().decode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def traits_of(contact: Contact) -> dict[str, Any]:
+    """The traits as a dict of its own."""
+    traits: dict[str, Any] = _unpack(contact.traits)
+    return traits
+
+
+def identify(state: State, contact: Contact, body: bytes) -> None:
+    """Traits from outside, a JSON object: set, or with null taken away."""
+    change_traits(state, contact, _unpack(pack_object(body)), depth=1)
+
+
+def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, depth: int) -> bool:
+    """Set traits (None takes one away) and queue what that gives rise to; `depth` is that of the queued events.
+
+    False, and nothing changed, if the contact's traits would grow beyond their bound.
+    """
+    before = traits_of(contact)
+    after = dict(before)
+    for name, value in changes.items():
+        if name in ENGINE_OWNED:
+            continue
+        if value is None:
+            after.pop(name, None)
+        else:
+            after[name] = value
+    changed = sorted(name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name)))
+    if not changed:
+        return True
+    packed = _pack(after)
+    if len(packed) > TRAITS_BYTES_MAX:
+        detail = f"The traits would take {len(packed)} bytes; a contact has at most {TRAITS_BYTES_MAX}."
+        state.monitor.add(state.now_ms, "traits_too_large", detail, contact=contact.id)
+        return False
+    state.path.touch(contact)
+    contact.traits = packed
+    state.path.emit(contact, "Contact Updated", _pack({"changed": changed}), depth, False)
+    if "subscriptions" in changed:
+        _subscriptions_changed(state, contact, before.get("subscriptions"), after.get("subscriptions"), depth)
+    return True
+
+
+def same(one: object, other: object) -> bool:
+    """Equality of JSON values in which true is not 1 and 1 is not 1.0."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def _subscriptions_changed(state: State, contact: Contact, before: object, after: object, depth: int) -> None:
+    old = before if isinstance(before, dict) else {}
+    new = after if isinstance(after, dict) else {}
+    for channel in sorted(old.keys() | new.keys()):
+        if old.get(channel) != new.get(channel):
+            detail = {"channel": channel, "from": old.get(channel), "to": new.get(channel)}
+            state.path.emit(contact, "Subscription Changed", _pack(detail), depth, False)
+
+
+def change_segments(
+    state: State, contact: Contact, add: Iterable[str], remove: Iterable[str], *, depth: int
+) -> int:
+    """Put the contact into segments, take it out of others. How many memberships changed."""
+    members = set(contact.segments)
+    entered = [segment for segment in dict.fromkeys(add) if segment not in members]
+    members.update(entered)
+    left = [segment for segment in dict.fromkeys(remove) if segment in members]
+    members.difference_update(left)
+    if entered or left:
+        state.path.touch(contact)
+        contact.segments = tuple(sorted(members))
+    for segment in entered:
+        state.path.emit(contact, "Segment Entered", _pack({"segment": segment}), depth, False)
+    for segment in left:
+        state.path.emit(contact, "Segment Left", _pack({"segment": segment}), depth, False)
+    return len(entered) + len(left)
+
+
+def add_points(state: State, contact: Contact, change: int, *, depth: int) -> bool:
+    """Add to the points, or take away; False, and nothing changed, where they would fall below zero or beyond
+    64 bits."""
+    points = contact.points + change
+    if not 0 <= points < 1 << 63:
+        return False
+    if change:
+        state.path.touch(contact)
+        contact.points = points
+        detail = {"change": change, "points": points}
+        state.path.emit(contact, "Points Changed", _pack(detail), depth, False)
+    return True
+
+
+def alias(state: State, contact: Contact, previous_id: str) -> None:
+    """`previous_id` and the contact are one from now on. What the other had moves over: history, frequency, runs,
+    segments, points; of the traits those the contact does not have itself."""
+    if previous_id == contact.id:
+        return
+    previous = state.path.contact(previous_id)
+    if previous is contact:
+        return
+    if previous is not None:
+        missing = {k: v for k, v in traits_of(previous).items() if k not in traits_of(contact)}
+        state.path.merge(contact, previous)
+        for other, target in state.aliases.items():
+            if target == previous.id:
+                state.aliases[other] = contact.id
+                state.path.set_alias(other, contact)
+        if missing:
+            change_traits(state, contact, missing, depth=1)
+    state.aliases[previous_id] = contact.id
+    state.path.set_alias(previous_id, contact)
+
+
+def known(state: State, contact_id: str) -> Contact:
+    """The contact, or Refused with 404."""
+    contact = state.path.contact(contact_id)
+    if contact is None:
+        raise Refused("no_such_contact", f"There is no contact {contact_id!r}.", status=404)
+    return contact
+
+
+def replace_traits(state: State, contact_id: str, traits: dict[str, Any]) -> Contact:
+    """Exactly these traits, and the contact created if there is none."""
+    contact = state.path.contact_or_new(contact_id)
+    gone: dict[str, Any] = {name: None for name in traits_of(contact) if name not in traits}
+    return _changed_or_refused(state, contact, {**gone, **traits})
+
+
+def patch_traits(state: State, contact_id: str, traits: dict[str, Any]) -> Contact:
+    """These traits beside those it has; null takes one away."""
+    return _changed_or_refused(state, state.path.contact_or_new(contact_id), traits)
+
+
+def _changed_or_refused(state: State, contact: Contact, changes: dict[str, Any]) -> Contact:
+    if not change_traits(state, contact, changes, depth=1):
+        detail = f"A contact's traits take at most {TRAITS_BYTES_MAX} bytes."
+        raise Refused("traits_too_large", detail, status=422)
+    return contact
+
+
+def delete(state: State, contact_id: str) -> None:
+    """Rule 30: its runs end, its data goes, counts stay."""
+    contact = known(state, contact_id)
+    state.path.end_runs(contact, REASONS.index("deleted"))
+    state.path.forget(contact)
+    for other in [other for other, target in state.aliases.items() if target == contact.id]:
+        del state.aliases[other]
+        state.path.unset_alias(other)
+    state.outbox.forget_contact(contact.id)
+    state.monitor.forget_contact(contact.id)

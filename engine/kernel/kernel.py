@@ -1,0 +1,188 @@
+"""The kernel: batches in, outcomes out, and every question that can be asked about its state.
+
+    kernel = Kernel(key=key)
+    outcome = kernel.apply(Batch(kernel.seq + 1, now_ms, inputs))
+
+The same batches give the same outcomes and the same state, byte for byte: live, in `simulate`, in a test, after a
+restart. It reads no clock, does no I/O, draws no random number; what looks random (splits, A/B tests) is a keyed
+hash. The path of an event is compiled (`ext.path`); this package holds what happens seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from engine.errors import Refused
+from engine.kernel import flows, reads, snapshot
+from engine.kernel.cold import Host
+from engine.kernel.operations import OPERATIONS
+from engine.kernel.snapshot import Snapshot
+from engine.kernel.state import State
+from engine.limits import TIMERS_PER_BATCH_MAX
+from engine.model import Batch, Control, Effect, Outcome
+from ext.event import Event
+from ext.path import Path
+
+
+class Kernel:
+    """The state of one engine and the only way to change it.
+
+    `trace`: outcomes carry trace records. `key`: 16 bytes that belong to the data directory; salts and fingerprints
+    come from it. `keep_effects=False`: effects are numbered and given out, but not kept until a receipt comes.
+    """
+
+    def __init__(self, *, trace: bool = False, key: bytes = bytes(16), keep_effects: bool = True) -> None:
+        host = Host()
+        self._trace = trace
+        self._state = State(Path(key, host), keep_effects=keep_effects)
+        self._path = self._state.path
+        self._recent_mark = 0
+        host.state = self._state
+
+    def close(self) -> None:
+        """Let go of everything; the kernel cannot be used afterwards."""
+        self._path.close()
+
+    # Batches
+
+    @property
+    def seq(self) -> int:
+        """Of the last batch applied; 0 at first."""
+        return self._state.seq
+
+    @property
+    def now_ms(self) -> int:
+        """Of the last batch applied; 0 at first."""
+        return self._path.now_ms
+
+    @property
+    def outcome_digest(self) -> int:
+        """64 bits over everything that happened so far: equal for engines that did the same."""
+        return self._path.digest
+
+    def next_due_ms(self) -> int | None:
+        """When the next timer wants a batch, ms UTC; None if there is no timer."""
+        return self._path.next_due_ms()
+
+    def apply(self, batch: Batch) -> Outcome:
+        """Apply the next batch: timers that are due first, then its inputs in order."""
+        assert batch.seq == self._state.seq + 1, f"batch {batch.seq} after {self._state.seq}"
+        path, state = self._path, self._state
+        state.seq = batch.seq
+        state.effects = effects = []
+        path.trace = trace = [] if self._trace else None
+        path.begin(batch.now_ms)
+        path.fire(TIMERS_PER_BATCH_MAX)
+        answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
+        for place, given in enumerate(batch.inputs):
+            if type(given) is Event:
+                path.take(given)
+            else:
+                assert isinstance(given, Control)
+                answers[place] = self._operate(given)
+        path.mix(state.outbox.last_seq)
+        path.trace = None
+        due = path.next_due_ms()
+        return Outcome(effects, trace or [], answers, due is not None and due <= batch.now_ms)
+
+    def _operate(self, control: Control) -> dict[str, Any] | Refused:
+        operation = OPERATIONS.get(control.op)
+        if operation is None:
+            detail = f"There is no operation {control.op!r}."
+            return Refused("no_such_operation", detail, remedy=f"Known: {', '.join(OPERATIONS)}.", status=422)
+        try:
+            answer = operation(self._state, control.args)
+        except Refused as refused:
+            return refused
+        self._path.drain()
+        return answer
+
+    # Snapshots
+
+    def snapshot(self, *, full: bool) -> Snapshot:
+        """The state as of now, to be read in parts while further batches are applied; one at a time.
+
+        `full=False` holds what changed since the snapshot before, and what is small in any case.
+        """
+        taken = Snapshot(self._state, full=full, since=self._recent_mark)
+        self._recent_mark = taken.recent_mark
+        return taken
+
+    def restore(self, parts: Iterable[bytes]) -> None:
+        """Bring a fresh kernel to the state that a base and its deltas hold."""
+        assert self.seq == 0, "only a fresh kernel can be restored"
+        snapshot.restore(self._state, parts)
+        self._recent_mark = self._path.recent.mark
+
+    def digest(self) -> bytes:
+        """16 bytes over the whole state. Slow: for tests and `verify`."""
+        return snapshot.digest(self._state)
+
+    # Reads. `flow` and `contact` arguments are ids; what does not exist raises Refused with status 404.
+
+    def flows(self) -> list[dict[str, Any]]:
+        """All flows, in order of id."""
+        return [reads.flow_row(self._state, flow) for _, flow in sorted(self._state.flows.items())]
+
+    def flow(self, flow: str) -> dict[str, Any]:
+        return reads.flow_detail(self._state, flows.known(self._state, flow))
+
+    def draft(self, flow: str) -> dict[str, Any]:
+        return reads.draft(self._state, flows.known(self._state, flow))
+
+    def versions(self, flow: str) -> list[dict[str, Any]]:
+        """The launched versions, oldest first (rule 29)."""
+        return [reads.version_row(version) for version in flows.known(self._state, flow).versions]
+
+    def version(self, flow: str, number: int) -> dict[str, Any]:
+        return reads.version_detail(flows.known(self._state, flow), number)
+
+    def impact(self, flow: str) -> dict[str, Any]:
+        """What launching the draft would do to waiting runs (rule 26)."""
+        return flows.impact(self._state, flows.known(self._state, flow))
+
+    def stats(self, flow: str) -> dict[str, Any]:
+        return reads.stats(flows.known(self._state, flow))
+
+    def runs(
+        self, flow: str, *, node: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """Waiting runs of a flow, a page at a time."""
+        return reads.runs_page(flows.known(self._state, flow), node, limit, cursor)
+
+    def contact(self, contact: str) -> dict[str, Any]:
+        return reads.contact(self._state, contact)
+
+    def contact_runs(self, contact: str) -> list[dict[str, Any]]:
+        """Runs in progress and the last ended ones, newest first."""
+        return reads.contact_runs(self._state, contact)
+
+    def why(self, contact: str, flow: str) -> dict[str, Any]:
+        """Why a contact is, or is not, in a flow."""
+        return reads.why(self._state, contact, flows.known(self._state, flow))
+
+    def pools(self) -> list[dict[str, Any]]:
+        return [self._state.pools.entry(id) for id in sorted(self._state.pools.by_id)]
+
+    def segment_members(self, segment: str, *, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
+        return reads.segment_members(self._state, segment, limit, cursor)
+
+    def outbox(self, after: int, limit: int) -> list[Effect]:
+        """Effects with a larger seq that have no receipt yet, in order."""
+        return self._state.outbox.after(after, limit)
+
+    def problems(self) -> list[dict[str, Any]]:
+        """What monitoring shows, newest first; `at` is RFC 3339."""
+        return [{**problem, "at": reads.when(problem["at"])} for problem in self._state.monitor.newest_first()]
+
+    def counts(self) -> dict[str, int]:
+        """Totals, for metrics."""
+        return reads.counts(self._state)
+
+    def schema(self) -> dict[str, Any]:
+        return self._state.schema.document()
+
+    def channels(self) -> list[str] | None:
+        """The configured channels; None: all."""
+        return None if self._state.channels is None else list(self._state.channels)

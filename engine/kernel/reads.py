@@ -1,0 +1,282 @@
+"""What can be asked of a kernel: plain dicts and lists, ready for JSON. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any
+
+import msgspec
+
+from engine.errors import Refused
+from engine.flow.document import Flow, Launch
+from engine.flow.values import format_duration
+from engine.kernel import contacts, flows
+from engine.kernel.state import FlowState, State
+from ext import instant
+from ext.path import REASONS
+from ext.records import Contact, Run
+
+FOREVER_AGO, NEVER = -(1 << 63), (1 << 63) - 1
+
+WHY = {
+    "": "The contact may enter with its next event that matches.",
+    "once": "The flow launches once for a contact, and it has been launched for this one.",
+    "max": "The flow has been launched for this contact as often as its `max` allows.",
+    "reserved": "The contact has a run in progress that has not launched yet; a second does not start beside it.",
+    "period": "The period since the last launch is not over.",
+}
+
+
+def when(ms: int | None) -> str | None:
+    """An instant for people; None for none."""
+    return None if ms is None or ms in (FOREVER_AGO, NEVER) else instant.format(ms)
+
+
+# Flows
+
+
+def flow_row(state: State, flow: FlowState) -> dict[str, Any]:
+    """A flow in a list."""
+    status, reason = flows.status_of(state, flow)
+    shown = flow.active.document if flow.active is not None else flow.draft.document if flow.draft else {}
+    return {
+        "id": flow.id,
+        "name": shown.get("name", flow.id),
+        "folder": shown.get("folder", "main"),
+        "brand": shown.get("brand"),
+        "status": status,
+        "reason": reason,
+        "version": None if flow.active is None else flow.active.version,
+        "launched_at": None if flow.active is None else when(flow.active.launched_ms),
+        "created_at": when(flow.created_ms),
+        "updated_at": when(flow.updated_ms),
+        "draft": flow.draft is not None,
+        "waiting": 0 if flow.core is None else sum(flow.core.waiting_by_node().values()),
+        "entered": _entered(flow),
+    }
+
+
+def _entered(flow: FlowState) -> int:
+    if flow.core is None or flow.program is None:
+        return 0
+    return int(sum(row["entered"] for row in flow.core.stats().values()))
+
+
+def flow_detail(state: State, flow: FlowState) -> dict[str, Any]:
+    """One flow, with what is needed to understand what it does just now."""
+    core, planned = flow.core, None if flow.program is None else flow.program.flow
+    return {
+        **flow_row(state, flow),
+        "timezone": None if planned is None else planned.timezone,
+        "frequency": None if planned is None else _frequency(planned),
+        "schedule": {
+            "start": None if core is None else when(core.start_ms),
+            "end": None if core is None else when(core.end_ms),
+        },
+        "versions": [version_row(version) for version in flow.versions],
+        "active": None if flow.active is None else flow.active.document,
+        "problems": [] if flow.draft is None else [msgspec.to_builtins(one) for one in flow.draft.problems],
+    }
+
+
+def _frequency(planned: Flow) -> dict[str, Any]:
+    frequency = planned.frequency
+    shown: dict[str, Any] = {"mode": frequency.mode}
+    if frequency.every_ms is not None:
+        shown["every"] = format_duration(frequency.every_ms)
+    if frequency.max is not None:
+        shown["max"] = frequency.max
+    return shown
+
+
+def version_row(version: Any) -> dict[str, Any]:
+    """A version in the history (rule 29)."""
+    return {
+        "version": version.version,
+        "launched_at": when(version.launched_ms),
+        "stopped_at": when(version.stopped_ms),
+    }
+
+
+def version_detail(flow: FlowState, number: int) -> dict[str, Any]:
+    for version in flow.versions:
+        if version.version == number:
+            return {**version_row(version), "flow": flow.id, "document": version.document}
+    raise Refused("no_such_version", f"The flow {flow.id!r} has no version {number}.", status=404)
+
+
+def draft(state: State, flow: FlowState) -> dict[str, Any]:
+    """The draft with its problems; 404 where there is none."""
+    if flow.draft is None:
+        raise Refused("no_draft", f"The flow {flow.id!r} has no draft.", status=404)
+    return {
+        "flow": flow.id,
+        "status": "draft" if flow.draft.problems else "ready",
+        "revision": flow.draft.revision,
+        "saved_at": when(flow.draft.saved_ms),
+        "document": flow.draft.document,
+        "problems": [msgspec.to_builtins(problem) for problem in flow.draft.problems],
+    }
+
+
+def stats(flow: FlowState) -> dict[str, Any]:
+    """Numbers per node, in the shape of the stats API."""
+    nodes = {} if flow.core is None else flow.core.stats()
+    return {"flow": flow.id, "version": None if flow.active is None else flow.active.version, "nodes": nodes}
+
+
+def runs_page(flow: FlowState, node: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
+    """Waiting runs of a flow in order of run id, from the one after the cursor on."""
+    if flow.core is None:
+        return {"runs": [], "cursor": None}
+    core = flow.core
+    numbers = range(len(core.ids)) if node is None else [core.numbers[node]] if node in core.numbers else []
+    after = _cursor(cursor)
+    found = sorted((run for n in numbers for run in core.runs_waiting(n) if run.id > after), key=_id)
+    page = found[:limit]
+    rows = [{"run": run.id, "contact": run.contact.id, **_waiting_row(run)} for run in page]
+    return {"runs": rows, "cursor": str(page[-1].id) if len(found) > limit else None}
+
+
+def _cursor(cursor: str | None) -> int:
+    if cursor is None or cursor == "":
+        return 0
+    if not cursor.isdecimal() or len(cursor) > 19:
+        raise Refused("invalid_cursor", "This is not a cursor that a list gave.", status=400)
+    return int(cursor)
+
+
+def _id(run: Run) -> int:
+    return run.id
+
+
+def _waiting_row(run: Run) -> dict[str, Any]:
+    return {
+        "version": run.version,
+        "node": run.flow.ids[run.node],
+        "entered_at": when(run.entered_ms),
+        "until": when(run.due_ms),
+    }
+
+
+# Contacts
+
+
+def contact(state: State, contact_id: str) -> dict[str, Any]:
+    """One contact as the engine knows it."""
+    found = contacts.known(state, contact_id)
+    names = {number: name for name, number in state.path.names.items()}
+    events = {names[name]: {"count": n, "last": when(last)} for name, n, last in found.events()}
+    return {
+        "id": found.id,
+        "traits": contacts.traits_of(found),
+        "segments": list(found.segments),
+        "points": found.points,
+        "created_at": when(found.created_ms),
+        "events": dict(sorted(events.items())),
+        "frequency": _marks(state, found),
+        "aliases": sorted(alias for alias, target in state.aliases.items() if target == found.id),
+    }
+
+
+def _marks(state: State, found: Contact) -> dict[str, Any]:
+    marks = {}
+    for number, launches, reserved, once, last in found.frequency():
+        flow = state.flow_of(number)
+        if flow is not None:
+            marks[flow.id] = {"launches": launches, "last": when(last), "in_progress": reserved, "once": once}
+    return dict(sorted(marks.items()))
+
+
+def contact_runs(state: State, contact_id: str) -> list[dict[str, Any]]:
+    """Its runs, newest first: those in progress and the last ended ones."""
+    found = contacts.known(state, contact_id)
+    rows = [
+        {"run": run.id, "flow": run.flow.id, "state": "waiting", **_waiting_row(run)} for run in found.live_runs()
+    ]
+    for run, number, version, node, entered_ms, left_ms, reason in found.ended_runs():
+        flow = state.flow_of(number)
+        if flow is not None and flow.core is not None:
+            rows.append(
+                {
+                    "run": run,
+                    "flow": flow.id,
+                    "state": "ended",
+                    "version": version,
+                    "node": flow.core.ids[node],
+                    "entered_at": when(entered_ms),
+                    "left_at": when(left_ms),
+                    "reason": REASONS[reason],
+                }
+            )
+    return sorted(rows, key=lambda row: -row["run"])
+
+
+def why(state: State, contact_id: str, flow: FlowState) -> dict[str, Any]:
+    """Why the contact is, or is not, in the flow, and from when it may enter."""
+    found = contacts.known(state, contact_id)
+    runs = [row for row in contact_runs(state, contact_id) if row["flow"] == flow.id]
+    in_flow = any(row["state"] == "waiting" for row in runs)
+    may_enter, reason, until, detail = _entry(state, flow, found)
+    return {
+        "contact": found.id,
+        "flow": flow.id,
+        "in_flow": in_flow,
+        "runs": runs,
+        "may_enter": may_enter,
+        "reason": reason,
+        "until": when(until),
+        "detail": detail,
+    }
+
+
+def _entry(state: State, flow: FlowState, found: Contact) -> tuple[bool, str | None, int | None, str]:
+    status, reason = flows.status_of(state, flow)
+    if flow.core is None:
+        return False, status, None, "The flow has not been launched."
+    if status == "paused":
+        sentence = "The flow is paused." if reason == "manual" else "The flow has ended by its schedule."
+        return False, reason, None, sentence
+    if state.now_ms < flow.core.start_ms:
+        detail = "The flow takes events from its start on."
+        return False, "schedule", flow.core.start_ms, detail
+    gate, until = state.path.entry(flow.core, found)
+    if gate:
+        return False, "frequency", until, WHY[gate]
+    return True, None, None, f"{WHY['']} {_asks_for(flow)}"
+
+
+def _asks_for(flow: FlowState) -> str:
+    assert flow.program is not None
+    launch = flow.program.flow.nodes[flow.program.flow.start]
+    assert isinstance(launch, Launch)
+    names = " or ".join(flow.program.events) or "its schedule"
+    return f"The flow launches on {names}" + (f" where {launch.where}." if launch.where else ".")
+
+
+def segment_members(state: State, segment: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """Ids of the contacts in a segment, in order of id, from the one after the cursor on."""
+    order = state.path.order
+    ids = sorted(found.id for found in order if found is not None and segment in found.segments)
+    start = bisect_right(ids, cursor) if cursor else 0
+    page = ids[start : start + limit]
+    return {"members": page, "cursor": page[-1] if start + limit < len(ids) else None}
+
+
+def counts(state: State) -> dict[str, int]:
+    """Totals of the engine, for metrics."""
+    path = state.path
+    return {
+        "contacts": len(path.contacts) - len(state.aliases),
+        "waiting": len(path.runs),
+        "runs": path.run_count,
+        "events": path.event_count,
+        "duplicates": path.duplicate_count,
+        "cut_chains": path.cut_count,
+        "effects": state.outbox.last_seq,
+        "effects_pending": len(state.outbox),
+        "flows": len(state.flows),
+        "flows_active": sum(flows.status_of(state, flow)[0] == "active" for flow in state.flows.values()),
+        **{f"receipts_{status}": n for status, n in sorted(state.receipts.items())},
+        **{f"problems_{what}": n for what, n in sorted(state.monitor.totals.items())},
+    }

@@ -1,0 +1,178 @@
+"""The whole state as a sequence of parts, and back.
+
+A snapshot is taken between two batches and read in slices while further batches are applied, so nothing may hold
+the loop: what is small (flows, counters, pools' sizes) is packed at once, contacts are packed a slice at a time, and
+one that is about to change before its turn has come is packed just before (`Path.touch`). Effects and codes are
+immutable, so references taken at the start are enough.
+
+Parts are MessagePack `[kind, payload]`: `state` comes first; `recent` (fingerprints), `codes`, `outbox` and
+`contacts` follow. Restoring reads all parts before it builds anything: the newest `state` and the newest record of
+each contact count, so a delta needs no second way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from engine.flow.schema import parse_schema
+from engine.kernel import flows
+from engine.kernel.state import Draft, FlowState, State, Version
+from engine.model import Effect
+from ext.path import FlowCore
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+_draft = msgspec.msgpack.Decoder(Draft | None)
+_versions = msgspec.msgpack.Decoder(list[Version])
+
+
+class Snapshot:
+    """The state as of batch `seq`; `full`, or only the contacts and fingerprints changed since the one before."""
+
+    def __init__(self, state: State, *, full: bool, since: int) -> None:
+        self.seq = state.seq
+        self.full = full
+        self.recent_mark = state.path.recent.mark
+        self._state = state
+        self._small = self._first_parts(state, 0 if full else since)
+        self._effects = iter(list(state.outbox))
+        self._codes = iter([(id, list(pool.codes)) for id, pool in sorted(state.pools.by_id.items())])
+        self._done = False
+
+    def _first_parts(self, state: State, since: int) -> Iterator[bytes]:
+        deleted = state.path.snapshot(self.full)
+        return iter(
+            [
+                _pack(["state", {**pack_state(state), "deleted": [] if self.full else deleted}]),
+                _pack(["recent", state.path.recent.pack_since(since)]),
+            ]
+        )
+
+    def part(self, records_max: int) -> bytes | None:
+        """The next part, of about `records_max` records; None when all were given."""
+        if self._done:
+            return None
+        for small in self._small:
+            return small
+        for pool, codes in self._codes:
+            return _pack(["codes", [pool, codes]])
+        if effects := list(islice(self._effects, records_max)):
+            return _pack(["outbox", effects])
+        contacts = self._state.path.snapshot_part(records_max)
+        if contacts is None:
+            self._done = True
+            return None
+        return _pack(["contacts", contacts])
+
+    def abandon(self) -> None:
+        """Give up: what it was to hold goes into the next one."""
+        if not self._done:
+            self._done = True
+            self._state.path.abandon_snapshot()
+
+
+def pack_state(state: State) -> dict[str, Any]:
+    """Everything but contacts, codes, effects and fingerprints."""
+    return {
+        "seq": state.seq,
+        "now": state.now_ms,
+        "path": state.path.pack(),
+        "flows": [_pack_flow(flow) for _, flow in sorted(state.flows.items())],
+        "flow_numbers": state.flow_numbers,
+        "issued": [[id, pool.issued] for id, pool in sorted(state.pools.by_id.items())],
+        "outbox_seq": state.outbox.last_seq,
+        "monitor": state.monitor.pack(),
+        "schema": state.schema.document(),
+        "channels": state.channels,
+        "aliases": sorted(state.aliases.items()),
+        "receipts": sorted(state.receipts.items()),
+    }
+
+
+def _pack_flow(flow: FlowState) -> list[Any]:
+    core = None if flow.core is None else flow.core.pack()
+    versions, draft = _pack(flow.versions), _pack(flow.draft)
+    return [flow.id, flow.created_ms, flow.updated_ms, flow.revisions, draft, versions, core]
+
+
+def restore(state: State, parts: Iterable[bytes]) -> None:
+    """Bring a fresh state to what the parts of a base and of its deltas, in order, say."""
+    packed: dict[str, Any] = {}
+    contacts: dict[str, bytes] = {}
+    codes: dict[str, list[str]] = {}
+    effects: list[Effect] = []
+    for part in parts:
+        kind, payload = _unpack(part)
+        if kind == "state":
+            packed = payload
+            codes, effects = {}, []
+            for id in payload["deleted"]:
+                contacts.pop(id, None)
+        elif kind == "recent":
+            state.path.recent.unpack(payload)
+        elif kind == "codes":
+            codes[payload[0]] = payload[1]
+        elif kind == "outbox":
+            effects += msgspec.convert(payload, list[Effect])
+        else:
+            assert kind == "contacts", f"a snapshot has no part {kind!r}"
+            contacts.update(payload)
+    if not packed:
+        return
+    _restore_small(state, packed, codes, effects)
+    for id in list(contacts):
+        state.path.restore(contacts.pop(id))
+    for alias, target in packed["aliases"]:
+        state.aliases[alias] = target
+        state.path.set_alias(alias, state.path.contact(target))
+
+
+def _restore_small(
+    state: State, packed: dict[str, Any], codes: dict[str, list[str]], effects: list[Effect]
+) -> None:
+    state.seq = packed["seq"]
+    state.path.unpack(packed["path"], packed["now"])
+    schema, _ = parse_schema(packed["schema"])
+    assert schema is not None
+    state.schema = schema
+    state.flow_numbers = packed["flow_numbers"]
+    state.pools.unpack([[id, codes.get(id, []), issued] for id, issued in packed["issued"]])
+    state.outbox.restore(packed["outbox_seq"], effects)
+    state.monitor.unpack(packed["monitor"])
+    state.channels = None if packed["channels"] is None else tuple(packed["channels"])
+    state.receipts = dict(packed["receipts"])
+    for id, created_ms, updated_ms, revisions, draft, versions, core in packed["flows"]:
+        flow = FlowState(
+            id, created_ms, updated_ms, revisions, _draft.decode(draft), _versions.decode(versions)
+        )
+        state.flows[id] = flow
+        if core is not None:
+            _restore_core(state, flow, core)
+
+
+def _restore_core(state: State, flow: FlowState, packed: dict[str, Any]) -> None:
+    core = FlowCore(packed["no"], packed["id"])
+    core.unpack(packed)
+    state.path.add_flow(core)
+    flows.install(state, flow, core)
+    core.unpack_times(packed)
+
+
+def digest(state: State) -> bytes:
+    """16 bytes over everything, the same for states that behave the same."""
+    whole = blake2b(digest_size=16)
+    whole.update(_pack(pack_state(state)))
+    whole.update(_pack(state.pools.pack()))
+    whole.update(_pack(list(state.outbox)))
+    whole.update(state.path.recent.pack_since(0))
+    for contact in state.path.all_packed():
+        whole.update(contact)
+    return whole.digest()
+
+
+__all__ = ["Snapshot", "digest", "restore"]

@@ -1,0 +1,85 @@
+"""All that the kernel remembers, in one place, and the number everybody asks for: the time of the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.errors import Problem
+from engine.flow.program import Program
+from engine.flow.schema import DEFAULT, Schema
+from engine.kernel.monitor import Monitor
+from engine.kernel.outbox import Outbox
+from engine.kernel.pools import Pools
+from engine.model import Effect
+from ext.path import FlowCore, Path
+
+
+class Draft(msgspec.Struct):
+    """What is being edited: the document as it was saved, and what is wrong with it."""
+
+    document: dict[str, Any]
+    revision: int
+    saved_ms: int
+    problems: tuple[Problem, ...] = ()
+
+
+class Version(msgspec.Struct):
+    """A launched document; `stopped_ms` is None for the active one (rule 29).
+
+    `schema` is the one it was checked against: a stricter one later does not stop what runs.
+    """
+
+    version: int
+    document: dict[str, Any]
+    schema: dict[str, Any]
+    launched_ms: int
+    stopped_ms: int | None = None
+
+
+class FlowState(msgspec.Struct):
+    """A flow over its life. `core` is None until the first launch."""
+
+    id: str
+    created_ms: int
+    updated_ms: int
+    revisions: int = 0
+    draft: Draft | None = None
+    versions: list[Version] = []
+    core: FlowCore | None = None
+    program: Program | None = None
+
+    @property
+    def active(self) -> Version | None:
+        return self.versions[-1] if self.versions else None
+
+
+class State:
+    """The state of an engine. `path` holds contacts, runs and timers; the rest is small and seldom changes.
+
+    `channels` None: every channel is configured and takes what it is given (scenarios, simulation).
+    """
+
+    def __init__(self, path: Path, *, keep_effects: bool) -> None:
+        self.path = path
+        self.seq = 0
+        self.flows: dict[str, FlowState] = {}
+        self.flow_numbers = 0
+        self.pools = Pools()
+        self.outbox = Outbox(keep=keep_effects)
+        self.monitor = Monitor()
+        self.schema: Schema = DEFAULT
+        self.channels: tuple[str, ...] | None = None
+        self.aliases: dict[str, str] = {}
+        self.effects: list[Effect] = []
+        self.receipts: dict[str, int] = {}
+
+    @property
+    def now_ms(self) -> int:
+        return self.path.now_ms
+
+    def flow_of(self, number: int) -> FlowState | None:
+        """The flow with this stable number, or None if it was deleted."""
+        core = self.path.flows.get(number)
+        return None if core is None else self.flows[core.id]

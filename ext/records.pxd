@@ -1,0 +1,80 @@
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+cdef struct Column:
+    uint32_t property  # number of the property's name
+    double* values     # one an event of the series, NaN where the event had none
+    Column* next
+
+cdef struct Series:
+    uint32_t name      # number of the event's name
+    int32_t size
+    int32_t room
+    int64_t* at        # timestamps, ascending
+    Column* columns
+    Series* next
+
+cdef struct Mark:
+    int32_t flow       # number of the flow
+    int32_t launches   # rule 13
+    int32_t reserved   # runs in progress without a counted step (rule 14)
+    bint once          # counted while the mode was `once` (rule 15)
+    int64_t last_ms    # the last counted step
+    Mark* next
+
+cdef struct Ended:
+    int64_t run
+    int64_t entered_ms
+    int64_t left_ms
+    int32_t flow
+    int32_t node
+    int32_t version
+    int32_t reason
+
+cdef class Contact:
+    cdef readonly str id
+    cdef public bytes traits           # msgpack map
+    cdef public tuple segments         # ids, sorted
+    cdef public int64_t points
+    cdef readonly int64_t created_ms
+    cdef Series* series
+    cdef Mark* marks
+    cdef Ended* ended                  # ring of the last ones, oldest first
+    cdef int32_t ended_size
+    cdef readonly dict variants        # (flow << 16 | node) -> name of the variant, or None
+    cdef void* runs                    # the first of its Runs (not owned)
+    cdef int64_t index                 # place in Path.order, -1 once deleted
+    cdef uint32_t touched              # snapshot generation in which it last changed
+    cdef uint32_t packed               # snapshot generation for which it was packed
+
+    cdef Series* series_of(self, uint32_t name) noexcept
+    cdef int remember(self, uint32_t name, int64_t at_ms, const uint32_t* properties, const double* values, int n) except -1
+    cdef int64_t count(self, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept
+    cdef int64_t last(self, uint32_t name) noexcept
+    cdef double sum(self, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept
+    cdef Mark* mark(self, int32_t flow) noexcept
+    cdef Mark* mark_or_new(self, int32_t flow) except NULL
+    cpdef set_variant(self, int64_t place, str name)
+    cdef int add_ended(self, Ended entry) except -1
+    cdef int absorb(self, Contact other) except -1
+
+cdef class Run:
+    cdef readonly int64_t id
+    cdef readonly Contact contact
+    cdef readonly object flow          # the FlowCore
+    cdef readonly int32_t version      # that entered it
+    cdef readonly int32_t node         # number of the node where it is
+    cdef readonly int64_t entered_ms
+    cdef public int64_t logical_ms     # rule 2
+    cdef readonly int64_t due_ms       # end of the wait
+    cdef uint64_t timer                # handle in the wheel
+    cdef readonly bint armed           # has a timer
+    cdef readonly bint counted         # rule 13: has a counted step
+    cdef readonly int32_t depth        # rule 19
+    cdef readonly str event_name       # None: entered by a schedule
+    cdef readonly int64_t event_ms
+    cdef readonly bytes properties     # msgpack map, or None
+    cdef public dict codes             # promo codes by name, or None
+    cdef void* next_of_contact
+    cdef void* previous_of_contact
+    cdef void* next_at_node
+    cdef void* previous_at_node

@@ -1,0 +1,95 @@
+from typing import Any, final
+
+@final
+class Contact:
+    """What the engine holds of a contact. Changed by the path and the kernel only, after `Path.touch`."""
+
+    traits: bytes
+    """MessagePack map."""
+    segments: tuple[str, ...]
+    """Ids, sorted."""
+    points: int
+
+    def __init__(self, id: str, created_ms: int) -> None: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def created_ms(self) -> int: ...
+    @property
+    def variants(self) -> dict[int, str] | None:
+        """Name of the A/B variant by `flow << 16 | node` (rule 21)."""
+
+    def set_variant(self, place: int, name: str) -> None: ...
+    def events(self) -> list[tuple[int, int, int]]:
+        """`(name number, events kept, latest timestamp)`, in order of the name's number (rule 10)."""
+
+    def frequency(self) -> list[tuple[int, int, int, bool, int | None]]:
+        """`(flow number, launches, reserved, once, last_ms)`, in order of the flow's number (rules 12 to 15)."""
+
+    def ended_runs(self) -> list[tuple[int, int, int, int, int, int, int]]:
+        """`(run, flow number, version, node number, entered_ms, left_ms, reason)`, oldest first."""
+
+    def live_runs(self) -> list[Run]:
+        """Runs in progress, in order of their ids."""
+
+    def pack(self) -> bytes:
+        """All of it, its runs included, as MessagePack; the same state gives the same bytes."""
+
+    @staticmethod
+    def unpack(fields: list[Any]) -> Contact:
+        """The contact of the decoded fields, without its runs (the last field)."""
+
+@final
+class Run:
+    """One contact's passage through one flow."""
+
+    logical_ms: int
+    """Rule 2."""
+    codes: dict[str, str] | None
+    """Promo codes issued in it, by name."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def contact(self) -> Contact: ...
+    @property
+    def flow(self) -> Any:
+        """The `ext.path.FlowCore`."""
+
+    @property
+    def version(self) -> int:
+        """The version that it entered."""
+
+    @property
+    def node(self) -> int:
+        """Number of the node where it waits."""
+
+    @property
+    def entered_ms(self) -> int: ...
+    @property
+    def due_ms(self) -> int:
+        """The end of its wait, ms UTC."""
+
+    @property
+    def armed(self) -> bool:
+        """Whether it has a timer."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether a step of it counted (rule 13)."""
+
+    @property
+    def depth(self) -> int:
+        """How deep in a chain it is (rule 19)."""
+
+    @property
+    def event_name(self) -> str | None:
+        """The event that it entered by; None for a schedule."""
+
+    @property
+    def event_ms(self) -> int: ...
+    @property
+    def properties(self) -> bytes | None:
+        """MessagePack map."""
+
+    def pack(self) -> tuple[Any, ...]: ...
