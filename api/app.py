@@ -7,7 +7,7 @@ of the engine's nursery, of which the web server is one child (`api.web`), never
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from quart import Response, request
@@ -30,8 +30,6 @@ from engine.limits import API_ANSWER_S, API_BODY_S, EVENTS_BODY_BYTES_MAX
 if TYPE_CHECKING:
     from engine.service import Service
 
-Scope = TypeVar("Scope", bound=Any)
-
 
 class NameConverter(UnicodeConverter):
     """A part of a path that may hold any text: a slash in it arrives as `%2F`, a per cent sign as `%25`."""
@@ -39,18 +37,14 @@ class NameConverter(UnicodeConverter):
     def to_python(self, value: str) -> str:
         return value.replace("%2F", "/").replace("%25", "%")
 
-    def to_url(self, value: str) -> str:
-        return str(super().to_url(value))
-
 
 class App(QuartTrio):
     """Quart, with paths cut into parts before they are decoded: `/contacts/a%2Fb` has two of them."""
 
-    async def asgi_app(self, scope: Scope, receive: Any, send: Any) -> None:
+    async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
         raw = scope.get("raw_path")
-        if raw is not None:
-            scope = {**scope, "path": decoded_path(raw)}
-        await super().asgi_app(scope, receive, send)
+        taken: Any = scope if raw is None else {**scope, "path": decoded_path(raw)}
+        await super().asgi_app(taken, receive, send)
 
 
 def decoded_path(raw: bytes) -> str:

@@ -116,7 +116,7 @@ def with_yaml(**described: Any) -> Callable[[Handler], Handler]:
     return operation(media=(JSON, YAML[0]), **described)
 
 
-class Provider(OpenAPIProvider):  # type: ignore[misc]
+class Provider(OpenAPIProvider):
     """quart-schema's document with complete schemas, problem answers, headers and stable operation ids."""
 
     def schema(self) -> Schema:

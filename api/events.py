@@ -16,7 +16,7 @@ from quart_schema import hide, tag_blueprint
 from api import segment
 from api.docs import operation
 from api.listen import is_loopback
-from api.request import service
+from api.request import sent, service
 from engine.errors import Unavailable
 
 events = Blueprint("events", __name__)
@@ -64,7 +64,7 @@ async def take_events() -> Response:
     refused = reception.judge(head, local=client is None or is_loopback(client[0]))
     if refused is not None:
         return _written(refused)
-    body = segment.unpack(head, await request.get_data(as_text=False))
+    body = segment.unpack(head, await sent())
     if isinstance(body, segment.Response):
         return _written(body)
     taken = reception.receive(head, body)

@@ -94,8 +94,15 @@ async def document() -> Any:
     return _decoded(data, object)
 
 
-async def _bytes(at_most: int) -> bytes:
+async def sent() -> bytes:
+    """The body as it was sent, within the bound of the app."""
     data = await request.get_data(as_text=False)
+    assert isinstance(data, bytes)
+    return data
+
+
+async def _bytes(at_most: int) -> bytes:
+    data = await sent()
     if len(data) > at_most:
         raise TidemillError("too_large", f"A body has at most {at_most} bytes here.", status=413)
     return data

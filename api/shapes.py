@@ -17,7 +17,7 @@ Document = Annotated[dict[str, Any], msgspec.Meta(description="A flow as people 
 PerNode = Annotated[dict[str, int], msgspec.Meta(description="A number for each node id.")]
 
 
-class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Shape(msgspec.Struct, forbid_unknown_fields=True):
     """Base of all answers: a field that is not described here is a mistake of ours."""
 
 

@@ -122,7 +122,8 @@ class _Server:
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         try:
-            await _Connection(self._app, self._config, self._context, {}, stream).run()
+            connection = _Connection(self._app, self._config, self._context, {}, stream)  # type: ignore[arg-type]
+            await connection.run()
         except Exception:
             log.exception("a connection failed")
             await trio.aclose_forcefully(stream)
