@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from engine.flow.place import did_you_mean, escape, quoted
 from engine.flow.reader import Reader
-from engine.flow.shapes import WRONG, JsonSchema, Shape, upper
+from engine.flow.shapes import WRONG, JsonSchema, Shape, lower, upper
 
 
 class ListOf(Shape):
@@ -126,7 +126,7 @@ class Record(Shape):
                 got[name] = key.shape.read(value, f"{at}/{name}", reader)
         for name, key in self.keys.items():
             if key.required and name not in raw:
-                reader.problem(f"{at}/{name}", "missing_key", f"{name!r} is missing: {key.about}")
+                reader.problem(f"{at}/{name}", "missing_key", f"{name!r} is missing: {lower(key.about)}")
         if self.rule is not None:
             self.rule(got, at, reader)
         return self.make(got) if reader.count == before else WRONG

@@ -48,6 +48,11 @@ def upper(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
+def lower(sentence: str) -> str:
+    """The sentence without its capital; the rest as it is."""
+    return sentence[:1].lower() + sentence[1:]
+
+
 class Text(Shape):
     """Any text, 1 to `bytes_max` bytes of UTF-8."""
 
@@ -87,13 +92,22 @@ class Parsed(Shape):
 
     def read(self, raw: Any, at: str, reader: Reader) -> Any:
         if not isinstance(raw, str):
-            hint = " Put it in quotes." if isinstance(raw, int | float) else ""
-            return self.mistyped(raw, at, reader, hint)
+            return self.mistyped(raw, at, reader, " Put it in quotes." if self._would_do(raw) else "")
         try:
             return self.parse(raw)
         except ValueError as error:
             reader.problem(at, self.code, f"{error}{did_you_mean(raw, self.known)}")
             return WRONG
+
+    def _would_do(self, raw: Any) -> bool:
+        """Whether YAML made a number of what was meant as text."""
+        if isinstance(raw, bool) or not isinstance(raw, int | float):
+            return False
+        try:
+            self.parse(str(raw))
+        except ValueError:
+            return False
+        return True
 
     def schema(self) -> JsonSchema:
         described: JsonSchema = {"type": "string", "description": f"{upper(self.words)}."}
