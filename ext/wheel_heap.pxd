@@ -1,7 +1,7 @@
 """The heap of timers that were due when inserted: inline parts of `ext.wheel`, without a module of their own.
 
-A binary heap by (due, key) of indexes into the wheel's array. Each timer knows its place in the heap (`prev`),
-so a cancelled one is taken out at once.
+A binary heap by (due, key) of indexes into the wheel's array. Each timer knows its place in the heap
+(`prev`), so a cancelled one is taken out at once.
 """
 
 from libc.stdint cimport int64_t, uint32_t

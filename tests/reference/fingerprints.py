@@ -1,0 +1,37 @@
+"""The newest so many fingerprints in one list, searched from end to end."""
+
+from __future__ import annotations
+
+import struct
+
+
+class Fingerprints:
+    """The same verbs as `ext.fingerprints.Fingerprints`."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.all: list[int] = []
+
+    @property
+    def mark(self) -> int:
+        return len(self.all)
+
+    @property
+    def remembered(self) -> list[int]:
+        return self.all[-self.capacity :]
+
+    def __len__(self) -> int:
+        return len(self.remembered)
+
+    def __contains__(self, fingerprint: int) -> bool:
+        return fingerprint in self.remembered
+
+    def add(self, fingerprint: int) -> bool:
+        new = fingerprint not in self
+        if new:
+            self.all.append(fingerprint)
+        return new
+
+    def pack_since(self, mark: int) -> bytes:
+        since = self.all[max(mark, len(self.all) - self.capacity) :]
+        return struct.pack(f"<{len(since)}Q", *since)
