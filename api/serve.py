@@ -28,13 +28,14 @@ from rich.progress import TaskID
 
 from api import web
 from api.config import Address, Settings
+from api.documents import read_schema
 from api.intake import Intake
 from api.listen import bound, listening
 from api.stream import Stream
-from api.terminal import progress, read_bytes, thousands
+from api.terminal import progress, thousands
 from engine.channels import KINDS
 from engine.errors import TidemillError
-from engine.flow.source import load
+from engine.flow.schema import Schema
 from engine.recover import Progress
 from engine.service import Service, ServiceConfig, running
 
@@ -160,17 +161,14 @@ def notify(state: str) -> None:
 
 async def take_schema(service: Service, path: Path) -> None:
     """Where the data directory has a `schema.yaml`, it is the schema: taken at every start if it changed."""
-    raw = await trio.to_thread.run_sync(_document, path)
-    if raw is None:
-        return
-    if service.kernel.schema() != raw:
-        await service.control("schema", schema=raw)
+    schema = await trio.to_thread.run_sync(_schema_at, path)
+    if schema is not None and schema.document() != service.kernel.schema():
+        await service.control("schema", schema=schema.document())
         log.info("schema taken from %s", path)
 
 
-def _document(path: Path) -> object:
-    """The YAML document at `path`; None where there is no such file."""
-    return load(read_bytes(path), yaml=True).raw if path.is_file() else None
+def _schema_at(path: Path) -> Schema | None:
+    return read_schema(path) if path.is_file() else None
 
 
 def _service_config(settings: Settings) -> ServiceConfig:

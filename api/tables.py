@@ -21,7 +21,6 @@ OUTCOMES = {
     "false": "cyan",
     "passed": "green",
     "over": "yellow",
-    "left": "",
     "completed": "dim",
     "no_date": "yellow",
     "limit_reached": "yellow",
@@ -31,8 +30,8 @@ OUTCOMES = {
 }
 """The outcomes in the order in which they are shown, with their colour."""
 
-HIDDEN = {"arrived", "waiting", "entered_at", "branch", "condition"}
-"""`arrived` and `waiting` have columns; a `branch` or `condition` count only repeats `arrived`."""
+HIDDEN = {"arrived", "waiting", "branch", "condition", "left", "branches"}
+"""`arrived` and `waiting` have columns; the rest repeats what is shown by branch, result or reason."""
 
 PHRASE_CHARS_MAX = 60
 
@@ -65,12 +64,12 @@ def flow_table(stats: Mapping[str, Any], document: Mapping[str, Any]) -> Table:
 def _outcomes(counts: Mapping[str, Any]) -> Text:
     """`executed 312, expired 4`: only what happened at all, in one order everywhere."""
     shown = Text()
-    known = [key for key in OUTCOMES if counts.get(key)]
-    other = [key for key in counts if key not in OUTCOMES and key not in HIDDEN and counts[key]]
-    for key in [*known, *other]:
-        if shown:
-            shown.append(", ", style="dim")
-        shown.append(f"{key.replace('_', ' ')} {thousands(counts[key])}", style=OUTCOMES.get(key, ""))
+    figures = {**counts.get("branches", {}), **{key: counts.get(key, 0) for key in OUTCOMES}}
+    figures |= {key: count for key, count in counts.items() if key not in HIDDEN}
+    for key, count in figures.items():
+        if count:
+            shown.append(", " if shown else "", style="dim")
+            shown.append(f"{key.replace('_', ' ')} {thousands(count)}", style=OUTCOMES.get(key, ""))
     return shown
 
 

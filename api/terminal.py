@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from api.config import Settings, load_settings
-from engine.errors import TidemillError
 
 
 def settings_of(ctx: click.Context, **flags: Any) -> Settings:
@@ -59,22 +57,6 @@ def print_json(value: object) -> None:
     """One line of JSON on stdout."""
     sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes (`-`: stdin). Raises TidemillError where it cannot be read."""
-    if str(path) == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        detail = f"{path} cannot be read: {error.strerror}."
-        raise TidemillError("file", detail, remedy="Check the name.") from error
-
-
-def is_yaml(path: Path) -> bool:
-    """Whether a document is read as YAML (everything but `.json`: YAML's readers take JSON as well)."""
-    return path.suffix.lower() != ".json"
 
 
 def thousands(number: object) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from api.terminal import is_yaml, print_json, read_bytes
-from engine.errors import Problem, TidemillError
+from api.documents import is_yaml, read_bytes, read_schema
+from api.terminal import print_json
+from engine.errors import Problem
 from engine.flow.jsonschema import flow_schema
-from engine.flow.schema import Schema, parse_schema
+from engine.flow.schema import DEFAULT, Schema
 from engine.flow.source import load, locate
 from engine.flow.validate import check
 
@@ -27,7 +28,7 @@ def check_command(flows: tuple[Path, ...], schema: Path | None, as_json: bool) -
 
     FILE:LINE: NODE: what is wrong. Exits 1 if any document has a problem.
     """
-    known = _schema(schema)
+    known = DEFAULT if schema is None else read_schema(schema)
     faulty = 0
     for path in flows:
         problems = _problems(path, known)
@@ -53,19 +54,6 @@ def _problems(path: Path, known: Schema) -> list[Problem]:
 def _line(path: Path, problem: Problem) -> str:
     place = f"{path}:{problem.line}" if problem.line else str(path)
     return f"{place}: {problem.node or 'flow'}: {problem.detail}"
-
-
-def _schema(path: Path | None) -> Schema:
-    if path is None:
-        return Schema()
-    loaded = load(read_bytes(path), yaml=is_yaml(path))
-    schema, problems = parse_schema(loaded.raw)
-    if problems:
-        first = problems[0]
-        raise TidemillError(
-            "schema", f"{path}: {first.pointer}: {first.detail}", remedy="Mend it, then check."
-        )
-    return schema
 
 
 @click.command("schema")

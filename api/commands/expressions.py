@@ -9,10 +9,10 @@ from typing import Any
 import click
 import msgspec
 
-from api.terminal import is_yaml, print_json, read_bytes
+from api.documents import read_document
+from api.terminal import print_json
 from engine.errors import TidemillError
 from engine.flow.expression import EvaluationError, ExpressionError, evaluate
-from engine.flow.source import load
 
 EVAL_LINE_BYTES_MAX = 4 * 1024 * 1024
 """One line of `eval --lines`: an expression and its context."""
@@ -49,10 +49,10 @@ def eval_command(expression: str | None, context: Path | None, lines: bool, as_j
 def _variables(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
-    loaded = load(read_bytes(path), yaml=is_yaml(path))
-    if not isinstance(loaded.raw, dict):
+    raw = read_document(path)
+    if not isinstance(raw, dict):
         raise TidemillError("context", f"{path} is not an object.", remedy="Give names and their values.")
-    return loaded.raw
+    return raw
 
 
 def _answer_lines() -> None:

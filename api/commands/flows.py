@@ -11,9 +11,8 @@ import click
 from api.client import Client, EngineError
 from api.commands.asking import engine_options
 from api.tables import flow_table
-from api.terminal import console, is_yaml, print_json, read_bytes, table
-from engine.errors import TidemillError
-from engine.flow.source import load
+from api.documents import read_document
+from api.terminal import console, print_json, table
 
 
 @click.group("flows")
@@ -73,13 +72,7 @@ def show(client: Client, flow: str, as_json: bool) -> None:
 @engine_options
 def create(client: Client, file: Path, launch: bool, as_json: bool) -> None:
     """Create a flow from FILE (YAML or JSON) as a draft."""
-    loaded = load(read_bytes(file), yaml=is_yaml(file))
-    if loaded.problems:
-        first = loaded.problems[0]
-        raise TidemillError(
-            "document", f"{file}:{first.line}: {first.detail}", remedy=f"Try `tidemill check {file}`."
-        )
-    draft = client.post("flows", body=loaded.raw)
+    draft = client.post("flows", body=read_document(file))
     if draft.get("problems"):
         for problem in draft["problems"]:
             click.echo(f"{problem.get('node') or 'flow'}: {problem['detail']}", err=True)
