@@ -63,7 +63,7 @@ class Simulator:
         self.kernel = self._fresh()
 
     def play(self, inputs: Iterable[Timed], until_ms: int) -> None:
-        """Receive `inputs`, which are in order of time, then let time run to `until_ms` (what is due then included).
+        """Receive `inputs`, which are in order of time, then let time run to `until_ms` (timers due then fire).
 
         A control operation `restart {until}` stops the engine and starts it again. Raises Refused, naming the
         instant and the operation, where the kernel refuses one; ValueError where time would run backwards.

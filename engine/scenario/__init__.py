@@ -49,7 +49,7 @@ def run(scenario: Scenario, sink: Sink | None = None) -> Simulator:
 
 
 def test(scenario: Scenario) -> Result:
-    """Run a scenario and compare its trace, after `only`, with `expect`; without that it passes if it runs."""
+    """Run a scenario and compare its trace, after `only`, with `expect`; without it, to run is to pass."""
     happened: list[dict[str, Any]] = []
     kinds = frozenset(scenario.only)
 
