@@ -21,11 +21,10 @@ class _Message(msgspec.Struct, tag_field="type"):
     """The part of the envelope that all messages share; keys not listed (context, integrations…) are ignored."""
 
     kind: ClassVar[int] = 0
-    previousId: ClassVar[str | None] = None  # noqa: N815 (Segment's spelling)
 
-    userId: str | None = None  # noqa: N815
-    anonymousId: str | None = None  # noqa: N815
-    messageId: str | None = None  # noqa: N815
+    userId: str | None = None
+    anonymousId: str | None = None
+    messageId: str | None = None
     timestamp: str | None = None
 
 
@@ -44,7 +43,7 @@ class Alias(_Message, tag="alias", kw_only=True):
     kind: ClassVar[int] = 2
     event: ClassVar[str] = ""
     body: ClassVar[msgspec.Raw] = NOTHING
-    previousId: str  # type: ignore[misc]  # noqa: N815
+    previousId: str
 
 
 class Page(_Message, tag="page", kw_only=True):

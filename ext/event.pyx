@@ -126,9 +126,10 @@ cdef tuple _convert_one(object message, list out):
         event.timestamp_ms = parse_utf8(text, length)
         if event.timestamp_ms == INT64_MIN:
             return ("bad_timestamp", "`timestamp` is an instant with an offset, such as 2026-08-10T13:00:00Z.")
-    event.previous = message.previousId
-    if event.kind == ALIAS and not (0 < _utf8_length(event.previous) <= ID_MAX):
-        return ("bad_previous_id", f"`previousId` is a contact id of 1 to {ID_MAX} bytes.")
+    if event.kind == ALIAS:
+        event.previous = message.previousId
+        if not (0 < _utf8_length(event.previous) <= ID_MAX):
+            return ("bad_previous_id", f"`previousId` is a contact id of 1 to {ID_MAX} bytes.")
     event.body = bytes(message.body)
     text = PyBytes_AS_STRING(event.body)
     if text[0] == c"n":

@@ -310,7 +310,7 @@ cdef class FlowCore:
         cdef bytes counts = packed["counts"]
         for id in packed["ids"]:
             self.know(id)
-        assert len(counts) == len(self.ids) * COUNTERS * sizeof(int64_t), "counters of another layout"
+        assert len(counts) == <Py_ssize_t>(len(self.ids) * COUNTERS * sizeof(int64_t)), "counters of another layout"
         memcpy(self.counts, PyBytes_AS_STRING(counts), len(counts))
         self.branches = {(no, name): count for no, name, count in packed["branches"]}
         for no, kept in packed["passages"]:
@@ -1057,17 +1057,8 @@ cdef class Path:
         return part
 
     def abandon_snapshot(self):
-        """The snapshot will not be finished: what it was to hold counts as changed, so the next one has it."""
-        cdef Contact contact
-        if not self.packing:
-            return
+        """The snapshot will not be finished; the next one has to be full."""
         self.packing = False
-        for entry in self.pending[: self.pending_end if self.packing_all else len(self.pending)]:
-            if entry is not None:
-                contact = entry
-                if contact.index >= 0 and contact.touched != self.generation:
-                    contact.touched = self.generation
-                    self.dirty.append(contact)
         self.pending = None
         self.early = []
 

@@ -50,7 +50,9 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
             after.pop(name, None)
         else:
             after[name] = value
-    changed = sorted(name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name)))
+    changed = sorted(
+        name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name))
+    )
     if not changed:
         return True
     packed = _pack(after)

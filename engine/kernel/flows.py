@@ -36,7 +36,12 @@ def known(state: State, flow_id: object) -> FlowState:
     """The flow, or Refused with 404."""
     flow = state.flows.get(flow_id) if isinstance(flow_id, str) else None
     if flow is None:
-        raise Refused("no_such_flow", f"There is no flow {flow_id!r}.", remedy="List them with GET /v1/flows.", status=404)
+        raise Refused(
+            "no_such_flow",
+            f"There is no flow {flow_id!r}.",
+            remedy="List them with GET /v1/flows.",
+            status=404,
+        )
     return flow
 
 
@@ -58,7 +63,9 @@ def create(state: State, document: dict[str, Any]) -> FlowState:
     """A new flow with this document as its draft; problems do not hinder that, only an unusable id does."""
     flow_id = document.get("id")
     if not isinstance(flow_id, str) or not is_id(flow_id):
-        problem = Problem("", "/id", "invalid_id", "A flow needs an id of lower-case letters, digits and dashes.")
+        problem = Problem(
+            "", "/id", "invalid_id", "A flow needs an id of lower-case letters, digits and dashes."
+        )
         raise Refused("invalid_flow", problem.detail, status=422, problems=(problem,))
     if flow_id in state.flows:
         detail = f"There is a flow {flow_id!r} already."
@@ -80,7 +87,9 @@ def save_draft(state: State, flow: FlowState, document: dict[str, Any], revision
         detail = f"The draft was saved by somebody else meanwhile (revision {flow.draft.revision})."
         raise Refused("stale_revision", detail, remedy="Read it again and repeat your change.", status=412)
     if document.get("id") != flow.id:
-        problem = Problem("", "/id", "id_changed", f"The id of this flow is {flow.id!r} and cannot be changed.")
+        problem = Problem(
+            "", "/id", "id_changed", f"The id of this flow is {flow.id!r} and cannot be changed."
+        )
         raise Refused("id_changed", problem.detail, status=422, problems=(problem,))
     _save(state, flow, document)
 
@@ -231,7 +240,11 @@ def impact(state: State, flow: FlowState) -> dict[str, Any]:
     if flow.draft is None:
         raise Refused("no_draft", f"The flow {flow.id!r} has no draft to launch.", status=409)
     nodes = flow.draft.document.get("nodes")
-    kinds = {id: node.get("kind") for id, node in nodes.items() if isinstance(node, dict)} if isinstance(nodes, dict) else {}
+    kinds = (
+        {id: node.get("kind") for id, node in nodes.items() if isinstance(node, dict)}
+        if isinstance(nodes, dict)
+        else {}
+    )
     core = flow.core
     stays: dict[str, int] = {}
     gone: list[int] = []

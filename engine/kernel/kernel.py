@@ -38,6 +38,7 @@ class Kernel:
         self._state = State(Path(key, host), keep_effects=keep_effects)
         self._path = self._state.path
         self._recent_mark = 0
+        self._last: Snapshot | None = None
         host.state = self._state
 
     def close(self) -> None:
@@ -103,11 +104,15 @@ class Kernel:
     def snapshot(self, *, full: bool) -> Snapshot:
         """The state as of now, to be read in parts while further batches are applied; one at a time.
 
-        `full=False` holds what changed since the snapshot before, and what is small in any case.
+        `full=False` holds what changed since the snapshot before, and what is small in any case; where the one
+        before was not read to its end, it is made a full one (see its `full`).
         """
-        taken = Snapshot(self._state, full=full, since=self._recent_mark)
-        self._recent_mark = taken.recent_mark
-        return taken
+        if self._last is not None and not self._last.complete:
+            self._last.abandon()
+            full = True
+        self._last = Snapshot(self._state, full=full, since=self._recent_mark)
+        self._recent_mark = self._last.recent_mark
+        return self._last
 
     def restore(self, parts: Iterable[bytes]) -> None:
         """Bring a fresh kernel to the state that a base and its deltas hold."""
@@ -174,7 +179,9 @@ class Kernel:
 
     def problems(self) -> list[dict[str, Any]]:
         """What monitoring shows, newest first; `at` is RFC 3339."""
-        return [{**problem, "at": reads.when(problem["at"])} for problem in self._state.monitor.newest_first()]
+        return [
+            {**problem, "at": reads.when(problem["at"])} for problem in self._state.monitor.newest_first()
+        ]
 
     def counts(self) -> dict[str, int]:
         """Totals, for metrics."""

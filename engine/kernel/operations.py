@@ -184,7 +184,12 @@ def receipts(state: State, args: Args) -> Answer:
         if receipt.status != "delivered":
             detail = receipt.detail or f"The message was reported as {receipt.status}."
             state.monitor.add(
-                state.now_ms, "not_delivered", detail, contact=effect.contact, flow=effect.flow, node=effect.node
+                state.now_ms,
+                "not_delivered",
+                detail,
+                contact=effect.contact,
+                flow=effect.flow,
+                node=effect.node,
             )
     return {"accepted": len(given) - len(unknown), "unknown": unknown}
 

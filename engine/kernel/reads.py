@@ -192,7 +192,8 @@ def contact_runs(state: State, contact_id: str) -> list[dict[str, Any]]:
     """Its runs, newest first: those in progress and the last ended ones."""
     found = contacts.known(state, contact_id)
     rows = [
-        {"run": run.id, "flow": run.flow.id, "state": "waiting", **_waiting_row(run)} for run in found.live_runs()
+        {"run": run.id, "flow": run.flow.id, "state": "waiting", **_waiting_row(run)}
+        for run in found.live_runs()
     ]
     for run, number, version, node, entered_ms, left_ms, reason in found.ended_runs():
         flow = state.flow_of(number)

@@ -43,6 +43,7 @@ class Snapshot:
         self._effects = iter(list(state.outbox))
         self._codes = iter([(id, list(pool.codes)) for id, pool in sorted(state.pools.by_id.items())])
         self._done = False
+        self.complete = False
 
     def _first_parts(self, state: State, since: int) -> Iterator[bytes]:
         deleted = state.path.snapshot(self.full)
@@ -65,12 +66,12 @@ class Snapshot:
             return _pack(["outbox", effects])
         contacts = self._state.path.snapshot_part(records_max)
         if contacts is None:
-            self._done = True
+            self._done = self.complete = True
             return None
         return _pack(["contacts", contacts])
 
     def abandon(self) -> None:
-        """Give up: what it was to hold goes into the next one."""
+        """Give up: the next snapshot will be a full one."""
         if not self._done:
             self._done = True
             self._state.path.abandon_snapshot()
