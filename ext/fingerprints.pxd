@@ -13,9 +13,10 @@ cdef class Fingerprints:
 
     cpdef bint add(self, uint64_t fingerprint) except -1
     cdef bint has(self, uint64_t fingerprint) noexcept nogil
+    cdef void _forget(self) noexcept
     cdef int _grow_table(self) except -1
     cdef int _grow_ring(self) except -1
     cdef void _put(self, uint64_t fingerprint) noexcept nogil
     cdef void _remove(self, uint64_t fingerprint) noexcept nogil
-    cpdef bytes pack_since(self, uint64_t mark, Py_ssize_t limit=*)
+    cpdef bytes pack_since(self, uint64_t mark)
     cpdef unpack(self, bytes data)

@@ -22,11 +22,11 @@ class Fingerprints:
     def bytes_used(self) -> int:
         """Memory of the ring and the table, in bytes."""
 
-    def pack_since(self, mark: int, limit: int = -1) -> bytes:
-        """Those added since `mark` was read and still remembered, oldest first, 8 little-endian bytes each;
-        at most the first `limit` of them where one is given. `pack_since(0)` gives all. ValueError for a mark
-        that has not been reached."""
+    def pack_since(self, mark: int) -> bytes:
+        """Those added since `mark` was read and still remembered, oldest first, 8 little-endian bytes each.
+        `pack_since(0)` gives all. ValueError for a mark that has not been reached."""
 
     def unpack(self, data: bytes) -> None:
-        """Add what `pack_since` gave, in its order: a base, then its deltas bring back the same memory.
-        ValueError if the length is not a multiple of 8."""
+        """Add what `pack_since` gave, in its order: a base, then its deltas bring back the same memory (of one
+        with the same capacity). Marks read before are void afterwards. ValueError if the length is not a
+        multiple of 8."""

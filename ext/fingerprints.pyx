@@ -17,7 +17,7 @@ at half capacity (simpler, but what is remembered then jumps), a dict (100 bytes
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 cdef int FIRST_BITS = 6
@@ -82,6 +82,14 @@ cdef class Fingerprints:
         self._total += 1
         return True
 
+    cdef void _forget(self) noexcept:
+        """Everything. A delta that fills the memory may have lost its beginning, and may then hold what was
+        forgotten and seen anew: added to an older memory it would count as known and keep its old place."""
+        memset(self._table, 0, (self._mask + 1) * sizeof(uint64_t))
+        self._zero = False
+        self._count = 0
+        self._total = 0
+
     cdef int _grow_ring(self) except -1:
         cdef Py_ssize_t room = min(max(self._ring_room * 2, 32), self.capacity)
         cdef uint64_t* grown = <uint64_t*>realloc(self._ring, room * sizeof(uint64_t))
@@ -136,7 +144,7 @@ cdef class Fingerprints:
                 hole = at
         self._table[hole] = 0
 
-    cpdef bytes pack_since(self, uint64_t mark, Py_ssize_t limit=-1):
+    cpdef bytes pack_since(self, uint64_t mark):
         cdef uint64_t first = max(mark, self._total - <uint64_t>self._count)
         cdef Py_ssize_t number, start, unbroken
         cdef bytes packed
@@ -144,8 +152,6 @@ cdef class Fingerprints:
         if first > self._total:
             raise ValueError(f"mark {mark} lies ahead of {self._total}")
         number = <Py_ssize_t>(self._total - first)
-        if 0 <= limit < number:
-            number = limit
         packed = PyBytes_FromStringAndSize(NULL, number * sizeof(uint64_t))
         out = PyBytes_AS_STRING(packed)
         start = <Py_ssize_t>(first % <uint64_t>self.capacity)
@@ -162,6 +168,8 @@ cdef class Fingerprints:
         cdef uint64_t fingerprint
         if length % sizeof(uint64_t):
             raise ValueError("packed fingerprints have 8 bytes each")
+        if length // <Py_ssize_t>sizeof(uint64_t) >= self.capacity:
+            self._forget()
         for at in range(0, length, sizeof(uint64_t)):
             memcpy(&fingerprint, text + at, sizeof(uint64_t))
             self.add(fingerprint)
