@@ -18,9 +18,8 @@ from pathlib import Path
 import lmdb
 import msgspec
 
-from engine import frame
+from engine import frame, limits
 from engine.frame import Frame
-from engine.limits import JOURNAL_MAP_BYTES, JOURNAL_READ_BYTES, JOURNAL_TRIM_FRAMES_MAX
 from engine.store import Environment, StoreFull
 
 META = b"\0"
@@ -38,7 +37,7 @@ class Meta(msgspec.Struct, frozen=True):
 class Journal:
     """The journal of one data directory, which the caller holds (`engine.directory.hold`)."""
 
-    def __init__(self, path: Path, *, map_bytes: int = JOURNAL_MAP_BYTES) -> None:
+    def __init__(self, path: Path, *, map_bytes: int = limits.JOURNAL_MAP_BYTES) -> None:
         self._env = Environment(path, name="journal", map_bytes=map_bytes)
         self._append_bytes_max = map_bytes - map_bytes // 8
         self._meta = self._env.read(_read_meta) or self._env.write_now(_make_meta)
@@ -57,7 +56,7 @@ class Journal:
         """Frames up to this seq are gone; they are in a checkpoint."""
         return self._meta.trimmed
 
-    def read(self, after: int, *, bytes_max: int = JOURNAL_READ_BYTES) -> list[Frame]:
+    def read(self, after: int, *, bytes_max: int = limits.JOURNAL_READ_BYTES) -> list[Frame]:
         """The next frames with seq > `after`, at least one if there is one, about `bytes_max` in all.
 
         Raises StoreError `corrupt` for a damaged frame, and where a seq is missing.
@@ -88,7 +87,7 @@ class Journal:
             count = await self._env.write(partial(_trim, upto=upto, meta=meta))
             self._meta = meta
             total += count
-            if count < JOURNAL_TRIM_FRAMES_MAX:
+            if count < limits.JOURNAL_TRIM_FRAMES_MAX:
                 return total
 
     def first_seq(self) -> int | None:
@@ -158,7 +157,7 @@ def _put(transaction: lmdb.Transaction, seq: int, value: bytes) -> None:
 def _trim(transaction: lmdb.Transaction, upto: int, meta: Meta) -> int:
     cursor = transaction.cursor()
     found, count = cursor.set_range(_key(0)), 0
-    while found and count < JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:
+    while found and count < limits.JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:
         found = cursor.delete() and cursor.key() != b""
         count += 1
     transaction.put(META, msgspec.msgpack.encode(meta))

@@ -171,9 +171,10 @@ class Service:
             self._scopes.append(scope)
             try:
                 await task()
-            except Exception:
-                self._failed = True
-                self._cancel_tasks()
+            except BaseException:
+                if not scope.cancel_called:
+                    self._failed = True
+                    self._cancel_tasks()
                 raise
 
     async def _stop(self) -> None:

@@ -86,17 +86,17 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_an_error_in_the_block_leaves_it_as_it_is_after_a_clean_stop(tmp_path: Path) -> None:
     async def test() -> None:
-        with pytest.raises(KeyError):
-            async with running(config(tmp_path)) as service:
-                await service.submit(events(5))
-                raise KeyError("mine")
+        async with running(config(tmp_path)) as service:
+            await service.submit(events(5))
+            raise KeyError("mine")
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
             assert service.recovered.batches == 0
             assert sum(service.kernel.counted.values()) == 5
 
-    run(test)
+    with pytest.raises(KeyError):
+        run(test)
     run(again)
 
 
@@ -120,22 +120,22 @@ def test_a_cancellation_from_outside_is_a_clean_stop(tmp_path: Path) -> None:
 
 def test_a_fault_of_the_kernel_stops_everything_and_writes_nothing_more(tmp_path: Path) -> None:
     async def test() -> None:
-        with pytest.raises(ExceptionGroup) as stopped:
-            async with running(config(tmp_path)) as service:
-                await service.submit(events(5))
-                waiting = await service.enqueue(events(1, first=5))
-                with pytest.raises(Unavailable):
-                    await service.control("crash")
-                assert waiting.done
-                await trio.sleep_forever()
-        assert stopped.group_contains(AssertionError, match="told to crash")
+        async with running(config(tmp_path)) as service:
+            await service.submit(events(5))
+            waiting = await service.enqueue(events(1, first=5))
+            with pytest.raises(Unavailable):
+                await service.control("crash")
+            assert waiting.done
+            await trio.sleep_forever()
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
             assert service.recovered.checkpoint_seq == 0, "no checkpoint is made of a state that failed"
             assert sum(service.kernel.counted.values()) in (5, 6)
 
-    run(test)
+    with pytest.raises(ExceptionGroup) as stopped:
+        run(test)
+    assert stopped.group_contains(AssertionError, match="told to crash")
     run(again)
 
 

@@ -1,0 +1,253 @@
+"""A checkpoint exists from its last commit on; until then, and whatever happens, the former one is valid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from engine import limits
+from engine.checkpoint import Checkpoints, Pace
+from engine.checkpointer import Checkpointer
+from engine.journal import Journal
+from engine.model import Batch
+from engine.store import StoreFull
+from tests.store.fake_kernel import FakeKernel
+from tests.store.helpers import events, run
+
+KEY = bytes(range(16))
+
+
+def advance(kernel: FakeKernel, count: int = 8, contacts: int = 40) -> None:
+    first = len(kernel.seen)
+    kernel.apply(
+        Batch(kernel.seq + 1, 1_000 + kernel.seq, events(count, first=first, contacts=contacts).inputs)
+    )
+
+
+@contextmanager
+def opened(path: Path, map_bytes: int = 1 << 24) -> Iterator[Checkpoints]:
+    with closing(Checkpoints(path, map_bytes=map_bytes)) as checkpoints:
+        yield checkpoints
+
+
+def restored(path: Path) -> FakeKernel:
+    kernel = FakeKernel()
+    with opened(path) as checkpoints:
+        kernel.restore(checkpoints.parts())
+    return kernel
+
+
+def parts_of(checkpoints: Checkpoints) -> int:
+    """How many parts are in the store, named by the manifest or not."""
+    return checkpoints._env.read(lambda transaction: transaction.stat()["entries"]) - 1
+
+
+def test_a_base_and_its_deltas_are_restored(tmp_path: Path) -> None:
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path) as checkpoints:
+            for full in (True, False, False, True, False):
+                advance(kernel)
+                await checkpoints.write(kernel, key=KEY, full=full)
+                assert checkpoints.seq == kernel.seq
+            assert [link.full for link in checkpoints.manifest.chain] == [True, False]
+            assert parts_of(checkpoints) == sum(link.parts for link in checkpoints.manifest.chain)
+
+    run(test)
+    assert restored(tmp_path).digest() == kernel.digest()
+
+
+def test_batches_applied_meanwhile_are_not_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_GROUP_BYTES", 1)
+    kernel = FakeKernel()
+
+    async def work(until: trio.CancelScope) -> None:
+        with until:
+            while True:
+                advance(kernel)
+                await trio.lowlevel.checkpoint()
+
+    async def test() -> bytes:
+        with opened(tmp_path) as checkpoints:
+            advance(kernel)
+            before = kernel.digest()
+            async with trio.open_nursery() as nursery:
+                until = trio.CancelScope()
+                nursery.start_soon(work, until)
+                await checkpoints.write(kernel, key=KEY, full=True)
+                until.cancel()
+            assert kernel.seq > checkpoints.seq + 1
+            return before
+
+    before = run(test)
+    assert restored(tmp_path).digest() == before
+
+
+@pytest.mark.parametrize("parts_written", [0, 1, 3])
+@pytest.mark.parametrize("full", [True, False])
+def test_a_crash_in_the_middle_leaves_the_former_one(
+    tmp_path: Path, parts_written: int, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_GROUP_BYTES", 1)
+    kernel = FakeKernel()
+
+    async def test() -> bytes:
+        with opened(tmp_path) as checkpoints:
+            advance(kernel)
+            await checkpoints.write(kernel, key=KEY, full=True)
+            former = kernel.digest()
+            advance(kernel, 40)
+            with trio.CancelScope() as crash:
+                snapshot = kernel.snapshot(full=full)
+                taken = iter(range(parts_written))
+
+                def part(records_max: int) -> bytes | None:
+                    if next(taken, None) is None:
+                        crash.cancel()
+                    return type(snapshot).part(snapshot, records_max)
+
+                monkeypatch.setattr(snapshot, "part", part)
+                monkeypatch.setattr(kernel, "snapshot", lambda full: snapshot)
+                await checkpoints.write(kernel, key=KEY, full=full)
+            assert crash.cancelled_caught
+            return former
+
+    former = run(test)
+    assert restored(tmp_path).digest() == former
+
+    async def sweep() -> None:
+        with opened(tmp_path) as checkpoints:
+            assert await checkpoints.sweep() == parts_written
+            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].parts
+
+    run(sweep)
+    assert restored(tmp_path).digest() == former
+
+
+def test_a_full_store_keeps_the_former_one_and_makes_another_when_there_is_room(tmp_path: Path) -> None:
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path, 1 << 17) as checkpoints:
+            advance(kernel)
+            await checkpoints.write(kernel, key=KEY, full=True)
+            former = kernel.digest()
+            advance(kernel, 20_000)
+            with pytest.raises(StoreFull):
+                await checkpoints.write(kernel, key=KEY, full=False)
+        assert restored(tmp_path).digest() == former
+        with opened(tmp_path) as checkpoints:
+            await checkpoints.write(kernel, key=KEY, full=True)
+            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].parts
+
+    run(test)
+    assert restored(tmp_path).digest() == kernel.digest()
+
+
+def test_parts_shrink_when_they_take_long_and_grow_again() -> None:
+    pace = Pace()
+    most = pace.records
+    for _ in range(3):
+        pace.took(limits.CHECKPOINT_PART_S * 2)
+    assert pace.records == most // 8
+    pace.took(limits.CHECKPOINT_PART_S / 2)
+    assert pace.records == most // 8
+    for _ in range(10):
+        pace.took(0.0)
+    assert pace.records == most
+    for _ in range(20):
+        pace.took(1.0)
+    assert pace.records == 1
+
+
+def test_the_first_of_a_process_is_a_base_and_so_is_one_after_many_deltas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_DELTAS_MAX", 3)
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            for _ in range(2):
+                checkpointer = Checkpointer(kernel, journal, checkpoints)
+                advance(kernel, 400, contacts=400)
+                await checkpointer.make()
+                for _ in range(4):
+                    monkeypatch.setattr(kernel, "seen", set())
+                    advance(kernel, 1)
+                    assert await checkpointer.make()
+                assert not await _changes(kernel, checkpointer)
+
+    async def _changes(kernel: FakeKernel, checkpointer: Checkpointer) -> bool:
+        made = len(kernel.snapshots)
+        await checkpointer.make()
+        return len(kernel.snapshots) > made
+
+    (tmp_path / "c").mkdir()
+    run(test)
+    assert kernel.snapshots == 2 * [True, False, False, False, True]
+
+
+def test_after_one_that_found_no_room_comes_a_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            checkpointer = Checkpointer(kernel, journal, checkpoints)
+            advance(kernel)
+            assert await checkpointer.make()
+            advance(kernel)
+
+            async def full(*_: object, **__: object) -> None:
+                raise StoreFull("checkpoint store")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(checkpoints._env, "write", full)
+                assert not await checkpointer.make()
+            advance(kernel)
+            assert await checkpointer.make()
+            assert checkpointer.statistics()["made"] == 2
+            assert checkpointer.statistics()["failed"] == 1
+
+    run(test)
+    assert kernel.snapshots[0] is kernel.snapshots[-1] is True
+
+
+def test_the_journal_is_trimmed_up_to_the_checkpoint_and_no_further(tmp_path: Path) -> None:
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            room: list[bool] = []
+            checkpointer = Checkpointer(kernel, journal, checkpoints, trimmed=lambda: room.append(True))
+            for _ in range(5):
+                advance(kernel)
+                await journal.append(kernel.seq, b"x")
+            await journal.append(kernel.seq + 1, b"x")
+            await checkpointer.make()
+            assert (journal.first_seq(), journal.trimmed) == (6, 5)
+            assert room == [True]
+
+    run(test)
+
+
+@pytest.mark.parametrize("setting", [{"every_bytes": 1_000}, {"every_s": 0.1}])
+def test_checkpoints_fall_due_by_bytes_and_by_time(tmp_path: Path, setting: dict[str, int]) -> None:
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            checkpointer = Checkpointer(kernel, journal, checkpoints, **setting)
+            advance(kernel)
+            await journal.append(kernel.seq, b"x" * 1_000)
+            with trio.move_on_after(1.3):
+                await checkpointer.run()
+            assert checkpoints.seq == 1
+            assert kernel.snapshots == [True]
+
+    run(test)
