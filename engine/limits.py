@@ -30,7 +30,9 @@ TRIGGER_EVENTS_MAX = 32  # names in one trigger
 WINDOWS_PER_WAIT_MAX = 16
 DURATION_MS_MAX = 10 * 366 * 24 * 3600 * 1000  # ten years
 LIMIT_PASSAGES_MAX = 10_000_000  # `max` of a limit node
-LIMIT_PASSAGES_KEPT_MIN = 10_000  # newest passages of a limit node kept beyond its window, for edits that widen it
+LIMIT_PASSAGES_KEPT_MIN = (
+    10_000  # newest passages of a limit node kept beyond its window, for edits that widen it
+)
 FLOWS_MAX = 10_000
 VERSIONS_PER_FLOW_MAX = 1_000
 FLOW_DOCUMENT_BYTES_MAX = 2 * 1024 * 1024
@@ -52,11 +54,17 @@ EXPRESSION_MEMORY_BYTES_MAX = 1024 * 1024  # strings and lists one evaluation ma
 # Templates
 TEMPLATE_BYTES_MAX = 64 * 1024
 TEMPLATE_OUTPUT_BYTES_MAX = 256 * 1024
-TEMPLATE_LOOPS_MAX = 10_000
+TEMPLATE_LOOPS_MAX = 10_000  # turns of all loops of one rendering
+TEMPLATE_WORK_BYTES_MAX = 10 * 1024 * 1024  # template gone through in loops, text gone through in filters
+TEMPLATE_VARIABLES_BYTES_MAX = 1024 * 1024  # what one rendering assigns
+TEMPLATE_TAG_BYTES_MAX = 2 * 1024  # what is inside one {{ }} or {% %}
+TEMPLATE_DEPTH_MAX = 64  # nesting of one expression of a template
 
 # The kernel
 CHAIN_DEPTH_MAX = 16  # events emitted by runs that events launched (rule 19)
 TIMERS_PER_BATCH_MAX = 5_000  # runs that leave their waits in one batch
+SWEEP_CONTACTS_PER_BATCH_MAX = 2_000  # contacts a scheduled launch looks at in one batch (rule 11)
+OCCURRENCE_AGE_MS_MAX = 24 * 3600 * 1000  # a missed occurrence older than this is skipped (rule 11)
 TIMER_HORIZON_MS = 1 << 48  # a timer further away than this is refused
 CODES_PER_POOL_MAX = 10_000_000
 CODE_BYTES_MAX = 128
@@ -83,7 +91,9 @@ STREAM_READ_BYTES = 256 * 1024
 INTAKE_BODIES_BYTES_MAX = 256 * 1024 * 1024  # bodies held by all connections; beyond, requests are shed (429)
 INTAKE_STOP_S = 10  # what is under way when the engine stops may take this long
 REJECTIONS_LISTED_MAX = 1_000  # bad lines named in one answer
-STREAM_IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024  # of one stream, read and not yet durable; its sender waits beyond
+STREAM_IN_FLIGHT_BYTES_MAX = (
+    4 * 1024 * 1024
+)  # of one stream, read and not yet durable; its sender waits beyond
 LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX = 100, 1_000  # rows of one page
 
 # The management API
@@ -112,5 +122,8 @@ STOP_FULL_S = 10  # a stop gives up committing to a full store after this time
 DELIVERY_PAGE_EFFECTS = 64  # effects read from the outbox at one go
 DELIVERY_RECEIPTS_MAX = 1_000  # receipts journaled in one operation
 DELIVERY_ATTEMPTS_MAX = 5  # then the effect has failed
-DELIVERY_BACKOFF_S, DELIVERY_BACKOFF_S_MAX = 1.0, 60.0  # first pause before another attempt, doubled each time
+DELIVERY_BACKOFF_S, DELIVERY_BACKOFF_S_MAX = (
+    1.0,
+    60.0,
+)  # first pause before another attempt, doubled each time
 DELIVERY_STOP_S = 5  # a stop lets deliveries under way take this long

@@ -1,6 +1,6 @@
 """The values an expression computes with: 16 bytes, returned in two registers, never a Python object."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cpdef enum Kind:
@@ -60,10 +60,10 @@ cpdef enum Wrong:
     NO_SUCH_EVENT = 18
     NO_FACTS = 19
     WRONG_TYPE = 20
-    TOO_MANY_STEPS = 21
-    TOO_MUCH_MEMORY = 22
-    UNDECLARED = 23
-    RAISED = 24    # a Python exception of the engine's own is waiting in the Work
+    UNDECLARED = 21
+    TOO_MANY_STEPS = 22    # from here on: the whole evaluation is over
+    TOO_MUCH_MEMORY = 23
+    RAISED = 24            # a Python exception of the engine's own is waiting in the Work
 
 cdef struct Fault:
     uint8_t code
@@ -79,6 +79,7 @@ cdef struct Fault:
 cdef struct Work:
     int64_t steps         # left
     uint64_t generation
+    uint8_t breached      # the first bound exceeded, or RAISED: no `||` absorbs these
     const uint8_t* roots[3]   # packed maps: traits, properties (NULL: no event), variables
     void* view
     void* raised          # owned exception object or NULL
@@ -132,3 +133,171 @@ cdef inline Value no_value() noexcept nogil:
     v.kind = ERROR; v.form = 0; v.spare = 0; v.n = 0
     v.of.i = 0
     return v
+
+
+# --- msgpack in place: the bytes are the engine's own and well formed, so nothing here checks for their end ---
+
+cdef extern from *:
+    """
+    #include <string.h>
+    /* Bytes a scalar takes by its first byte; 0: a length follows, or elements do. */
+    static const unsigned char tm_size[256] = {
+        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
+        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
+        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
+        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
+        0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0, 0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
+        1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16, 17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,
+        1,0,1,1,0,0,0,0,0,0,5,9,2,3,5,9, 2,3,5,9,3,4,6,10,18,0,0,0,0,0,0,0,
+        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1
+    };
+    static inline uint16_t tm_u16(const uint8_t* p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
+    static inline uint32_t tm_u32(const uint8_t* p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
+    static inline uint64_t tm_u64(const uint8_t* p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
+    static inline double tm_f64(const uint8_t* p) { uint64_t v = tm_u64(p); double d; memcpy(&d, &v, 8); return d; }
+    static inline double tm_f32(const uint8_t* p) { uint32_t v = tm_u32(p); float f; memcpy(&f, &v, 4); return f; }
+    """
+    const uint8_t* tm_size
+    uint16_t tm_u16(const uint8_t* p) noexcept nogil
+    uint32_t tm_u32(const uint8_t* p) noexcept nogil
+    uint64_t tm_u64(const uint8_t* p) noexcept nogil
+    double tm_f64(const uint8_t* p) noexcept nogil
+    double tm_f32(const uint8_t* p) noexcept nogil
+    int memcmp(const void* a, const void* b, size_t n) noexcept nogil
+
+cdef const uint8_t* skip_long(const uint8_t* p) noexcept nogil
+cdef Value read_rare(const uint8_t* p) noexcept nogil
+
+
+cdef inline const uint8_t* skip(const uint8_t* p) noexcept nogil:
+    """Behind the element at `p`."""
+    cdef uint8_t n = tm_size[p[0]]
+    return p + n if n else skip_long(p)
+
+
+cdef inline Value read(const uint8_t* p) noexcept nogil:
+    """The element at `p` as a value; strings, lists and maps stay where they are."""
+    cdef uint8_t b = p[0]
+    if b < 0x80:
+        return of_int(b)
+    if b >= 0xe0:
+        return of_int(<int8_t>b)
+    if b >= 0xa0 and b < 0xc0:
+        return of_slice(STRING, p + 1, b & 31)
+    if b == 0xcb:
+        return of_double(tm_f64(p + 1))
+    if b == 0xcd:
+        return of_int(tm_u16(p + 1))
+    if b == 0xcc:
+        return of_int(p[1])
+    return read_rare(p)
+
+
+cdef inline const uint8_t* find(const uint8_t* p, const uint8_t* key, uint32_t key_n) noexcept nogil:
+    """The value under a string key in the packed map at `p`, or NULL."""
+    cdef uint32_t left, n
+    cdef const uint8_t* s
+    cdef uint8_t b = p[0]
+    if b & 0xf0 == 0x80:
+        left = b & 15
+        p += 1
+    elif b == 0xde:
+        left = tm_u16(p + 1)
+        p += 3
+    elif b == 0xdf:
+        left = tm_u32(p + 1)
+        p += 5
+    else:
+        return NULL
+    return find_among(p, left, key, key_n)
+
+
+cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n) noexcept nogil:
+    """The same in `left` entries that begin at `p`."""
+    cdef uint32_t n
+    cdef const uint8_t* s
+    cdef uint8_t b
+    while left:
+        left -= 1
+        b = p[0]
+        if b & 0xe0 == 0xa0:
+            n = b & 31
+            s = p + 1
+        elif b == 0xd9:
+            n = p[1]
+            s = p + 2
+        elif b == 0xda:
+            n = tm_u16(p + 1)
+            s = p + 3
+        else:
+            p = skip(skip(p))
+            continue
+        p = s + n
+        if n == key_n and memcmp(s, key, n) == 0:
+            return p
+        p = skip(p)
+    return NULL
+
+
+# --- lists and maps, wherever their elements are ---
+
+cdef struct Cursor:
+    uint32_t left         # elements, for a map keys and values counted apart
+    uint8_t form
+    Payload at
+
+
+cdef inline Cursor over(Value box) noexcept nogil:
+    cdef Cursor c
+    c.left = box.n * 2 if box.kind == MAP else box.n
+    c.form = box.form
+    c.at = box.of
+    return c
+
+
+cdef inline Value following(Cursor* c) noexcept nogil:
+    """The next element; the caller watches `left`."""
+    cdef Value v
+    c.left -= 1
+    if c.form == BUILT:
+        v = c.at.v[0]
+        c.at.v += 1
+    else:
+        v = read(c.at.p)
+        c.at.p = skip(c.at.p)
+    return v
+
+
+# --- the arena: what an evaluation makes lives until the outermost evaluation ends ---
+
+cdef void* take(Work* w, size_t n) noexcept
+cdef void enter() noexcept
+cdef void leave() noexcept
+
+# --- errors ---
+
+cdef Value fail(Work* w, void* node, uint8_t code) noexcept
+cdef Value fail_kinds(Work* w, void* node, uint8_t code, int kinds, uint8_t kind1, uint8_t kind2) noexcept
+cdef Value fail_text(Work* w, void* node, uint8_t code, const uint8_t* text, Py_ssize_t n) noexcept
+cdef Value fail_value(Work* w, void* node, uint8_t code, Value v) noexcept
+cdef Value fail_raised(Work* w, void* node) noexcept
+
+cdef inline bint spend(Work* w, int64_t steps) noexcept:
+    """False where the evaluation has no steps left (the fault is set)."""
+    w.steps -= steps
+    if w.steps < 0:
+        fail(w, NULL, TOO_MANY_STEPS)
+        return False
+    return True
+
+# --- comparing ---
+
+cdef int equal(Work* w, Value a, Value b) noexcept            # 1, 0; -1: no steps left
+cdef int order(Value a, Value b) noexcept nogil               # -1, 0, 1; 2: not ordered (NaN); 3: no such overload
+cdef int lookup(Work* w, Value map, Value key, Value* out) noexcept   # 1, 0; -1: no steps left
+
+# --- out of here ---
+
+cdef object to_python(Value v)
+cdef object to_json(Value v)
+cdef str kind_name(uint8_t kind)

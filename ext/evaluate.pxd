@@ -1,0 +1,6 @@
+"""The functions that evaluate nodes; see evaluate.pyx."""
+
+from ext.node cimport Run
+
+cdef Run run_of(str op)
+cdef Run memo_run()

@@ -1,0 +1,62 @@
+"""What a planned expression is made of: small nodes, each with the function that evaluates it; see node.pyx."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from ext.functions cimport Function
+from ext.value cimport Fault, Value, Work
+
+ctypedef Value (*Run)(Node* n, Work* w) noexcept
+
+# Where a key of a root map was found in the generation; one for all nodes that read the key.
+cdef struct Found:
+    uint64_t generation
+    const uint8_t* at     # NULL: there is no such key
+
+# The result of a sub-expression that several plans share.
+cdef struct Memo:
+    uint64_t generation
+    int64_t steps         # what it cost, spent again at every use: a bound must not depend on who shares
+    Value result
+    Fault fault
+
+cdef struct Node:
+    Run run               # `plain`, or `memoised` while more than one holder shares the node
+    Run plain
+    Node** kids
+    uint32_t n            # kids
+    uint32_t slot         # of a comprehension's variable
+    int option            # of the function, or which of several the node is
+    uint8_t root          # 0 traits, 1 properties, 2 variables
+    uint8_t declared      # Kind the schema declares, 0 for none
+    Value constant        # a literal, or the key
+    Value* items          # owned: elements of a literal list or map
+    Function function
+    Found* found
+    Memo* memo
+    void* name            # borrowed str: a literal first argument of a fact
+
+
+cdef class Part:
+    """Nodes owned together: a plan's own, or a condition that plans share."""
+    cdef Node* root
+    cdef Node** nodes
+    cdef size_t count
+    cdef size_t holders
+    cdef list kept
+    cdef list children
+    cdef dict labels
+    cdef object __weakref__
+
+    cdef Node* make(self, Run run, tuple shape) except NULL
+    cdef Node* build(self, tuple shape) except NULL
+    cdef Node* kid(self, tuple shape) except NULL
+    cdef int fill(self, Node* node, str op, tuple data) except -1
+    cdef int watch(self, Node* node, tuple name) except -1
+    cdef Value literal(self, int kind, object value) except *
+    cdef int fold(self, Node* node, str op) except -1
+    cdef void held(self, int change) noexcept
+
+
+cdef Part part_of(tuple shape)
+cdef dict labels_of(Part part)
+cdef dict places_of(Part part, list offsets)

@@ -1,0 +1,232 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True
+"""Building the nodes of a plan, and sharing conditions between the plans that contain them.
+
+A plan arrives as a shape (`engine.flow.shape.Shape`): nested tuples `(op, data, kids, shared)` without places in the
+text, so that equal conditions are equal tuples wherever they were written. A shape marked `shared` gives true or false
+and depends on no comprehension's variable: it becomes a Part of its own, kept in one table while any plan holds it. A
+Part held more than once runs through `memo_run`, held once it runs bare: sharing costs nothing where there is none.
+
+Places are looked up only when somebody asks where an error was: by the address of the node that failed.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy
+
+import cython
+import struct
+import weakref
+
+from ext.evaluate cimport memo_run, run_of
+from ext.functions cimport function_of
+from ext.value cimport (
+    BOOL, BYTES, DOUBLE, INT, LIST, MAP, NULL_, STRING, TYPE, UINT, Value, of_bool, of_built, of_double, of_int, of_slice,
+    of_time, of_uint,
+)
+
+cdef object keys = weakref.WeakValueDictionary()
+cdef object parts = weakref.WeakValueDictionary()
+
+
+cdef class Key:
+    """A key of a root map, and where it was last found; one for all nodes that read it."""
+    cdef Found found
+    cdef object __weakref__
+
+    def __cinit__(self):
+        self.found.generation = 0
+
+
+@cython.no_gc_clear
+cdef class Part:
+    def __cinit__(self):
+        self.kept = []
+        self.children = []
+        self.labels = {}
+
+    def __dealloc__(self):
+        cdef size_t i
+        for child in self.children:
+            (<Part>child).held(-1)
+        for i in range(self.count):
+            free(self.nodes[i].kids)
+            free(self.nodes[i].items)
+            free(self.nodes[i].memo)
+            free(self.nodes[i])
+        free(self.nodes)
+
+    cdef void held(self, int change) noexcept:
+        """Another holder, or one fewer."""
+        self.holders += change
+        if self.root.memo is not NULL:
+            self.root.run = memo_run() if self.holders > 1 else self.root.plain
+
+    cdef Node* make(self, Run run, tuple shape) except NULL:
+        """A node with room for its kids, owned by this part."""
+        cdef Node* node = <Node*>calloc(1, sizeof(Node))
+        cdef void* nodes = realloc(self.nodes, (self.count + 1) * sizeof(Node*))
+        if nodes is not NULL:
+            self.nodes = <Node**>nodes
+        if node is NULL or nodes is NULL:
+            free(node)
+            raise MemoryError
+        self.nodes[self.count] = node
+        self.count += 1
+        node.run = node.plain = run
+        node.n = <uint32_t>len(shape[2])
+        node.kids = <Node**>calloc(node.n + 1, sizeof(Node*))
+        if node.kids is NULL:
+            raise MemoryError
+        return node
+
+    cdef Node* build(self, tuple shape) except NULL:
+        """The node of a shape, with all below it."""
+        cdef str op = shape[0]
+        cdef tuple kids = shape[2]
+        cdef Node* node
+        cdef uint32_t i
+        cdef Run run = run_of(f"call{len(kids)}" if op == "call" else op)
+        if run is NULL:
+            raise AssertionError(f"no node evaluates {op} of {len(kids)}")
+        node = self.make(run, shape)
+        for i in range(node.n):
+            node.kids[i] = self.kid(kids[i])
+        self.fill(node, op, shape[1])
+        if op == "list" or op == "map":
+            self.fold(node, op)
+        return node
+
+    cdef Node* kid(self, tuple shape) except NULL:
+        cdef Part part
+        if not shape[3]:
+            return self.build(shape)
+        part = part_of(shape)
+        self.children.append(part)
+        part.held(1)
+        return part.root
+
+    cdef int fill(self, Node* node, str op, tuple data) except -1:
+        """What a kind of node has beside its kids."""
+        cdef int option = 0
+        if op == "constant":
+            node.constant = self.literal(data[0], data[1])
+            if data[0] == STRING:
+                self.kept.append(data[1])
+                node.name = <void*>data[1]
+        elif op == "path" or op == "has_path":
+            node.root = data[0]
+            node.constant = self.literal(STRING, data[1])
+            node.declared = data[2]
+            self.watch(node, (data[0], data[1]))
+        elif op == "select" or op == "has":
+            node.constant = self.literal(STRING, data[0])
+            node.option = op == "has"
+        elif op == "call":
+            node.function = function_of(data[0], node.n, &option)
+            node.option = option
+            if node.function is NULL:
+                raise AssertionError(f"no function {data[0]} of {node.n}")
+        elif op == "or" or op == "exists":
+            node.option = 1
+        elif op == "fact":
+            node.option = data[1]
+        if op in ("slot", "all", "exists", "exists_one", "filter", "transform"):
+            node.slot = data[0]
+        if op in ("path", "has_path"):
+            self.labels[<size_t>node] = data[1]
+        elif op in ("select", "has", "call", "fact"):
+            self.labels[<size_t>node] = data[0]
+        else:
+            self.labels[<size_t>node] = op
+        return 0
+
+    cdef int watch(self, Node* node, tuple name) except -1:
+        key = keys.get(name)
+        if key is None:
+            key = keys[name] = Key()
+        self.kept.append(key)
+        node.found = &(<Key>key).found
+        return 0
+
+    cdef Value literal(self, int kind, object value) except *:
+        """A constant; texts stay alive with the part."""
+        if kind == NULL_ or kind == TYPE:
+            return of_time(kind, value or 0, 0)
+        if kind == BOOL:
+            return of_bool(value)
+        if kind == INT:
+            return of_int(value)
+        if kind == UINT:
+            return of_uint(value)
+        if kind == DOUBLE:
+            return of_double(struct.unpack("<d", value)[0])
+        packed = value.encode() if kind == STRING else value
+        self.kept.append(packed)
+        return of_slice(kind, <const uint8_t*>PyBytes_AS_STRING(packed), <uint32_t>len(packed))
+
+    cdef int fold(self, Node* node, str op) except -1:
+        """A list of literals is a literal. (A map of literals may still be in error: two equal keys.)"""
+        cdef uint32_t i
+        cdef Run constant = run_of("constant")
+        if op != "list":
+            return 0
+        for i in range(node.n):
+            if node.kids[i].plain != constant:
+                return 0
+        node.items = <Value*>malloc((node.n + 1) * sizeof(Value))
+        if node.items is NULL:
+            raise MemoryError
+        for i in range(node.n):
+            node.items[i] = node.kids[i].constant
+        node.constant = of_built(LIST, node.items, node.n)
+        node.run = node.plain = constant
+        return 0
+
+
+cdef Part part_of(tuple shape):
+    """The part of a shape; of a shared one, the one that is already there."""
+    cdef Part part
+    if shape[3]:
+        found = parts.get(shape)
+        if found is not None:
+            return found
+    part = Part()
+    part.root = part.build(shape)
+    if shape[3]:
+        part.root.memo = <Memo*>calloc(1, sizeof(Memo))
+        if part.root.memo is NULL:
+            raise MemoryError
+        parts[shape] = part
+    return part
+
+
+def shared_parts() -> int:
+    """How many conditions the table holds; what tests look at."""
+    return len(parts)
+
+
+cdef dict labels_of(Part part):
+    """Address → what an error calls the node: a key, a function."""
+    labels = dict(part.labels)
+    for child in part.children:
+        labels.update(labels_of(child))
+    return labels
+
+
+cdef int walk(Node* node, list offsets, list at, dict places) except -1:
+    cdef uint32_t i
+    places.setdefault(<size_t>node, offsets[at[0]])
+    at[0] += 1
+    for i in range(node.n):
+        walk(node.kids[i], offsets, at, places)
+    return 0
+
+
+cdef dict places_of(Part part, list offsets):
+    """Address → code point in the text, `offsets` being those of the shape's nodes from the root down, kids in order."""
+    places = {}
+    at = [0]
+    walk(part.root, offsets, at, places)
+    assert at[0] == len(offsets), "one offset for each node"
+    return places

@@ -1,0 +1,46 @@
+"""What an expression sees: the contact as packed, the event, the clock, and facts that are asked for.
+
+The kernel subclasses View and answers `count`, `last`, `sum` and `available` from its own records without a Python
+object in between. Tests and tools set `facts`, any object with the same four methods, instead.
+
+Results are remembered per generation. Generations are counted over all views, so what one view remembered can never
+be taken for another's; whoever sets an attribute calls `changed()` before the next evaluation.
+"""
+
+from ext.instant cimport MISSING
+
+cdef uint64_t generations = 0
+
+
+cdef class View:
+    def __cinit__(self):
+        self.traits = b"\x80"
+        self.segments = ()
+        self.changed()
+
+    cpdef changed(self):
+        """Something of the view was set, or the history behind it changed: what was remembered is void."""
+        global generations
+        generations += 1
+        self.generation = generations
+
+    cdef bint has_facts(self) noexcept:
+        """Whether somebody answers the four questions below."""
+        return self.facts is not None or type(self) is not View
+
+    cdef int64_t count(self, str name, int64_t since_ms, int64_t until_ms) except? -1:
+        """Events of the name with since < timestamp <= until."""
+        return self.facts.count(name, since_ms, until_ms)
+
+    cdef int64_t last(self, str name) except? -1:
+        """Timestamp of the latest event of the name; `ext.instant.MISSING` where there is none."""
+        answer = self.facts.last(name)
+        return MISSING if answer is None else answer
+
+    cdef double sum(self, str name, str property, int64_t since_ms, int64_t until_ms) except? -1:
+        """Sum of a numeric property of the events that `count` counts."""
+        return self.facts.sum(name, property, since_ms, until_ms)
+
+    cdef int64_t available(self, str pool) except? -1:
+        """Codes left in a promo pool."""
+        return self.facts.available(pool)
