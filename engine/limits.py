@@ -115,6 +115,7 @@ JOURNAL_READ_BYTES = 16 * 1024 * 1024  # frames read at one go in recovery
 JOURNAL_TRIM_FRAMES_MAX = 512  # frames deleted in one commit
 PIPELINE_INPUTS_MIN = 512  # queued inputs worth a batch while the former one is being committed
 PULSE_SLEEP_S_MAX = 1.0  # longest sleep towards a timer: jumps of the wall clock are noticed
+CHECKPOINT_PIECE_BYTES = 512 * 1024  # of a part, with a checksum of its own
 CHECKPOINT_GROUP_BYTES = 2 * 1024 * 1024  # parts written in one commit
 CHECKPOINT_PART_S = 0.002  # aim for the time one part takes the loop
 CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full
