@@ -42,8 +42,13 @@ class Client:
 
     @classmethod
     def of(cls, settings: Settings) -> Client:
-        """The engine these settings would serve: its first `http` address."""
-        return cls(settings.addresses("http")[0])
+        """The engine these settings would serve: its first `http` address. Raises EngineError without any."""
+        addresses = settings.addresses("http")
+        if not addresses:
+            raise EngineError(
+                "no_address", "No `http` address is configured.", remedy="Give one with --http."
+            )
+        return cls(addresses[0])
 
     def get(self, *path: str, **query: object) -> Any:
         return self._ask("GET", path, query)

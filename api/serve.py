@@ -67,8 +67,8 @@ def call(main: Callable[[], object]) -> None:
 
 
 def the_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one TidemillError in a group of nothing else; else the group itself, with its traceback."""
-    mendable, rest = group.split(TidemillError)
+    """The first error of a group that people can mend, or their Ctrl-C; else the group with its traceback."""
+    mendable, rest = group.split((TidemillError, KeyboardInterrupt))
     if mendable is None or rest is not None:
         return group
     error: BaseException = mendable
@@ -114,7 +114,7 @@ class Stop:
 async def open_ways_in(service: Service, settings: Settings, say: Say, stop: trio.Event) -> None:
     """Serve `service` on all addresses of the settings until `stop` is set, then answer what was taken."""
     intake = Intake(service.enqueue, keys=settings.write_keys)
-    stream = Stream(service.enqueue)
+    stream = Stream(service.enqueue, keys=settings.write_keys)
     async with AsyncExitStack() as stack, trio.open_nursery() as outer:
         http = await outer.start(
             partial(web.serve, service, settings.addresses("http"), write_keys=settings.write_keys)

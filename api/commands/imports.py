@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,13 +29,18 @@ STALL_S = 60.0
 
 
 class Account(msgspec.Struct):
-    """What became of the lines: `durable` of the `sent` are in the engine's journal, or refused by number."""
+    """What became of the lines: of the `sent`, the first `durable` are done with, that is in the engine's
+    journal or among the `rejected`."""
 
     sent: int = 0
     durable: int = 0
     rejected: int = 0
     rejections: list[dict[str, Any]] = []
+    """The first of them: `line` (counted from 0), `code`, `detail`."""
+    complaint: str = ""
+    """What the engine last said of the connection as a whole."""
     error: str = ""
+    """Why not all lines are done with; empty: they are."""
 
 
 @click.command("import")
@@ -49,7 +54,9 @@ def import_command(ctx: click.Context, file: Path, stream: str | None, as_json: 
     Exits 1 if a line was refused or the engine went away before all lines were durable.
     """
     settings = settings_of(ctx, stream=[stream] if stream else None)
-    account = send_file(file, settings.addresses("stream")[0])
+    if not settings.stream:
+        raise click.UsageError("No stream is configured: say with --stream where the engine takes it.")
+    account = send_file(file, settings.addresses("stream")[0], settings.write_keys[:1])
     if as_json:
         print_json(account)
     else:
@@ -61,10 +68,13 @@ def import_command(ctx: click.Context, file: Path, stream: str | None, as_json: 
         ctx.exit(1)
 
 
-def send_file(path: Path, address: Address) -> Account:
-    """Send every line of `path`. Raises TidemillError if the file or the engine cannot be opened."""
+def send_file(path: Path, address: Address, keys: Sequence[str] = ()) -> Account:
+    """Send every line of `path`, after the write key if there is one. TidemillError if the file or the engine
+    cannot be opened."""
     account = Account()
     sock = _connect(address)
+    for key in keys:
+        sock.sendall(msgspec.json.encode({"writeKey": key}) + b"\n")
     try:
         with sock, _open(path) as (raw, lines), progress("{task.fields[note]}") as bar:
             size = path.stat().st_size
@@ -134,14 +144,15 @@ def _exchange(
             account.sent += 1
         sock.shutdown(socket.SHUT_WR)
     except OSError as error:
-        account.error = f"The engine went away ({(error.strerror or str(error)).lower()}): {_safe(account)}"
+        reason = account.complaint or f"The engine went away ({(error.strerror or str(error)).lower()})."
+        account.error = f"{reason} {_safe(account)}"
     except BaseException:
         sock.shutdown(socket.SHUT_RDWR)
         raise
     finally:
         reader.join()
     if not account.error and account.durable < account.sent:
-        account.error = f"The engine closed the stream: {_safe(account)}"
+        account.error = f"{account.complaint or 'The engine closed the stream.'} {_safe(account)}"
 
 
 def _book(sock: socket.socket, account: Account, show: Callable[[], None]) -> None:
@@ -153,17 +164,21 @@ def _book(sock: socket.socket, account: Account, show: Callable[[], None]) -> No
                 if "ack" in answer:
                     account.durable = answer["ack"]
                     show()
-                else:
-                    account.rejected += 1
-                    if len(account.rejections) < REJECTIONS_SHOWN_MAX:
-                        account.rejections.append(answer)
+                    continue
+                error = answer["error"]
+                if "line" not in error:
+                    account.complaint = error["detail"]
+                    continue
+                account.rejected += 1
+                if len(account.rejections) < REJECTIONS_SHOWN_MAX:
+                    account.rejections.append(error)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        account.error = f"The engine stopped answering ({str(reason).lower()}): {_safe(account)}"
+        account.error = f"The engine stopped answering ({str(reason).lower()}). {_safe(account)}"
 
 
 def _safe(account: Account) -> str:
-    return f"the first {thousands(account.durable)} lines are durable, {thousands(account.sent)} were sent."
+    return f"The first {thousands(account.durable)} lines are done with, {thousands(account.sent)} were sent."
 
 
 def _report(account: Account) -> None:

@@ -1,0 +1,230 @@
+"""`tidemill demo`: a shop in a box. The real engine on a temporary directory, with time that jumps.
+
+Everything runs as in `tidemill serve`: the service with its journal and checkpoints on disk, the kernel, the
+delivery. Only the clock is ours: it stands still, and is set from one quarter of an hour in which something
+happens to the next, so that waits of days pass in seconds and nothing in the engine knows of it.
+
+Rejected: a clock that merely runs fast (a second of the disk would be days of the shop, and no two demos alike),
+and a demo on the simulator (a newcomer should see the engine that he will run).
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import trio
+from rich.console import Console
+
+from api.config import Address, Settings
+from api.serve import SIGNALS, Stop, call, open_ways_in
+from api.shop import DAY_MS, MINUTE_MS, Shop
+from api.story import Traces, story
+from api.tables import flow_table
+from api.terminal import console, progress, thousands
+from engine.channels import DEFAULT_NAMES
+from engine.clock import SystemClock
+from engine.flow.source import load
+from engine.kernel import Kernel
+from engine.model import Batch, Effect, Outcome, Receipt
+from engine.service import Service, ServiceConfig, running
+from engine.wire import decode_lines
+
+DAYS = 90
+STEP_MS = 15 * MINUTE_MS
+KEY_BYTES = 16
+POOL_CODES = {"spring": 400}
+"""Promo codes per pool the sample flows draw from."""
+
+
+class Timelapse:
+    """Stands still until set, and runs like any clock from where it stood once released."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+        self._released_s: float | None = None
+
+    def now_ms(self) -> int:
+        if self._released_s is None:
+            return self._now_ms
+        return self._now_ms + int((time.monotonic() - self._released_s) * 1000)
+
+    def set(self, now_ms: int) -> None:
+        assert self._released_s is None, "a released clock goes by itself"
+        self._now_ms = max(self._now_ms, now_ms)
+
+    def release(self) -> None:
+        self._released_s = time.monotonic()
+
+
+class Mailbox:
+    """The channel of the demo: every message reaches its customer at once."""
+
+    workers = 1
+
+    def __init__(self, read: Callable[[Effect], None]) -> None:
+        self._read = read
+        self._news = trio.Event()
+        self.received = 0
+
+    async def deliver(self, effect: Effect) -> Receipt:
+        self.received += 1
+        self._read(effect)
+        self._news.set()
+        return Receipt(effect.id, "delivered")
+
+    async def until(self, count: int) -> None:
+        """Return when so many messages have been received."""
+        while self.received < count:
+            self._news = trio.Event()
+            await self._news.wait()
+
+
+class ToldKernel(Kernel):
+    """The kernel, with somebody listening to its trace."""
+
+    def __init__(self, traces: Traces, key: bytes) -> None:
+        super().__init__(trace=True, key=key)
+        self._traces = traces
+
+    def apply(self, batch: Batch) -> Outcome:
+        outcome = super().apply(batch)
+        self._traces.keep(outcome.trace)
+        return outcome
+
+
+def demo(*, contacts: int, seed: int, http: Address | None) -> None:
+    """Play the shop and print where everybody went. With `http`, stay up there until a signal."""
+    logging.basicConfig(level=logging.WARNING)
+    end_ms = SystemClock().now_ms() // STEP_MS * STEP_MS
+    with tempfile.TemporaryDirectory(prefix="tidemill-demo-") as folder:
+        box = Box(Path(folder), contacts=contacts, seed=seed, end_ms=end_ms, out=console())
+        call(partial(box.run, http))
+
+
+def samples() -> Iterator[dict[str, Any]]:
+    """The documents of the sample flows that come with the engine."""
+    folder = files("engine.flow").joinpath("samples")
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".yaml") and ".test." not in file.name:
+            yield load(file.read_bytes(), yaml=True).demand()
+
+
+class Box:
+    """The shop, the engine, and what is told of them at the end. `end_ms`: when the demo's time ends, ms UTC."""
+
+    def __init__(self, data: Path, *, contacts: int, seed: int, end_ms: int, out: Console) -> None:
+        self._data = data
+        self._end_ms = end_ms
+        self._out = out
+        start_ms = end_ms - DAYS * DAY_MS
+        self._key = (seed % 2 ** (8 * KEY_BYTES)).to_bytes(KEY_BYTES)
+        self._clock = Timelapse(start_ms)
+        self._shop = Shop(contacts=contacts, seed=seed, start_ms=start_ms + STEP_MS, end_ms=end_ms)
+        self._mailbox = Mailbox(self._shop.receive)
+        self._traces = Traces()
+        self._took_s = 0.0
+
+    async def run(self, http: Address | None) -> None:
+        """The whole demo. Raises TidemillError where the directory or the address cannot be used."""
+        config = ServiceConfig(
+            data=self._data,
+            clock=self._clock,
+            channels=dict.fromkeys(DEFAULT_NAMES, self._mailbox),
+            kernel=lambda _: ToldKernel(self._traces, self._key),
+        )
+        with trio.open_signal_receiver(*SIGNALS) as signals:
+            async with trio.open_nursery() as nursery:
+                stop = Stop(nursery.cancel_scope.cancel)
+                nursery.start_soon(stop.watch, signals)
+                async with running(config) as service:
+                    await self.play(service)
+                    self.tell(service)
+                    stop.is_recovering = False
+                    if http is not None:
+                        self._clock.release()
+                        settings = Settings(http=(str(http),), intake=(), stream=())
+                        await open_ways_in(service, settings, self._out.print, stop.wanted)
+                nursery.cancel_scope.cancel()
+        if stop.is_recovering:
+            raise KeyboardInterrupt
+
+    async def play(self, service: Service) -> None:
+        """Launch the samples, then let `DAYS` days of the shop happen."""
+        began = time.perf_counter()
+        for pool, count in POOL_CODES.items():
+            codes = [f"{pool.upper()}-{number:04}" for number in range(1, count + 1)]
+            await service.control("add_codes", pool=pool, codes=codes)
+        for document in samples():
+            await service.control("launch", flow=document)
+        start_ms = self._clock.now_ms()
+        with progress("{task.fields[note]}") as bar:
+            task = bar.add_task("", total=DAYS, note="")
+            while (at_ms := self._next_step(service)) is not None:
+                await self._step(service, at_ms)
+                days = (at_ms - start_ms) / DAY_MS
+                bar.update(
+                    task, completed=days, description=f"Day {int(days)} of {DAYS}", note=self._note(service)
+                )
+            bar.update(task, completed=DAYS, description=f"{DAYS} days")
+        self._took_s = time.perf_counter() - began
+
+    def _next_step(self, service: Service) -> int | None:
+        """The end of the next quarter of an hour in which something happens; None: nothing before the end."""
+        wanted = [ms for ms in (self._shop.next_ms(), service.kernel.next_due_ms()) if ms is not None]
+        if not wanted:
+            return None
+        at_ms = max(min(wanted) // STEP_MS + 1, self._clock.now_ms() // STEP_MS + 1) * STEP_MS
+        return at_ms if at_ms <= self._end_ms else None
+
+    async def _step(self, service: Service, at_ms: int) -> None:
+        """Let what happens before `at_ms` reach the engine, durably, and its messages reach the customers."""
+        self._clock.set(at_ms)
+        if lines := self._shop.take(at_ms):
+            await service.submit(decode_lines(lines))
+        else:
+            await service.control("receipts", receipts=[])  # nothing but a batch: timers are due
+        await self._mailbox.until(service.kernel.counts()["effects"])
+
+    def _note(self, service: Service) -> str:
+        counts = service.kernel.counts()
+        return (
+            f"{thousands(counts['events'])} events, {thousands(counts['waiting'])} waiting, "
+            f"{thousands(self._mailbox.received)} messages"
+        )
+
+    # What is told at the end
+
+    def tell(self, service: Service) -> None:
+        """Tables per flow, the story of one customer, and where to go from here."""
+        counts = service.kernel.counts()
+        self._out.print(
+            f"\n{DAYS} days of a shop in {self._took_s:.1f} s: {thousands(counts['contacts'])} customers, "
+            f"{thousands(counts['events'])} events, {thousands(counts['effects'])} messages.\n"
+            "Every one of them was journaled to disk, and acknowledged, before it counted.\n"
+        )
+        for flow in service.kernel.flows():
+            detail = service.kernel.flow(flow["id"])
+            self._out.print(flow_table(service.kernel.stats(flow["id"]), detail["active"] or {}))
+            self._out.print()
+        self._tell_story(service)
+
+    def _tell_story(self, service: Service) -> None:
+        chosen = self._traces.most_telling({who: len(deeds) for who, deeds in self._shop.diary.items()})
+        if chosen is None:
+            return
+        customer = next(customer for customer in self._shop.customers if customer.id == chosen)
+        self._out.print(f"[bold]The story of {customer.name}[/] ({chosen}, in the time of {customer.zone})\n")
+        diary = self._shop.diary[chosen]
+        self._out.print(story(customer.name, customer.zone, diary, self._traces.of[chosen]))
+        self._out.print(
+            "\nYour own flow in five minutes: README.md. This shop, left running to look around in: "
+            "tidemill demo --serve\n",
+            soft_wrap=True,
+        )

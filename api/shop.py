@@ -1,0 +1,228 @@
+"""The shop of `tidemill demo`: customers who visit, leave carts, buy, fall silent, and read their mail.
+
+A queue of what each customer will do next, in order of time; doing one thing may queue others. One generator
+of random numbers, seeded: the same seed and the same answers of the engine give the same shop. What it says is
+what a real shop would say, lines in Segment's shape; it knows nothing of flows.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from engine.flow.zone import local_to_ms, zone
+from engine.model import Effect
+from ext import instant
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+ARRIVALS_SHARE = 0.7
+"""Customers come for the first time in this share of the simulated time, so that most can be followed."""
+
+FIRST_NAMES = (
+    *(
+        "Ada",
+        "Amir",
+        "Anna",
+        "Ben",
+        "Chloé",
+        "Diego",
+        "Ella",
+        "Emre",
+        "Fatou",
+        "Finn",
+        "Grace",
+        "Hana",
+        "Ines",
+    ),
+    *("Ivan", "Jonas", "Kofi", "Lea", "Liam", "Lucía", "Mai", "Marek", "Mia", "Nia", "Noah", "Olga", "Omar"),
+    *("Priya", "Rosa", "Samir", "Sofia", "Tariq", "Tom", "Uma", "Vera", "Wei", "Yara", "Yuki", "Zoe"),
+)
+ZONES = (
+    "Europe/London",
+    "Europe/Paris",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+)
+
+
+class Customer(msgspec.Struct):
+    """Somebody with habits. `reads`: how likely a message moves her; `buys`: how likely a full cart is paid."""
+
+    number: int
+    name: str
+    zone: str
+    visit_every_days: float
+    buys: float
+    reads: float
+    spends: float
+    subscriber: bool
+    is_away: bool = False
+    orders: int = 0
+
+    @property
+    def id(self) -> str:
+        return f"customer-{self.number:05}"
+
+
+Deed = Callable[[Customer, int], None]
+
+
+class Shop:
+    """`contacts` customers from `start_ms` to `end_ms` (ms UTC)."""
+
+    def __init__(self, *, contacts: int, seed: int, start_ms: int, end_ms: int) -> None:
+        self._chance = random.Random(seed)
+        self._start_ms = start_ms
+        self._end_ms = end_ms
+        self._queue: list[tuple[int, int, Customer, Deed]] = []
+        self._serial = 0
+        self._lines: list[bytes] = []
+        self.diary: dict[str, list[tuple[int, str]]] = {}
+        """By customer id: what she did and when, in words."""
+        self.customers = [self._customer(number) for number in range(1, contacts + 1)]
+        for customer in self.customers:
+            first_ms = start_ms + int((end_ms - start_ms) * ARRIVALS_SHARE * self._chance.random())
+            self._plan(first_ms, customer, self._arrive)
+
+    def next_ms(self) -> int | None:
+        """When the next thing happens in the shop; None if nothing will."""
+        return self._queue[0][0] if self._queue else None
+
+    def take(self, until_ms: int) -> bytes:
+        """What happens before `until_ms`, as input lines in order of time."""
+        while self._queue and self._queue[0][0] < until_ms:
+            at_ms, _, customer, deed = heapq.heappop(self._queue)
+            deed(customer, at_ms)
+        lines, self._lines = b"".join(self._lines), []
+        return lines
+
+    def receive(self, effect: Effect) -> None:
+        """A message reaches its customer, who may come back and buy because of it."""
+        customer = self.customers[int(effect.contact.rpartition("-")[2]) - 1]
+        if self._chance.random() < customer.reads:
+            customer.is_away = False
+            self._plan(effect.at + self._between(2, 30), customer, self._order)
+
+    # What customers do
+
+    def _arrive(self, customer: Customer, at_ms: int) -> None:
+        day = datetime.fromtimestamp(at_ms / 1000, UTC).date()
+        traits: dict[str, Any] = {
+            "first_name": customer.name,
+            "email": f"{customer.id}@example.com",
+            "timezone": customer.zone,
+            "birthday": str(day + timedelta(days=self._chance.randrange(365))),
+        }
+        if self._chance.random() < 0.6:
+            traits["push_tokens"] = [f"token-{customer.number}"]
+        if self._chance.random() < 0.05:
+            traits["subscriptions"] = {"email": "unsubscribed"}
+        self._identify(customer, at_ms, traits)
+        self._track(customer, at_ms, "Signed Up", {"source": self._chance.choice(["search", "friend", "ad"])})
+        self._plan(at_ms + 2 * MINUTE_MS, customer, self._visit)
+        if customer.subscriber:
+            self._plan(at_ms + 10 * MINUTE_MS, customer, self._renew)
+
+    def _visit(self, customer: Customer, at_ms: int) -> None:
+        pages = 1 + int(self._chance.expovariate(0.3))
+        if self._chance.random() < 0.7:
+            product = {"product_id": f"p{self._chance.randrange(1, 200):03}", "price": self._price(customer)}
+            self._track(customer, at_ms, "Product Viewed", product)
+        if self._chance.random() < 0.45:
+            self._plan(at_ms + 3 * MINUTE_MS, customer, self._fill_cart)
+        minutes = 5 + pages
+        session = {"pages": pages, "duration": minutes * 60}
+        self._plan(
+            at_ms + minutes * MINUTE_MS,
+            customer,
+            lambda who, ms: self._track(who, ms, "Session Ended", session),
+        )
+        if self._chance.random() < 0.12:
+            customer.is_away = True
+            return
+        later_ms = int(self._chance.expovariate(1 / customer.visit_every_days) * DAY_MS)
+        self._plan(self._awake(customer, at_ms + HOUR_MS + later_ms), customer, self._return)
+
+    def _return(self, customer: Customer, at_ms: int) -> None:
+        if not customer.is_away:
+            self._visit(customer, at_ms)
+
+    def _fill_cart(self, customer: Customer, at_ms: int) -> None:
+        self._track(customer, at_ms, "Cart Viewed", {"cart_id": f"c{at_ms}", "total": self._price(customer)})
+        if self._chance.random() < customer.buys:
+            self._plan(at_ms + self._between(0.1, 0.6), customer, self._order)
+        elif self._chance.random() < 0.15:
+            self._plan(at_ms + self._between(20, 60), customer, self._order)
+
+    def _order(self, customer: Customer, at_ms: int) -> None:
+        customer.orders += 1
+        total = self._price(customer)
+        order = {"order_id": f"o-{customer.number}-{customer.orders}", "total": total, "currency": "EUR"}
+        self._track(customer, at_ms, "Order Completed", order)
+
+    def _renew(self, customer: Customer, at_ms: int) -> None:
+        until = datetime.fromtimestamp(at_ms / 1000, UTC).date() + timedelta(days=30)
+        self._identify(customer, at_ms, {"renewal_date": str(until)})
+        self._track(customer, at_ms, "Subscription Started", {"plan": "monthly", "renewal_date": str(until)})
+        if self._chance.random() < 0.8:
+            self._plan(at_ms + 30 * DAY_MS, customer, self._renew)
+
+    # How it is said
+
+    def _identify(self, customer: Customer, at_ms: int, traits: dict[str, Any]) -> None:
+        self._say(customer, at_ms, {"type": "identify", "traits": traits})
+
+    def _track(self, customer: Customer, at_ms: int, event: str, properties: dict[str, Any]) -> None:
+        self._say(customer, at_ms, {"type": "track", "event": event, "properties": properties})
+        words = f"{event} ({properties['total']:.2f})" if "total" in properties else event
+        self.diary.setdefault(customer.id, []).append((at_ms, words))
+
+    def _say(self, customer: Customer, at_ms: int, message: dict[str, Any]) -> None:
+        self._serial += 1
+        stamp = {"userId": customer.id, "messageId": f"m{self._serial}", "timestamp": instant.format(at_ms)}
+        self._lines.append(msgspec.json.encode({**message, **stamp}) + b"\n")
+
+    # Chance
+
+    def _customer(self, number: int) -> Customer:
+        chance = self._chance
+        return Customer(
+            number=number,
+            name=chance.choice(FIRST_NAMES),
+            zone=chance.choice(ZONES),
+            visit_every_days=chance.choice((4.0, 8.0, 15.0)),
+            buys=chance.uniform(0.2, 0.7),
+            reads=chance.uniform(0.05, 0.35),
+            spends=chance.uniform(15, 90),
+            subscriber=chance.random() < 0.3,
+        )
+
+    def _price(self, customer: Customer) -> float:
+        return round(max(3.0, self._chance.lognormvariate(0, 0.5) * customer.spends), 2)
+
+    def _between(self, low_h: float, high_h: float) -> int:
+        return int(self._chance.uniform(low_h, high_h) * HOUR_MS)
+
+    def _awake(self, customer: Customer, at_ms: int) -> int:
+        """The same instant, or the next morning where it is night: between 8 and 22 h of the customer."""
+        place = zone(customer.zone)
+        local = datetime.fromtimestamp(at_ms / 1000, place)
+        if 8 <= local.hour < 22:
+            return at_ms
+        day = local.date() if local.hour < 8 else local.date() + timedelta(days=1)
+        return local_to_ms(place, day, 8 * 60 + self._chance.randrange(120))
+
+    def _plan(self, at_ms: int, customer: Customer, deed: Deed) -> None:
+        if at_ms < self._end_ms:
+            self._serial += 1
+            heapq.heappush(self._queue, (at_ms, self._serial, customer, deed))
