@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from email.utils import formatdate
-from typing import Protocol
 
 import trio
 
 from api.connections import GONE, Connection, Connections
+from api.enqueue import Enqueue, Ticket
 from api.http1 import Exchange, Http1, encode_response
 from api.segment import (
     PACKED,
@@ -35,7 +35,6 @@ from api.segment import (
 )
 from engine.errors import Unavailable
 from engine.limits import INTAKE_BODIES_BYTES_MAX, INTAKE_BODY_S, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_S
-from engine.wire import Decoded
 
 READ_BYTES = 64 * 1024
 UNPACK_IN_THREAD_BYTES = 64 * 1024
@@ -44,17 +43,6 @@ UNPACK_IN_THREAD_BYTES = 64 * 1024
 _FULL = refusal(503, "too_many_connections", "There are too many connections.")
 _SLOW = refusal(408, "too_slow", f"A request must arrive within {INTAKE_BODY_S} s.")
 _SHED = unavailable(Unavailable("slow_down", "Too much is arriving at once.", status=429))
-
-
-class Ticket(Protocol):
-    """The promise that something enqueued becomes durable."""
-
-    async def wait(self) -> None:
-        """Until durable. Raises Unavailable when the engine stops before that."""
-
-
-Enqueue = Callable[[Decoded], Awaitable[Ticket]]
-"""Queues inputs, waiting while the queue is full; calls are served in order. Raises Unavailable."""
 
 
 async def respond(
