@@ -33,15 +33,18 @@ if TYPE_CHECKING:
 MANIFEST = b"\0"
 FORMAT = 1
 ORPHANS_PER_COMMIT = 64
+MORE, LAST = b"+", b"."
+"""Whether further pieces of the same part follow."""
+PIECE_HEADER_BYTES = CHECKSUM_BYTES + 1
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One snapshot of a chain: a base (`full`) or a delta. Its parts have the keys (number, 0…parts-1)."""
+    """One snapshot of a chain: a base (`full`) or a delta. Its pieces have the keys (number, 0…pieces-1)."""
 
     number: int
     seq: int
     full: bool
-    parts: int
+    pieces: int
     bytes: int
 
 
@@ -88,70 +91,76 @@ class Checkpoints:
     def parts(self, progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
         """The parts of the base, then of its deltas, each verified. Raises StoreError `corrupt`.
 
-        `progress` is told bytes done and bytes in all after each.
+        `progress` is told bytes done and bytes in all as it goes.
         """
         chain = self.manifest.chain if self.manifest else ()
         done, total = 0, sum(link.bytes for link in chain)
         for link in chain:
-            for index in range(link.parts):
-                key = _key(link.number, index)
-                value = self._env.read(partial(_get, key=key))
-                where = f"part {index + 1} of {link.parts} of the checkpoint at batch {link.seq}"
-                if value is None:
-                    raise frame.corrupt(f"The {where} is missing.")
-                if value[:CHECKSUM_BYTES] != checksum(key, value[CHECKSUM_BYTES:]):
-                    raise frame.corrupt(f"The {where} does not match its checksum.")
-                yield value[CHECKSUM_BYTES:]
-                done += len(value)
+            begun: list[bytes] = []
+            for index in range(link.pieces):
+                last, data, size = self._piece(link, index)
+                begun.append(data)
+                if last:
+                    yield b"".join(begun)
+                    begun = []
+                done += size
                 if progress is not None:
                     progress(done, total)
+
+    def _piece(self, link: Link, index: int) -> tuple[bool, bytes, int]:
+        """Whether a piece ends its part, what it holds, and the bytes it takes in the store."""
+        key = _key(link.number, index)
+        value = self._env.read(partial(_get, key=key))
+        where = f"piece {index + 1} of {link.pieces} of the checkpoint at batch {link.seq}"
+        if value is None:
+            raise frame.corrupt(f"The {where} is missing.")
+        if value[:CHECKSUM_BYTES] != checksum(key, value[CHECKSUM_BYTES:]):
+            raise frame.corrupt(f"The {where} does not match its checksum.")
+        return value[CHECKSUM_BYTES:PIECE_HEADER_BYTES] == LAST, value[PIECE_HEADER_BYTES:], len(value)
 
     async def write(self, kernel: Kernel, *, key: bytes, full: bool) -> Manifest:
         """Write the state as it is now, as a new base or as a delta to the chain; durable when this returns.
 
-        The kernel may apply batches meanwhile. Raises StoreFull or StoreError; the former checkpoint is then
-        still the valid one, and the next must be full.
+        The kernel may apply batches meanwhile, and may decide that its snapshot has to be a full one. Raises
+        StoreFull or StoreError; the former checkpoint is then still the valid one, and the next must be full.
         """
-        chain = () if full or self.manifest is None else self.manifest.chain
-        assert full or chain, "a delta needs a base"
+        assert full or self.manifest is not None, "a delta needs a base"
         await self.sweep()
         number = 1 + max((link.number for link in self.manifest.chain), default=0) if self.manifest else 1
         seq, now_ms, digest = kernel.seq, kernel.now_ms, kernel.outcome_digest
         snapshot = kernel.snapshot(full=full)
-        assert (snapshot.seq, snapshot.full) == (seq, full), "a snapshot is of the present"
+        assert snapshot.seq == seq, "a snapshot is of the present"
         try:
-            parts, size = await self._write_parts(snapshot, number)
-            link = Link(number, seq, full, parts, size)
-            manifest = Manifest(FORMAT, KERNEL_VERSION, key, seq, now_ms, digest, (*chain, link))
-            await self._env.write(lambda transaction: _put(transaction, [(MANIFEST, _seal(manifest))]))
+            pieces, size = await self._write_pieces(snapshot, number)
+            link = Link(number, seq, snapshot.full, pieces, size)
+            former = () if snapshot.full or self.manifest is None else self.manifest.chain
+            manifest = Manifest(FORMAT, KERNEL_VERSION, key, seq, now_ms, digest, (*former, link))
+            await self._env.write(partial(_put, items=[(MANIFEST, _seal(manifest))]))
         except StoreFull:
-            await self._abandon(snapshot)
+            snapshot.abandon()
             raise
         self.manifest = manifest
         await self.sweep()
         return manifest
 
-    async def _write_parts(self, snapshot: Snapshot, number: int) -> tuple[int, int]:
-        """Write all parts of a snapshot under `number`. Returns how many and their bytes."""
-        parts = size = 0
+    async def _write_pieces(self, snapshot: Snapshot, number: int) -> tuple[int, int]:
+        """Write all parts of a snapshot under `number`. Returns how many pieces, and their bytes."""
+        pieces = size = group_bytes = 0
         group: list[tuple[bytes, bytes]] = []
-        group_bytes = 0
         while (part := self._part(snapshot)) is not None:
-            place = _key(number, parts)
-            group.append((place, checksum(place, part) + part))
-            group_bytes += CHECKSUM_BYTES + len(part)
-            parts += 1
-            if group_bytes >= limits.CHECKPOINT_GROUP_BYTES:
-                await self._env.write(partial(_put, items=group))
-                size, group, group_bytes = size + group_bytes, [], 0
-            await trio.lowlevel.checkpoint()
-        await self._env.write(lambda transaction: _put(transaction, group))
-        return parts, size + group_bytes
-
-    async def _abandon(self, snapshot: Snapshot) -> None:
-        """A snapshot is ended by taking its last part; the kernel makes one at a time."""
-        while self._part(snapshot) is not None:
-            await trio.lowlevel.checkpoint()
+            for start in range(0, max(1, len(part)), limits.CHECKPOINT_PIECE_BYTES):
+                end = start + limits.CHECKPOINT_PIECE_BYTES
+                place = _key(number, pieces)
+                data = (MORE if end < len(part) else LAST) + part[start:end]
+                group.append((place, checksum(place, data) + data))
+                group_bytes += CHECKSUM_BYTES + len(data)
+                pieces += 1
+                if group_bytes >= limits.CHECKPOINT_GROUP_BYTES:
+                    await self._env.write(partial(_put, items=group))
+                    size, group, group_bytes = size + group_bytes, [], 0
+                await trio.lowlevel.checkpoint()
+        await self._env.write(partial(_put, items=group))
+        return pieces, size + group_bytes
 
     def _part(self, snapshot: Snapshot) -> bytes | None:
         started = time.perf_counter()

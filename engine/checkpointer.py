@@ -1,8 +1,8 @@
 """When a checkpoint is made, and the trimming of the journal after it.
 
-By bytes journaled, by time, when the journal is full, and at a clean stop. The first of a process is a base
-(the kernel does not know what changed before it was restored), as is one after CHECKPOINT_DELTAS_MAX
-deltas, or when the deltas outgrow their base, or when the former attempt found no room.
+By bytes journaled, by time, when the journal is full, and at a clean stop. The first of all is a base, as is
+one after CHECKPOINT_DELTAS_MAX deltas, when the deltas outgrow their base, and when the former attempt found
+no room (what its delta held is then in no other).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Checkpointer:
         self._trimmed = trimmed
         self._making = trio.Lock()
         self._wanted = trio.Event()
-        self._has_base = False
+        self._needs_base = checkpoints.manifest is None
         self._bytes_then = 0
         self._last_s = time.monotonic()
         self._not_before_s = 0.0
@@ -85,11 +85,11 @@ class Checkpointer:
             )
         except StoreFull as error:
             log.error("No checkpoint could be made: %s", error)
-            self._has_base = False
+            self._needs_base = True
             self._failed += 1
             self._not_before_s = time.monotonic() + limits.CHECKPOINT_RETRY_S
             return False
-        self._has_base = True
+        self._needs_base = False
         self._made += 1
         self._last_s = time.monotonic()
         self._took_s = self._last_s - started
@@ -113,7 +113,7 @@ class Checkpointer:
 
     def _wants_base(self) -> bool:
         manifest = self._checkpoints.manifest
-        if manifest is None or not self._has_base:
+        if manifest is None or self._needs_base:
             return True
         base, *deltas = manifest.chain
         return len(deltas) >= limits.CHECKPOINT_DELTAS_MAX or sum(one.bytes for one in deltas) > base.bytes

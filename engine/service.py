@@ -160,7 +160,7 @@ class Service:
         names = sorted(self.channels)
         for task in (self._ingest.run, self._checkpointer.run, self._delivery.run):
             nursery.start_soon(self._guard, task, name=task.__qualname__)
-        if names != sorted(self.kernel.channels()):
+        if names != self.kernel.channels():
             await self.control("channels", channels=names)
 
     async def _guard(self, task: Callable[[], Awaitable[None]]) -> None:

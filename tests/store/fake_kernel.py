@@ -150,6 +150,9 @@ class FakeSnapshot:
         self._parts = [contacts[at : at + 4] for at in range(0, len(contacts), 4)]
         self._head: dict[str, Any] | None = {**everything, "counted": {}}
 
+    def abandon(self) -> None:
+        self._head, self._parts = None, []
+
     def part(self, records_max: int) -> bytes | None:
         assert records_max >= 1
         if self._head is not None:

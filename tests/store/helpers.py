@@ -29,6 +29,12 @@ def run(test: Callable[[], Awaitable[T]]) -> T:
     return trio.run(limited)
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something nobody tells of."""
+    while not true():  # noqa: ASYNC110
+        await trio.sleep(0.002)
+
+
 def line(contact: str, event: str = "seen", message: str | None = None, **properties: Any) -> bytes:
     """One track line."""
     raw = {"type": "track", "userId": contact, "event": event, "messageId": message, "properties": properties}

@@ -56,7 +56,7 @@ def test_a_base_and_its_deltas_are_restored(tmp_path: Path) -> None:
                 await checkpoints.write(kernel, key=KEY, full=full)
                 assert checkpoints.seq == kernel.seq
             assert [link.full for link in checkpoints.manifest.chain] == [True, False]
-            assert parts_of(checkpoints) == sum(link.parts for link in checkpoints.manifest.chain)
+            assert parts_of(checkpoints) == sum(link.pieces for link in checkpoints.manifest.chain)
 
     run(test)
     assert restored(tmp_path).digest() == kernel.digest()
@@ -123,7 +123,7 @@ def test_a_crash_in_the_middle_leaves_the_former_one(
     async def sweep() -> None:
         with opened(tmp_path) as checkpoints:
             assert await checkpoints.sweep() == parts_written
-            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].parts
+            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].pieces
 
     run(sweep)
     assert restored(tmp_path).digest() == former
@@ -143,7 +143,7 @@ def test_a_full_store_keeps_the_former_one_and_makes_another_when_there_is_room(
         assert restored(tmp_path).digest() == former
         with opened(tmp_path) as checkpoints:
             await checkpoints.write(kernel, key=KEY, full=True)
-            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].parts
+            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].pieces
 
     run(test)
     assert restored(tmp_path).digest() == kernel.digest()
@@ -165,32 +165,46 @@ def test_parts_shrink_when_they_take_long_and_grow_again() -> None:
     assert pace.records == 1
 
 
-def test_the_first_of_a_process_is_a_base_and_so_is_one_after_many_deltas(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("changes", "full"),
+    [
+        ([400, 1, 1, 1, 1, 1, 1], [True, False, False, False, True, False, False]),
+        ([100, 400, 1, 1, 400, 1, 1], [True, False, True, False, False, True, False]),
+    ],
+    ids=["many", "large"],
+)
+def test_a_base_comes_first_and_after_many_or_large_deltas_also_over_restarts(
+    tmp_path: Path, changes: list[int], full: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CHECKPOINT_DELTAS_MAX", 3)
     kernel = FakeKernel()
 
     async def test() -> None:
         with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
-            for _ in range(2):
+            for count in changes:
+                kernel.seen.clear()
+                advance(kernel, count, contacts=400)
                 checkpointer = Checkpointer(kernel, journal, checkpoints)
-                advance(kernel, 400, contacts=400)
-                await checkpointer.make()
-                for _ in range(4):
-                    monkeypatch.setattr(kernel, "seen", set())
-                    advance(kernel, 1)
-                    assert await checkpointer.make()
-                assert not await _changes(kernel, checkpointer)
-
-    async def _changes(kernel: FakeKernel, checkpointer: Checkpointer) -> bool:
-        made = len(kernel.snapshots)
-        await checkpointer.make()
-        return len(kernel.snapshots) > made
+                assert await checkpointer.make()
+                assert await checkpointer.make(), "there is nothing new to write"
 
     (tmp_path / "c").mkdir()
     run(test)
-    assert kernel.snapshots == 2 * [True, False, False, False, True]
+    assert kernel.snapshots == full
+
+
+def test_a_large_part_is_kept_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_PIECE_BYTES", 10)
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path) as checkpoints:
+            advance(kernel)
+            await checkpoints.write(kernel, key=KEY, full=True)
+            assert checkpoints.manifest.chain[0].pieces > 10
+
+    run(test)
+    assert restored(tmp_path).digest() == kernel.digest()
 
 
 def test_after_one_that_found_no_room_comes_a_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
