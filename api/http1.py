@@ -104,7 +104,7 @@ class Http1:
             else:
                 self._end_with(refusal(400, "bad_request", f"This is not HTTP: {error}."))
         except _EnoughError:
-            pass  # the exchange that ends the connection is made already
+            self.closed = True  # the exchange that ends the connection is made already
         done, self._done = self._done, []
         if done and done[-1].last:
             self.closed = True
