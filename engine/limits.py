@@ -50,6 +50,8 @@ EXPRESSION_NODES_MAX = 1_000
 EXPRESSION_DEPTH_MAX = 64
 EXPRESSION_STEPS_MAX = 10_000  # evaluation steps; a comprehension over a million items is refused
 EXPRESSION_MEMORY_BYTES_MAX = 1024 * 1024  # strings and lists one evaluation may make
+EXPRESSION_PLANS_MAX = 4_096  # plans kept for texts that come again
+EXPRESSION_ENVIRONMENTS_MAX = 256  # compilers kept, one for each scope
 
 # Templates
 TEMPLATE_BYTES_MAX = 64 * 1024

@@ -30,7 +30,7 @@ from ext.value cimport (
 
 cdef extern from "Python.h":
     char* PyOS_double_to_string(double value, char format, int precision, int flags, int* kind) noexcept
-    double PyOS_string_to_double(const char* text, char** end, object overflow) except? -1.0
+    double PyOS_string_to_double(const char* text, char** end, void* overflow) except? -1.0
 
 cdef object zone_of = None
 cdef object EPOCH = datetime.datetime(1970, 1, 1)
@@ -128,8 +128,8 @@ cdef Value to_double(Work* w, void* node, Value* a, int option) noexcept:
     try:
         if strlen(text) != a[0].n:
             raise ValueError
-        return of_double(PyOS_string_to_double(text, NULL, None))
-    except (ValueError, OverflowError):
+        return of_double(PyOS_string_to_double(text, NULL, NULL))
+    except ValueError:
         return fail_value(w, node, BAD_CONVERSION, a[0])
 
 

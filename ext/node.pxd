@@ -47,16 +47,16 @@ cdef class Part:
     cdef dict labels
     cdef object __weakref__
 
-    cdef Node* make(self, Run run, tuple shape) except NULL
-    cdef Node* build(self, tuple shape) except NULL
-    cdef Node* kid(self, tuple shape) except NULL
+    cdef Node* make(self, Run run, tuple term) except NULL
+    cdef Node* build(self, tuple term) except NULL
+    cdef Node* kid(self, tuple term) except NULL
     cdef int fill(self, Node* node, str op, tuple data) except -1
     cdef int watch(self, Node* node, tuple name) except -1
     cdef Value literal(self, int kind, object value) except *
-    cdef int fold(self, Node* node, str op) except -1
+    cdef int fold(self, Node* node) except -1
     cdef void held(self, int change) noexcept
 
 
-cdef Part part_of(tuple shape)
+cdef Part part_of(tuple term)
 cdef dict labels_of(Part part)
 cdef dict places_of(Part part, list offsets)

@@ -1,8 +1,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """Building the nodes of a plan, and sharing conditions between the plans that contain them.
 
-A plan arrives as a shape (`engine.flow.shape.Shape`): nested tuples `(op, data, kids, shared)` without places in the
-text, so that equal conditions are equal tuples wherever they were written. A shape marked `shared` gives true or false
+A plan arrives as a term (`engine.flow.term.Term`): nested tuples `(op, data, kids, shared)` without places in the
+text, so that equal conditions are equal tuples wherever they were written. A term marked `shared` gives true or false
 and depends on no comprehension's variable: it becomes a Part of its own, kept in one table while any plan holds it. A
 Part held more than once runs through `memo_run`, held once it runs bare: sharing costs nothing where there is none.
 
@@ -62,7 +62,7 @@ cdef class Part:
         if self.root.memo is not NULL:
             self.root.run = memo_run() if self.holders > 1 else self.root.plain
 
-    cdef Node* make(self, Run run, tuple shape) except NULL:
+    cdef Node* make(self, Run run, tuple term) except NULL:
         """A node with room for its kids, owned by this part."""
         cdef Node* node = <Node*>calloc(1, sizeof(Node))
         cdef void* nodes = realloc(self.nodes, (self.count + 1) * sizeof(Node*))
@@ -74,34 +74,34 @@ cdef class Part:
         self.nodes[self.count] = node
         self.count += 1
         node.run = node.plain = run
-        node.n = <uint32_t>len(shape[2])
+        node.n = <uint32_t>len(term[2])
         node.kids = <Node**>calloc(node.n + 1, sizeof(Node*))
         if node.kids is NULL:
             raise MemoryError
         return node
 
-    cdef Node* build(self, tuple shape) except NULL:
-        """The node of a shape, with all below it."""
-        cdef str op = shape[0]
-        cdef tuple kids = shape[2]
+    cdef Node* build(self, tuple term) except NULL:
+        """The node of a term, with all below it."""
+        cdef str op = term[0]
+        cdef tuple kids = term[2]
         cdef Node* node
         cdef uint32_t i
         cdef Run run = run_of(f"call{len(kids)}" if op == "call" else op)
         if run is NULL:
             raise AssertionError(f"no node evaluates {op} of {len(kids)}")
-        node = self.make(run, shape)
+        node = self.make(run, term)
         for i in range(node.n):
             node.kids[i] = self.kid(kids[i])
-        self.fill(node, op, shape[1])
-        if op == "list" or op == "map":
-            self.fold(node, op)
+        self.fill(node, op, term[1])
+        if op == "list":
+            self.fold(node)
         return node
 
-    cdef Node* kid(self, tuple shape) except NULL:
+    cdef Node* kid(self, tuple term) except NULL:
         cdef Part part
-        if not shape[3]:
-            return self.build(shape)
-        part = part_of(shape)
+        if not term[3]:
+            return self.build(term)
+        part = part_of(term)
         self.children.append(part)
         part.held(1)
         return part.root
@@ -165,12 +165,10 @@ cdef class Part:
         self.kept.append(packed)
         return of_slice(kind, <const uint8_t*>PyBytes_AS_STRING(packed), <uint32_t>len(packed))
 
-    cdef int fold(self, Node* node, str op) except -1:
+    cdef int fold(self, Node* node) except -1:
         """A list of literals is a literal. (A map of literals may still be in error: two equal keys.)"""
         cdef uint32_t i
         cdef Run constant = run_of("constant")
-        if op != "list":
-            return 0
         for i in range(node.n):
             if node.kids[i].plain != constant:
                 return 0
@@ -184,20 +182,20 @@ cdef class Part:
         return 0
 
 
-cdef Part part_of(tuple shape):
-    """The part of a shape; of a shared one, the one that is already there."""
+cdef Part part_of(tuple term):
+    """The part of a term; of a shared one, the one that is already there."""
     cdef Part part
-    if shape[3]:
-        found = parts.get(shape)
+    if term[3]:
+        found = parts.get(term)
         if found is not None:
             return found
     part = Part()
-    part.root = part.build(shape)
-    if shape[3]:
+    part.root = part.build(term)
+    if term[3]:
         part.root.memo = <Memo*>calloc(1, sizeof(Memo))
         if part.root.memo is NULL:
             raise MemoryError
-        parts[shape] = part
+        parts[term] = part
     return part
 
 
@@ -224,7 +222,7 @@ cdef int walk(Node* node, list offsets, list at, dict places) except -1:
 
 
 cdef dict places_of(Part part, list offsets):
-    """Address → code point in the text, `offsets` being those of the shape's nodes from the root down, kids in order."""
+    """Address → code point in the text, `offsets` being those of the term's nodes from the root down, kids in order."""
     places = {}
     at = [0]
     walk(part.root, offsets, at, places)

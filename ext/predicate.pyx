@@ -1,8 +1,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """Planned expressions: evaluate one over a view, as a condition or for its value, and say what was wrong.
 
-How the parts fit: `engine.flow.expression` has the text compiled and checked by Google's CEL compiler and makes a shape
-of it; `ext.node` builds nodes of the shape, sharing equal conditions; `ext.evaluate` evaluates nodes over a `View`,
+How the parts fit: `engine.flow.expression` has the text compiled and checked by Google's CEL compiler and makes a term
+of it; `ext.node` builds nodes of the term, sharing equal conditions; `ext.evaluate` evaluates nodes over a `View`,
 with the functions of `ext.functions` and `ext.conversions`, on the values of `ext.value`.
 
 An error of data never raises from `test` or `run`: it is a fault, kept as a code and a few numbers, and becomes a
@@ -36,10 +36,10 @@ class EvaluationError(TidemillError):
 
 
 cdef class Plan:
-    def __cinit__(self, str text, tuple shape, list offsets):
+    def __cinit__(self, str text, tuple term, list offsets):
         self.text = text
         self.offsets = offsets
-        self.part = part_of(shape)
+        self.part = part_of(term)
         self.part.held(1)
         places_of(self.part, offsets)
         self.fault.code = NOTHING

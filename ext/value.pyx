@@ -173,7 +173,7 @@ cdef Value read_rare(const uint8_t* p) noexcept nogil:
 
 cdef Value fail(Work* w, void* node, uint8_t code) noexcept:
     w.fault.code = code
-    w.fault.kinds = 0
+    w.fault.kinds = w.fault.kind1 = w.fault.kind2 = 0
     w.fault.text_n = -1
     w.fault.number = 0
     w.fault.node = node
