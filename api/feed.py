@@ -15,7 +15,6 @@ import msgspec
 import trio
 
 from api.config import Address
-from api.connections import GONE
 from engine.errors import TidemillError
 from engine.wire import Rejection
 
@@ -25,6 +24,7 @@ CHUNK_BYTES = 64 * 1024
 RETRY_S = 0.1
 PATIENCE_S = 30.0
 READ_BYTES = 64 * 1024
+BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class FeedError(TidemillError):
@@ -156,7 +156,7 @@ class _Feed:
             while chunk := await self._draw():
                 await stream.send_all(chunk)
             await stream.send_eof()
-        except GONE:
+        except BROKEN:
             return  # the reader sees it too, after the last acknowledgements
 
     async def _draw(self) -> bytes:
@@ -187,7 +187,7 @@ class _Feed:
                 for answer in answers:
                     if (refused := self._book(answer, first)) is not None:
                         return refused
-        except GONE:
+        except BROKEN:
             return None  # what is not acknowledged is sent again
         return None
 

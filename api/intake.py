@@ -18,7 +18,7 @@ from email.utils import formatdate
 
 import trio
 
-from api.connections import GONE, Connection, Connections
+from api.connections import READ_BYTES, Connection, Connections, Gone
 from api.enqueue import Enqueue, Ticket
 from api.http1 import Exchange, Http1, encode_response
 from api.segment import (
@@ -36,7 +36,6 @@ from api.segment import (
 from engine.errors import Unavailable
 from engine.limits import INTAKE_BODIES_BYTES_MAX, INTAKE_BODY_S, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_S
 
-READ_BYTES = 64 * 1024
 UNPACK_IN_THREAD_BYTES = 64 * 1024
 """A larger packed body is unpacked in a worker thread."""
 
@@ -158,16 +157,15 @@ class Intake:
     async def _answer_slow(self, connection: Connection) -> None:
         try:
             await connection.send(encode_response(_SLOW, self._date.now(), last=True))
-        except GONE:
+        except Gone:
             return  # slow, and gone
 
     async def _exchange_all(self, talk: _Talk) -> None:
         connection, http = talk.connection, talk.http
-        recv = connection.socket.recv
         connection.patience(INTAKE_IDLE_S)
         while not (connection.stopping and http.idle):
             talk.reading = True
-            data = await recv(READ_BYTES)
+            data = await connection.receive(READ_BYTES)
             talk.reading = False
             if not data:
                 return

@@ -34,7 +34,7 @@ from collections.abc import Iterable
 import msgspec
 import trio
 
-from api.connections import GONE, Connection, Connections
+from api.connections import Connection, Connections, Gone
 from api.enqueue import Enqueue, Ticket
 from api.lines import Block, LineCutter
 from api.segment import Reception
@@ -116,7 +116,7 @@ class Stream:
                 return data
             if not self._reception.needs_key and not data:
                 connection.deadline = float("inf")  # who has nothing to say yet may take his time
-            received = await connection.socket.recv(STREAM_READ_BYTES)
+            received = await connection.receive(STREAM_READ_BYTES)
             if not received:
                 break
             data += received
@@ -185,16 +185,15 @@ class Session:
 
     async def _read(self, data: bytes) -> None:
         cutter = LineCutter()
-        recv = self._connection.socket.recv
         try:
             while True:
                 if data:
                     await self._take(cutter.feed(data))
-                data = await recv(STREAM_READ_BYTES)
+                data = await self._connection.receive(STREAM_READ_BYTES)
                 if not data:
                     await self._take(cutter.end())
                     return
-        except GONE:
+        except Gone:
             return  # no further lines; those without their newline were never sent whole
 
     async def _take(self, block: Block) -> None:
@@ -278,7 +277,7 @@ class Session:
         try:
             async with self._sending:
                 await self._connection.send(data)
-        except GONE:
+        except Gone:
             self._peer_listens = False
 
 
