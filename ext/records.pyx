@@ -274,11 +274,13 @@ cdef class Contact:
 
     def ended_runs(self):
         """`[(run, flow number, version, node number, entered_ms, left_ms, reason)]`, oldest first."""
+        cdef list found = []
+        cdef Ended* e
         cdef int32_t i
-        return [
-            (e.run, e.flow, e.version, e.node, e.entered_ms, e.left_ms, e.reason)
-            for e in [self.ended[i] for i in range(self.ended_size)]
-        ]
+        for i in range(self.ended_size):
+            e = &self.ended[i]
+            found.append((e.run, e.flow, e.version, e.node, e.entered_ms, e.left_ms, e.reason))
+        return found
 
     def live_runs(self):
         """Its runs in progress, in order of their ids."""
