@@ -70,16 +70,14 @@ SPLIT: Final = Record(
 def _goal_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
     if isinstance(got.get("event"), str) and isinstance(got.get("revenue"), str):
         place = f"{at}/revenue"
-        reader.expressions.append(Expression(reader.node, place, got["revenue"], False, got["event"]))
+        reader.expressions.append(Expression(reader.node, place, got["revenue"], "value", got["event"]))
 
 
 GOAL: Final = Record(
     {
         "event": Key(EventName(), "The event that is a conversion.", required=True),
         "within": Key(PERIOD, "How long after the contact first arrived it counts.", required=True),
-        "revenue": Key(
-            Cel(condition=False, of_launch=False), "What the goal event is worth, such as order.total."
-        ),
+        "revenue": Key(Cel("value", of_launch=False), "What the goal event is worth, such as order.total."),
     },
     make=lambda got: Goal(got["event"], got["within"], got.get("revenue")),
     rule=_goal_rule,

@@ -80,7 +80,7 @@ WINDOW: Final = Record(
 
 UNTIL: Final = Record(
     {
-        "date": Key(Cel(condition=False), "An expression giving a date or a timestamp.", required=True),
+        "date": Key(Cel("date"), "An expression giving a date or a timestamp.", required=True),
         "offset": Key(
             OFFSET,
             "How long after the date; before it with a `-`.",
@@ -124,7 +124,7 @@ CONDITION: Final = Record(
     {
         "kind": a_kind_key("condition"),
         "when": Key(
-            Cel(condition=True), "The condition; an error in it counts as false (rule 20).", required=True
+            Cel("condition"), "The condition; an error in it counts as false (rule 20).", required=True
         ),
         "then": an_edge("Where to go if it holds; without it the run ends."),
         "else": an_edge("Where to go if it does not hold; without it the run ends."),

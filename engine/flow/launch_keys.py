@@ -95,7 +95,7 @@ LAUNCH: Final = Record(
     {
         "kind": a_kind_key("launch"),
         "trigger": Key(TRIGGER, "What launches the flow.", required=True),
-        "where": Key(Cel(condition=True), "Who enters; for a schedule, the audience."),
+        "where": Key(Cel("condition"), "Who enters; for a schedule, the audience."),
         "next": an_edge(),
     },
     make=lambda got: Launch(got["trigger"], got.get("where"), got.get("next")),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from engine.errors import Problem
+from engine.flow.document import Launch
 from engine.limits import PROBLEMS_PER_DOCUMENT_MAX
+
+Use = Literal["condition", "date", "value"]
+"""What an expression is for: a condition gives true or false, a date a timestamp or text."""
 
 
 class Edge(NamedTuple):
@@ -22,7 +26,7 @@ class Expression(NamedTuple):
     node: str
     pointer: str
     text: str
-    condition: bool
+    use: Use
     event: str | None = None
 
 
@@ -37,7 +41,7 @@ class Templated(NamedTuple):
 class Reader:
     """Collects; never raises. `node` is the id of the node being read, "" outside of nodes."""
 
-    __slots__ = ("codes", "count", "edges", "expressions", "node", "problems", "templates")
+    __slots__ = ("codes", "count", "edges", "expressions", "launches", "node", "problems", "templates")
 
     def __init__(self) -> None:
         self.node = ""
@@ -47,6 +51,8 @@ class Reader:
         self.edges: list[Edge] = []
         self.expressions: list[Expression] = []
         self.templates: list[Templated] = []
+        self.launches: list[Launch] = []
+        """The launch nodes that could be read."""
         self.codes: set[str] = set()
         """Names under which the flow issues promo codes: `codes.<name>` in templates."""
 

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any, Final
 
 from engine.flow.place import a_kind, did_you_mean, escape, is_text, quoted
-from engine.flow.reader import Edge, Expression, Reader, Templated
+from engine.flow.reader import Edge, Expression, Reader, Templated, Use
 from engine.limits import JSON_DEPTH_MAX, NAME_BYTES_MAX
 
 WRONG: Final[Any] = object()
@@ -224,16 +224,23 @@ class Target(Shape):
         return {"type": ["string", "null"], "description": "The id of the node to go to."}
 
 
-class Cel(Shape):
-    """A CEL expression; `condition` ones give true or false. Compiled later, when the launch is known."""
+_WORDS: Final[dict[Use, str]] = {
+    "condition": "a condition such as customer.points > 100",
+    "date": "an expression that gives a date, such as customer.birthday,",
+    "value": "an expression such as order.total",
+}
 
-    def __init__(self, *, condition: bool, of_launch: bool = True) -> None:
-        self.condition = condition
+
+class Cel(Shape):
+    """A CEL expression. Compiled later, when it is known what launches the flow; `of_launch=False`: by others."""
+
+    def __init__(self, use: Use, *, of_launch: bool = True) -> None:
+        self.use: Use = use
         self.of_launch = of_launch
-        self.words = "a condition such as customer.points > 100" if condition else "an expression"
+        self.words = _WORDS[use]
 
     def read(self, raw: Any, at: str, reader: Reader) -> Any:
-        if isinstance(raw, bool) and self.condition:
+        if isinstance(raw, bool) and self.use == "condition":
             raw = str(raw).lower()  # `when: true` needs no quotes
         if not isinstance(raw, str):
             return self.mistyped(raw, at, reader, " Put it in quotes.")
@@ -241,11 +248,11 @@ class Cel(Shape):
             reader.problem(at, "empty", f"{upper(self.words)} is expected here, this is empty.")
             return WRONG
         if self.of_launch:
-            reader.expressions.append(Expression(reader.node, at, raw, self.condition))
+            reader.expressions.append(Expression(reader.node, at, raw, self.use))
         return raw
 
     def schema(self) -> JsonSchema:
-        kinds = ["string", "boolean"] if self.condition else "string"
+        kinds = ["string", "boolean"] if self.use == "condition" else "string"
         return {"type": kinds, "description": f"CEL: {self.words}."}
 
 

@@ -12,12 +12,13 @@ import msgspec
 
 from engine.errors import Problem
 from engine.flow.compounds import Key, Record
-from engine.flow.document import Flow, Node
+from engine.flow.document import Flow, Launch, Node
 from engine.flow.graph import check_edges
 from engine.flow.keys import FLOW, NODES
 from engine.flow.leaves import an_id
 from engine.flow.place import a_kind, escape, quoted
 from engine.flow.reader import Reader
+from engine.flow.references import check_references
 from engine.flow.schema import Schema
 from engine.flow.shapes import WRONG, Choice, JsonSchema, Shape
 from engine.flow.values import ID_PATTERN
@@ -38,6 +39,7 @@ def check(raw: object, schema: Schema) -> Checked:
     """Read a flow document, JSON values as decoded from JSON or YAML. Never raises, whatever they are."""
     reader = Reader()
     flow = DOCUMENT.read(raw, "", reader)
+    check_references(reader, schema)
     if reader.count:
         return Checked(None, _in_order(reader.problems, raw))
     return Checked(flow, ())
@@ -68,7 +70,9 @@ class NodesShape(Shape):
             if kind is None:
                 whole = False
             else:
-                nodes[str(name)] = NODES[kind].read(node, place, reader)
+                nodes[str(name)] = read = NODES[kind].read(node, place, reader)
+                if isinstance(read, Launch):
+                    reader.launches.append(read)
         reader.node = ""
         check_edges(raw, _start(raw, at, reader), whole, reader)
         return nodes if reader.count == before else WRONG
