@@ -13,11 +13,11 @@ cdef dict SENTENCES = {
     DIVISION_BY_ZERO: "division by zero",
     MODULUS_BY_ZERO: "modulus by zero",
     NO_SUCH_INDEX: "no such index: {number} (index out of bounds)",
-    BAD_INDEX: "invalid index: a list is indexed by a whole number, not by a {kind}",
+    BAD_INDEX: "invalid index: a list is indexed by a whole number, not by {a_kind}",
     BAD_KEY: "unsupported key type: a map has no {kind} as a key",
     DUPLICATE_KEY: "repeated key: a map has each key once",
-    NOT_A_MAP: "no such overload: a {kind} has no fields to select",
-    NOT_A_BOOL: "no such overload: true or false was expected, and a {kind} found",
+    NOT_A_MAP: "no such overload: {a_kind} has no fields to select",
+    NOT_A_BOOL: "no such overload: true or false was expected, and {a_kind} found",
     BAD_CONVERSION: "conversion error: {label}() cannot read {about}",
     OUT_OF_RANGE: "range error: the result of {label} is out of range",
     BAD_ZONE: "{about} is not a time zone",
@@ -26,7 +26,7 @@ cdef dict SENTENCES = {
     NO_EVENT: "no event: nothing happened that this expression could look at",
     NO_SUCH_EVENT: "no such event: the contact has no {about} yet",
     NO_FACTS: "{label}() has no answer here: there is no contact with a history",
-    WRONG_TYPE: "wrong type: {label} is a {kind} here, and declared as {other}",
+    WRONG_TYPE: "wrong type: {label} is {a_kind} here, and declared as {other}",
     TOO_MANY_STEPS: "the evaluation takes more than {steps} steps",
     TOO_MUCH_MEMORY: "the evaluation makes more than {memory} bytes of values",
     UNDECLARED: "undeclared reference to {label}",
@@ -50,10 +50,15 @@ cdef str sentence(const Fault* fault, str label):
         label=label.strip("_@"),
         number=fault.number,
         kind=kind_name(fault.kind1),
+        a_kind=with_article(kind_name(fault.kind1)),
         other=kind_name(fault.kind2),
         steps=EXPRESSION_STEPS_MAX,
         memory=EXPRESSION_MEMORY_BYTES_MAX,
     )
+
+
+cdef str with_article(str kind):
+    return f"an {kind}" if kind[0] in "aeiou" and kind != "uint" else f"a {kind}"
 
 
 cdef str applied(const Fault* fault, str label):

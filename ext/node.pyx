@@ -138,7 +138,7 @@ cdef class Part:
         elif op in ("select", "has", "call", "fact"):
             self.labels[<size_t>node] = data[0]
         else:
-            self.labels[<size_t>node] = op
+            self.labels[<size_t>node] = "!" if op == "not" else op
         return 0
 
     cdef int watch(self, Node* node, tuple name) except -1:

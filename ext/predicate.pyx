@@ -36,7 +36,7 @@ class EvaluationError(TidemillError):
 
 
 cdef class Plan:
-    def __cinit__(self, str text, tuple term, list offsets):
+    def __init__(self, str text, tuple term, list offsets):
         self.text = text
         self.offsets = offsets
         self.part = part_of(term)

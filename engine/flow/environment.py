@@ -63,7 +63,7 @@ def scope_environment(event: bool, entities: tuple[str, ...], schema: Schema) ->
 @lru_cache(EXPRESSION_ENVIRONMENTS_MAX)
 def variables_environment(names: frozenset[str]) -> Any:
     """The compiler for `evaluate`: each of these variables may be anything."""
-    variables = {name: cel.Type.DYN for name in sorted(names)}
+    variables = dict.fromkeys(sorted(names), cel.Type.DYN)
     return cel.NewEnv(variables=variables, functions=_functions(cel.Type.DYN))
 
 
@@ -119,4 +119,4 @@ def _declare(message: descriptor_pb2.DescriptorProto, name: str, number: int, ki
     """One field. (Numbers 19,000 to 19,999 are protobuf's own.)"""
     proto, type_name, repeated = _PROTO[kind]
     label = _Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL
-    message.field.add(name=name, number=number, type=proto, label=label, type_name=type_name or None)  # type: ignore[arg-type]
+    message.field.add(name=name, number=number, type=proto, label=label, type_name=type_name or None)

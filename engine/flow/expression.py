@@ -101,7 +101,8 @@ _CONDITIONS: Final = frozenset({"BOOL", "DYN"})
 def compile_condition(text: str, scope: Scope) -> Plan:
     """Plan a condition. Equal text in an equal scope gives the same Plan. Raises ExpressionError.
 
-    Its static type is bool, or unknown until there are values; what is then not a bool is an error, hence false (rule 20).
+    Its static type is bool, or unknown until there are values; a value that is then not a bool is an error, and so
+    false (rule 20).
     """
     return _cached("condition", text, scope)
 
@@ -112,7 +113,10 @@ def compile_value(text: str, scope: Scope) -> Plan:
 
 
 def compile_date(text: str, scope: Scope) -> Plan:
-    """Plan the date of a dynamic wait (rule 5): a timestamp, or text that `Plan.value` gives as a str. Raises ExpressionError."""
+    """Plan the date of a dynamic wait (rule 5). Raises ExpressionError.
+
+    `Plan.value` gives a datetime (UTC), or a str that is a date or an instant; anything else counts as no date.
+    """
     return _cached("date", text, scope)
 
 
@@ -120,7 +124,8 @@ def evaluate(text: str, variables: dict[str, object]) -> object:
     """The value of an expression over these variables, as JSON can carry it. Raises ExpressionError, EvaluationError.
 
     Every variable may be of any type, and text stays text. Of a value: timestamps as RFC 3339 and durations as
-    `3.5s` (CEL's own text), bytes in base64, types by name, NaN, Infinity and -Infinity by these names, map keys as text.
+    `3.5s` (CEL's own text), bytes in base64, types by name, NaN, Infinity and -Infinity by these names, map keys
+    as text.
     """
     names = frozenset(name for name in variables if isinstance(name, str) and declarable(name))
     plan = _plan(text, variables_environment(names), Names(variables=names), "value", ())

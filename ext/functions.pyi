@@ -1,0 +1,2 @@
+PATTERNS_KEPT_MAX: int
+"""Compiled patterns of `matches` that are kept."""
