@@ -39,7 +39,7 @@ async def get_contact(contact: str) -> Response:
 
 
 @contacts.put("/contacts/<name:contact>")
-@operation(body=Traits, answers={200: shapes.Contact}, refusals=(400, 413, 415, 422))
+@operation(body=Traits, answers={200: shapes.Contact})
 async def put_contact(contact: str) -> Response:
     """Create a contact, or replace all traits of one that is there."""
     wanted = await body(Traits)
@@ -47,9 +47,9 @@ async def put_contact(contact: str) -> Response:
 
 
 @contacts.patch("/contacts/<name:contact>")
-@operation(body=Traits, answers={200: shapes.Contact}, refusals=(400, 404, 413, 415, 422))
+@operation(body=Traits, answers={200: shapes.Contact})
 async def patch_contact(contact: str) -> Response:
-    """Set the traits that are given, keep the others; null takes a trait away."""
+    """Set the traits that are given, keep the others; null takes a trait away. Creates a contact."""
     wanted = await body(Traits)
     return answer(await service().control("patch_contact", contact=contact, traits=wanted.traits))
 

@@ -92,7 +92,8 @@ def operation(
     answer_headers: Mapping[str, str] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Describe a handler: `answers` by status (None: no body; a text: its media type), what it reads, `media`
-    being the types of its body, and with which statuses it refuses.
+    being the types of its body, and with which statuses it refuses (those that any body brings with it are
+    added).
 
     The handler's docstring is the text: its first line the summary, the rest the description.
     """
@@ -185,7 +186,8 @@ def _complete(described: Schema, extra: Extra) -> None:
                 for name, about in extra.answer_headers.items()
             }
     refusal = {"schema": {"$ref": _REF.format(name=ProblemAnswer.__name__)}}
-    for status in sorted({*extra.refusals, 403}):
+    refusals = {*extra.refusals, 403} | ({400, 413, 415, 422} if "requestBody" in described else set())
+    for status in sorted(refusals - {int(status) for status in responses}):
         responses[str(status)] = {"description": REFUSALS[status], "content": {MEDIA_TYPE: refusal}}
     described["responses"] = responses
     for name, about in extra.request_headers.items():

@@ -23,6 +23,7 @@ events = Blueprint("events", __name__)
 tag_blueprint(events, ["intake"])
 
 RECEPTION = "tidemill-reception"
+PATHS = tuple(path for path, route in segment.ROUTES.items() if route.kind != "health")
 SUMMARIES = {
     "track": "Say what a contact did.",
     "identify": "Say who a contact is: its traits.",
@@ -48,6 +49,16 @@ class Lines(msgspec.Struct, frozen=True):
     accepted: int
     rejected: list[dict[str, Any]] = []
     rejected_unlisted: int = 0
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Nothing of what was sent is taken; `code` is for programs."""
+
+    code: str
+    message: str
+
+
+REFUSALS = dict.fromkeys((400, 401, 413, 415, 429, 503), Refusal)
 
 
 async def take_events() -> Response:
@@ -88,17 +99,15 @@ def _handler(kind: str) -> Callable[[], Awaitable[Response]]:
     take.__name__ = f"take_{kind}"
     take.__doc__ = SUMMARIES[kind]
     if kind == "events":
-        described = operation(body=bytes, media=("application/x-ndjson",), answers={200: Lines})
+        described = operation(body=bytes, media=("application/x-ndjson",), answers={200: Lines} | REFUSALS)
     else:
-        described = operation(body=dict[str, Any], answers={200: Success})
+        described = operation(body=dict[str, Any], answers={200: Success} | REFUSALS)
     return described(take)
 
 
-for _path, _route in segment.ROUTES.items():
-    if _route.kind == "health":
-        continue
-    _endpoint = _path.rsplit("/", 1)[1]
-    _view = _handler(_route.kind) if _endpoint == _route.kind else hide(_handler(_route.kind))
+for _path in PATHS:
+    _kind, _endpoint = segment.ROUTES[_path].kind, _path.rsplit("/", 1)[1]
+    _view = _handler(_kind) if _endpoint == _kind else hide(_handler(_kind))
     events.add_url_rule(_path, _endpoint, _view, methods=["POST"], strict_slashes=False)
 
 

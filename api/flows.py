@@ -26,6 +26,7 @@ FlowDocument = Annotated[
     dict[str, Any], msgspec.Meta(description="A flow as people write it (engine/flow/README.md).")
 ]
 IF_MATCH = {"If-Match": "The ETag of the revision that is meant: refused with 412 if there is a newer one."}
+SAVED = ("flow", "status", "revision", "saved_at", "problems")
 ETAG = {"ETag": "The revision of the draft."}
 Status = Literal["draft", "ready", "launching", "active", "paused", "creating_draft"]
 
@@ -58,10 +59,10 @@ class RunsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewSchedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From when to when the flow takes events; null: without a bound. A bound left out is null."""
+    """From when to when the flow takes events; null: without a bound. What is left out stays as it is."""
 
-    start: shapes.Instant | None = None
-    end: shapes.Instant | None = None
+    start: shapes.Instant | msgspec.UnsetType | None = msgspec.UNSET
+    end: shapes.Instant | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class DuplicateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,9 +73,7 @@ class DuplicateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @flows.post("/flows")
-@with_yaml(
-    body=FlowDocument, answers={201: shapes.Draft}, refusals=(400, 409, 413, 415, 422), answer_headers=ETAG
-)
+@with_yaml(body=FlowDocument, answers={201: shapes.Draft}, refusals=(409,), answer_headers=ETAG)
 async def create_flow() -> Response:
     """Create a flow.
 
@@ -127,7 +126,7 @@ async def get_draft(flow: str) -> Response:
 @with_yaml(
     body=FlowDocument,
     answers={200: shapes.Saved},
-    refusals=(400, 404, 409, 412, 413, 415, 422),
+    refusals=(404, 409, 412),
     request_headers=IF_MATCH,
     answer_headers=ETAG,
 )
@@ -138,8 +137,9 @@ async def save_draft(flow: str) -> Response:
     touched.
     """
     raw = await document()
-    saved = await service().control("save_draft", flow=flow, document=raw, **_expected(flow))
-    return answer(saved, headers=_etag(saved))
+    revision = _expected(flow)
+    draft = await service().control("save_draft", flow=flow, document=raw, revision=revision)
+    return answer({key: draft[key] for key in SAVED}, headers=_etag(draft))
 
 
 @flows.post("/flows/<flow>/draft")
@@ -155,7 +155,8 @@ async def start_draft(flow: str) -> Response:
 @operation(answers={204: None}, refusals=(404, 409, 412), request_headers=IF_MATCH)
 async def delete_draft(flow: str) -> Response:
     """Throw the draft away; the running version is not touched."""
-    await service().control("delete_draft", flow=flow, **_expected(flow))
+    _match(flow)
+    await service().control("delete_draft", flow=flow)
     return nothing()
 
 
@@ -170,7 +171,8 @@ async def preview_launch(flow: str) -> Response:
 @operation(answers={200: shapes.Launched}, refusals=(404, 409, 412, 422), request_headers=IF_MATCH)
 async def launch_flow(flow: str) -> Response:
     """Launch the draft: it becomes the active version at once, the one before goes to the history."""
-    return answer(await service().control("launch", flow=flow, **_expected(flow)))
+    _match(flow)
+    return answer(await service().control("launch", flow=flow))
 
 
 @flows.post("/flows/<flow>/pause")
@@ -188,11 +190,11 @@ async def resume_flow(flow: str) -> Response:
 
 
 @flows.put("/flows/<flow>/schedule")
-@operation(body=NewSchedule, answers={200: shapes.FlowDetail}, refusals=(400, 404, 409, 415, 422))
+@operation(body=NewSchedule, answers={200: shapes.FlowDetail}, refusals=(404, 409))
 async def schedule_flow(flow: str) -> Response:
     """Set from when to when the active version takes events."""
     wanted = await body(NewSchedule)
-    return answer(await service().control("schedule", flow=flow, start=wanted.start, end=wanted.end))
+    return answer(await service().control("schedule", flow=flow, **msgspec.to_builtins(wanted)))
 
 
 @flows.post("/flows/<flow>/duplicate")
@@ -200,7 +202,7 @@ async def schedule_flow(flow: str) -> Response:
     body=DuplicateRequest,
     optional=True,
     answers={201: shapes.Draft},
-    refusals=(400, 404, 409, 415, 422),
+    refusals=(404, 409),
     answer_headers=ETAG,
 )
 async def duplicate_flow(flow: str) -> Response:
@@ -241,7 +243,7 @@ async def list_runs(flow: str) -> Response:
 
 
 @flows.post("/flows/<flow>/simulate")
-@operation(body=SimulateRequest, answers={200: shapes.Simulated}, refusals=(400, 404, 413, 415, 422))
+@operation(body=SimulateRequest, answers={200: shapes.Simulated}, refusals=(404, 409))
 async def simulate_flow(flow: str) -> Response:
     """Run a flow on a virtual clock over given inputs.
 
@@ -256,15 +258,22 @@ def _etag(draft: dict[str, Any]) -> dict[str, str]:
     return {"ETag": f'"{draft["revision"]}"'}
 
 
-def _expected(flow: str) -> dict[str, int]:
-    """The revision that `If-Match` asks for, as an argument of the operation; `*` is any draft there is."""
+def _expected(flow: str) -> int | None:
+    """The revision that `If-Match` asks for; None: any, but with `*` there must be a draft."""
     wanted = request.headers.get("If-Match")
     if wanted is None:
-        return {}
+        return None
     if wanted.strip() == "*":
-        service().kernel.draft(flow)
-        return {}
+        return int(service().kernel.draft(flow)["revision"])
     text = wanted.strip().removeprefix('"').removesuffix('"')
-    if not (text.isascii() and text.isdigit()):
-        raise Refused("changed", "No revision of the draft is called that.", status=412)
-    return {"revision": int(text)}
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise Refused("stale_revision", "No revision of the draft is called that.", status=412)
+    return int(text)
+
+
+def _match(flow: str) -> None:
+    """Refuse with 412 if the draft is not the one that `If-Match` means."""
+    wanted = _expected(flow)
+    if wanted is not None and wanted != service().kernel.draft(flow)["revision"]:
+        detail = "The draft was saved by somebody else meanwhile."
+        raise Refused("stale_revision", detail, remedy="Read it again first.", status=412)

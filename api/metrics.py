@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.service import Service
 
 PREFIX = "tidemill"
-LEVELS = frozenset({"contacts", "runs", "waiting", "effects_pending", "flows", "timers", "pools"})
+LEVELS = frozenset({"contacts", "waiting", "effects_pending", "flows", "flows_active"})
 """Of the kernel's counts, those that go up and down; the others only grow."""
 
 

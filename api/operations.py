@@ -61,7 +61,7 @@ async def get_schema() -> Response:
 
 
 @operations.put("/v1/schema")
-@with_yaml(body=SchemaDocument, answers={200: SchemaDocument}, refusals=(400, 413, 415, 422))
+@with_yaml(body=SchemaDocument, answers={200: SchemaDocument})
 async def put_schema() -> Response:
     """Declare events, traits and properties; flows that are saved from now on are checked against it."""
     return answer(await service().control("schema", schema=await document()))

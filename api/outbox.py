@@ -56,7 +56,7 @@ async def list_effects() -> Response:
 
 
 @outbox.post("/outbox/receipts")
-@operation(body=Receipts, answers={200: shapes.Accepted}, refusals=(400, 413, 415, 422))
+@operation(body=Receipts, answers={200: shapes.Accepted})
 async def add_receipts() -> Response:
     """Report what became of messages; reporting twice changes nothing."""
     wanted = await body(Receipts)

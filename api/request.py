@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import msgspec
-from engine.flow.source import load
+import trio
 from quart import Response, current_app, request
 
-from api.problems import invalid
+from api.problems import invalid, wrong
 from engine.errors import TidemillError
+from engine.flow.source import load
 from engine.limits import CONTROL_BYTES_MAX, FLOW_DOCUMENT_BYTES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 
 if TYPE_CHECKING:
@@ -60,12 +61,9 @@ def query(shape: type[T]) -> T:
     given: dict[str, str] = {}
     for name, values in request.args.lists():
         if len(values) > 1:
-            raise TidemillError("invalid", f"The parameter {name!r} is given twice.", status=422)
+            raise wrong(f"/{name}", "A parameter is given once")
         given[name] = values[0]
-    try:
-        return msgspec.convert(given, shape, strict=False)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from None
+    return _converted(given, shape, strict=False)
 
 
 async def body(shape: type[T]) -> T:
@@ -84,14 +82,15 @@ async def optional_body(shape: type[T]) -> T:
     return _decoded(data or b"{}", shape)
 
 
-async def document() -> Any:
+async def document() -> dict[str, Any]:
     """A document as people write it, from JSON or YAML. What is wrong *in* it is for the engine to say."""
     data = await _bytes(FLOW_DOCUMENT_BYTES_MAX)
     if request.mimetype in YAML:
-        return load(data, yaml=True).raw
+        raw = await trio.to_thread.run_sync(_from_yaml, data)
+        return _converted(raw, dict[str, Any])
     if request.mimetype not in ("", JSON):
         raise _unsupported(f"{JSON} and {YAML[0]}")
-    return _decoded(data, object)
+    return _decoded(data, dict[str, Any])
 
 
 async def sent() -> bytes:
@@ -106,6 +105,23 @@ async def _bytes(at_most: int) -> bytes:
     if len(data) > at_most:
         raise TidemillError("too_large", f"A body has at most {at_most} bytes here.", status=413)
     return data
+
+
+def _from_yaml(data: bytes) -> Any:
+    """In a worker thread: two megabytes of YAML take seconds to read."""
+    loaded = load(data, yaml=True)
+    if loaded.problems:
+        first = loaded.problems[0]
+        detail = f"The body is not YAML: line {first.line}: {first.detail}"
+        raise TidemillError("not_yaml", detail, problems=loaded.problems)
+    return loaded.raw
+
+
+def _converted(raw: object, shape: type[T], *, strict: bool = True) -> T:
+    try:
+        return msgspec.convert(raw, shape, strict=strict)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
 
 
 def _decoded(data: bytes, shape: type[T]) -> T:

@@ -52,7 +52,7 @@ async def list_pools() -> Response:
 
 
 @segments.post("/promo-pools/<pool>/codes")
-@operation(body=Codes, answers={200: shapes.Pool}, refusals=(400, 413, 415, 422))
+@operation(body=Codes, answers={200: shapes.Pool})
 async def add_codes(pool: str) -> Response:
     """Add codes at the end of a pool, which is made if there is none."""
     wanted = await body(Codes)

@@ -82,6 +82,7 @@ class Saved(Shape):
     flow: str
     status: str
     revision: int
+    saved_at: Instant
     problems: list[Problem]
 
 
@@ -228,6 +229,7 @@ class Members(Shape):
 class Changed(Shape):
     """How many contacts the operation changed."""
 
+    segment: str
     changed: int
 
 

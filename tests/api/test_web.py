@@ -1,0 +1,321 @@
+"""The server in front of the app: what it refuses before the app, its bounds, its end, and faults that stop it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api import web
+from api.config import Address, parse_address
+from engine.service import Service
+from tests.api.house import engine
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@asynccontextmanager
+async def serving(service: Service, *addresses: str) -> AsyncIterator[list[Address]]:
+    """The server as a child of a nursery, which is cancelled at the end."""
+    wanted = [parse_address(address) for address in addresses or ("127.0.0.1:0",)]
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(web.serve, service, wanted)
+        nursery.cancel_scope.cancel()
+
+
+async def connect(address: Address) -> trio.SocketStream:
+    if address.is_unix:
+        return await trio.open_unix_socket(address.path)
+    return await trio.open_tcp_stream(address.host, address.port)
+
+
+async def ask(address: Address, request: bytes) -> bytes:
+    """All that comes back until the server closes, or one whole answer."""
+    stream = await connect(address)
+    async with stream:
+        await stream.send_all(request)
+        return await answer_on(stream)
+
+
+async def answer_on(stream: trio.SocketStream) -> bytes:
+    got = b""
+    while b"\r\n\r\n" not in got:
+        more = await stream.receive_some()
+        if not more:
+            return got
+        got += more
+    head, _, body = got.partition(b"\r\n\r\n")
+    (length,) = [
+        int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if b"content-length" in line
+    ]
+    while len(body) < length:
+        body += await stream.receive_some()
+    return head + b"\r\n\r\n" + body
+
+
+def run(tmp_path: Path, body, *addresses: str) -> None:  # type: ignore[no-untyped-def]
+    async def main() -> None:
+        with trio.fail_after(30):
+            async with engine(tmp_path / "data") as service, serving(service, *addresses) as bound:
+                await body(service, bound)
+
+    trio.run(main)
+
+
+def test_it_serves_tcp_and_a_unix_socket_and_keeps_connections(tmp_path: Path) -> None:
+    async def body(service: Service, bound: list[Address]) -> None:
+        assert len(bound) == 2
+        for address in bound:
+            stream = await connect(address)
+            async with stream:
+                for _ in range(3):
+                    await stream.send_all(GET)
+                    assert (await answer_on(stream)).endswith(b'{"status":"ok"}')
+        pipelined = await connect(bound[0])
+        async with pipelined:
+            await pipelined.send_all(GET + GET.replace(b"healthz", b"nothing"))
+            assert b" 200 " in await answer_on(pipelined)
+
+    run(tmp_path, body, "127.0.0.1:0", f"unix:{tmp_path}/http.sock")
+    assert not (tmp_path / "http.sock").exists()
+
+
+REFUSED = [
+    (
+        b"POST /v1/flows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nG",
+        b"ambiguous_length",
+    ),
+    (
+        b"POST /v1/flows HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n"
+        b"0\r\n\r\n",
+        b"ambiguous_length",
+    ),
+    (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+        b"no_upgrade",
+    ),
+    (
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+        b"Content-Length: 0\r\n\r\n",
+        b"no_upgrade",
+    ),
+    (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        b"no_upgrade",
+    ),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b""),
+    (b"GET /healthz HTTP/1.1\r\n\r\n", b""),
+    (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b""),
+    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b""),
+    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", b""),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b""),
+]
+
+
+@pytest.mark.parametrize(("request_", "code"), REFUSED)
+def test_what_has_two_readings_or_is_another_protocol_never_reaches_the_app(
+    tmp_path: Path, request_: bytes, code: bytes
+) -> None:
+    async def body(service: Service, bound: list[Address]) -> None:
+        stream = await connect(bound[0])
+        async with stream:
+            await stream.send_all(request_)
+            got = b""
+            if request_.startswith(b"\x16"):
+                await stream.send_eof()
+            while more := await stream.receive_some():
+                got += more
+        assert b" 101 " not in got
+        assert b" 200 " not in got
+        if got:
+            assert got.startswith(b"HTTP/1.1 4")
+            assert b"connection: close" in got.lower()
+        if code:
+            assert b'"code":"' + code + b'"' in got
+            assert b"application/problem+json" in got
+        assert b" 200 " in await ask(bound[0], GET)
+
+    run(tmp_path, body)
+
+
+def test_a_name_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    async def body(service: Service, bound: list[Address]) -> None:
+        rebound = await ask(bound[0], GET.replace(b"localhost", b"evil.example"))
+        assert rebound.startswith(b"HTTP/1.1 403")
+
+    run(tmp_path, body)
+
+
+def test_further_connections_wait_for_a_free_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 2)
+
+    async def body(service: Service, bound: list[Address]) -> None:
+        first, second = [await connect(bound[0]) for _ in range(2)]
+        for stream in (first, second):
+            await stream.send_all(GET)
+            await answer_on(stream)
+        third = await connect(bound[0])
+        await third.send_all(GET)
+        with trio.move_on_after(0.2) as waited:
+            await answer_on(third)
+        assert waited.cancelled_caught
+        await first.aclose()
+        assert b" 200 " in await answer_on(third)
+        for stream in (second, third):
+            await stream.aclose()
+
+    run(tmp_path, body)
+
+
+def test_a_silent_connection_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "API_IDLE_S", 0.1)
+
+    async def body(service: Service, bound: list[Address]) -> None:
+        for begun in (b"", b"GET /healthz HT", GET):
+            stream = await connect(bound[0])
+            async with stream:
+                await stream.send_all(begun)
+                while await stream.receive_some():
+                    continue
+
+    run(tmp_path, body)
+
+
+def test_a_peer_that_does_not_take_its_answer_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "API_ANSWER_S", 0.2)
+    monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 1)
+
+    async def body(service: Service, bound: list[Address]) -> None:
+        stuck = await connect(bound[0])
+        async with stuck:
+            await stuck.send_all(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40)
+            assert b" 200 " in await ask(bound[0], GET)
+
+    run(tmp_path, body)
+
+
+def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with engine(tmp_path) as service:
+            began = trio.current_time()
+            async with serving(service) as bound:
+                stream = await connect(bound[0])
+                await stream.send_all(GET)
+                await answer_on(stream)
+            assert trio.current_time() - began < web.GRACE_S
+            assert await stream.receive_some() == b""
+            await stream.aclose()
+
+    trio.run(main)
+
+
+def test_a_request_in_progress_is_answered_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with engine(tmp_path) as service:
+            started = trio.Event()
+            control = service.control
+
+            async def slow(op: str, /, **args: object) -> dict[str, object]:
+                started.set()
+                await trio.sleep(0.2)
+                return await control(op, **args)
+
+            monkeypatch.setattr(service, "control", slow)
+            async with serving(service) as bound:
+                stream = await connect(bound[0])
+                body = b'{"traits": {}}'
+                await stream.send_all(
+                    b"PUT /v1/contacts/c1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+                    % (len(body), body)
+                )
+                await started.wait()
+            assert b" 200 " in await answer_on(stream)
+            assert service.kernel.contact("c1")["id"] == "c1"
+            await stream.aclose()
+
+    trio.run(main)
+
+
+def test_a_fault_of_the_app_is_answered_and_then_stops_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(web, "ALARM_DELAY_S", 0.05)
+    answers: list[bytes] = []
+
+    async def main() -> None:
+        async with engine(tmp_path) as service:
+            monkeypatch.setattr(service, "outbox", lambda *_: [][0])
+            async with trio.open_nursery() as nursery:
+                (address,) = await nursery.start(web.serve, service, [parse_address("127.0.0.1:0")])
+                answers.append(await ask(address, GET.replace(b"/healthz", b"/v1/outbox")))
+                await trio.sleep(5)
+                raise AssertionError("the fault did not reach the nursery")
+
+    with caplog.at_level(logging.CRITICAL, "tidemill.web"), pytest.raises(BaseExceptionGroup) as caught:
+        trio.run(main)
+    assert caught.value.subgroup(IndexError) is not None
+    assert caught.value.subgroup(AssertionError) is None
+    assert answers[0].startswith(b"HTTP/1.1 500")
+    assert b"IndexError" not in answers[0]
+
+
+hostile = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                *(
+                    b"GET ",
+                    b"POST ",
+                    b"PUT ",
+                    b"/v1/flows",
+                    b"/v1/contacts/%ff%00%2F",
+                    b"?limit=%",
+                    b"/docs/",
+                ),
+                *(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"\r\n", b"\r\n\r\n", b"Host: localhost\r\n", b"0\r\n"),
+                *(b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n"),
+                *(b"Content-Type: application/json\r\n", b"Origin: x\r\n", b"If-Match: \xff\r\n", b'{"a":'),
+                *(
+                    b"Authorization: Basic \xff\r\n",
+                    b"Content-Encoding: gzip\r\n",
+                    b"Cookie: =\r\n",
+                    b"/v1/track",
+                ),
+            ]
+        ),
+        st.binary(max_size=20),
+    ),
+    max_size=20,
+).map(b"".join)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(st.lists(hostile, min_size=20, max_size=40))
+def test_no_bytes_make_a_fault(
+    tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture, requests: list[bytes]
+) -> None:
+    async def body(service: Service, bound: list[Address]) -> None:
+        for request in requests:
+            stream = await connect(bound[0])
+            async with stream:
+                await stream.send_all(request)
+                await stream.send_eof()
+                while await stream.receive_some():
+                    continue
+        assert b" 200 " in await ask(bound[0], GET)
+
+    run(tmp_path_factory.mktemp("hostile"), body)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
