@@ -72,7 +72,11 @@ cdef uint64_t siphash24_c(const uint8_t* key, const uint8_t* data, Py_ssize_t le
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
-cpdef uint64_t siphash24(bytes key, const uint8_t[::1] data) except? 0:
+cpdef uint64_t siphash24(bytes key, data) except? 0:
+    cdef const uint8_t[::1] view
     if key is None or len(key) != 16:
         raise ValueError("a SipHash key has 16 bytes")
-    return siphash24_c(<const uint8_t*>key, &data[0] if data.shape[0] else NULL, data.shape[0])
+    if type(data) is bytes:
+        return siphash24_c(<const uint8_t*><bytes>key, <const uint8_t*><bytes>data, len(<bytes>data))
+    view = data
+    return siphash24_c(<const uint8_t*>key, &view[0] if view.shape[0] else NULL, view.shape[0])

@@ -54,7 +54,7 @@ the slot. The heap and the sort are in wheel_heap.pxd and wheel_sort.pxd.
 
 Rejected: a binary heap or a sorted tree for all (O(log n), and a cache miss per level at 10 million), a
 slot kept sorted (O(n) inserts), moving `elapsed` ahead of the clock to find the next due (timers inserted
-afterwards would all be late).
+afterwards would all be late), levels of 256 slots (a third fewer cascades; measured, and not faster).
 """
 
 cimport cython

@@ -1,0 +1,98 @@
+"""What the benchmarks share: a fixture that measures a figure, and the table of figures at the end.
+
+A figure is the median over rounds of the time of one round, divided by how many things the round did. The work of
+a round is a plain Python loop, so a call into a compiled part includes the call from Python; each file also
+measures that call alone and the reader may subtract it.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+UNITS = {"ns": 1e9, "µs": 1e6, "ms": 1e3}
+
+FIGURES = pytest.StashKey[list[tuple[str, float, str]]]()
+
+Measure = Callable[..., float]
+Record = Callable[[str, float, str], None]
+Resident = Callable[[str], float]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """`record(what, figure, unit)`: a line of the table."""
+    figures = request.config.stash[FIGURES]
+    return lambda what, figure, unit: figures.append((what, figure, unit))
+
+
+@pytest.fixture
+def measure(benchmark: Any, record: Record) -> Measure:
+    """`measure(what, work, each=n, …)`: time `work(*setup())` in rounds, record and give the figure per thing."""
+
+    def measured(
+        what: str,
+        work: Callable[..., object],
+        *,
+        each: int,
+        setup: Callable[[], tuple[Any, ...]] | None = None,
+        rounds: int = 15,
+        warmup: int = 2,
+        unit: str = "ns",
+    ) -> float:
+        prepared: Callable[[], Any] | None = (lambda: (setup(), {})) if setup else None
+        benchmark.pedantic(work, setup=prepared, rounds=rounds, warmup_rounds=warmup)
+        figure = float(benchmark.stats.stats.median) / each * UNITS[unit]
+        benchmark.extra_info[what] = f"{figure:.1f} {unit}"
+        record(what, figure, f"{unit} each")
+        return figure
+
+    return measured
+
+
+@pytest.fixture
+def resident(benchmark: Any) -> Resident:
+    """`resident(program)`: bytes by which the memory of a fresh Python grows while `program` runs (Linux)."""
+
+    def grown(program: str) -> float:
+        lines = [
+            "import os",
+            "def held():",
+            "    with open('/proc/self/statm') as file:",
+            "        return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')",
+            "before = held()",
+            program,
+            "print(held() - before)",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True, timeout=300
+        )
+        return float(done.stdout)
+
+    return lambda program: float(benchmark.pedantic(grown, args=(program,), rounds=1))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    figures = config.stash[FIGURES]
+    if not figures:
+        return
+    terminalreporter.section("figures")
+    terminalreporter.write_line(f"Python {platform.python_version()}, {platform.machine()}, {_processor()}")
+    width = max(len(what) for what, _, _ in figures)
+    for what, figure, unit in figures:
+        terminalreporter.write_line(f"{what:<{width}}  {figure:>12,.1f} {unit}")
+
+
+def _processor() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    return f"{len(names)} × {names[0]}" if names else "processor not known"
