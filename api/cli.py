@@ -18,6 +18,8 @@ import click
 
 from engine.errors import TidemillError
 
+PROGRAM = "tidemill"
+
 COMMANDS = {
     "serve": ("processes", "Run the engine: intake, streams and management API in one process."),
     "demo": ("processes", "A shop in a box: watch simulated customers travel the sample flows."),
@@ -64,9 +66,9 @@ class Commands(click.Group):
     ) -> NoReturn:
         """Run, and exit with a code. Errors a person can mend become one line; ours keep their traceback."""
         try:
-            code = super().main(args, prog_name or "tidemill", complete_var, standalone_mode=False, **extra)
+            code = super().main(args, PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
-            command = error.ctx.command_path if error.ctx else "tidemill"
+            command = error.ctx.command_path if error.ctx else PROGRAM
             _stop(2, f"{error.format_message()} See `{command} --help`.", command)
         except click.ClickException as error:
             _stop(1, error.format_message())
@@ -80,7 +82,7 @@ class Commands(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _stop(code: int, sentence: str, command: str = "tidemill") -> NoReturn:
+def _stop(code: int, sentence: str, command: str = PROGRAM) -> NoReturn:
     line = " ".join(sentence.split())
     sys.stderr.write(f"{command}: {line}\n")
     sys.exit(code)

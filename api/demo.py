@@ -1,11 +1,13 @@
 """`tidemill demo`: a shop in a box. The real engine on a temporary directory, with time that jumps.
 
 Everything runs as in `tidemill serve`: the service with its journal and checkpoints on disk, the kernel, the
-delivery. Only the clock is ours: it stands still, and is set from one quarter of an hour in which something
-happens to the next, so that waits of days pass in seconds and nothing in the engine knows of it.
+outbox. Only the clock is ours: it stands still, and is set from one hour in which something happens to the next,
+so that waits of days pass in seconds and nothing in the engine knows of it. The shop delivers by itself, as an
+application may: it pulls the messages of each hour and sends the receipts along with the next.
 
 Rejected: a clock that merely runs fast (a second of the disk would be days of the shop, and no two demos alike),
-and a demo on the simulator (a newcomer should see the engine that he will run).
+smaller steps than an hour (each is a durable commit; a slow disk takes 5 ms for one), and a demo on the simulator
+(a newcomer should see the engine that he will run).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -24,20 +26,21 @@ from rich.console import Console
 
 from api.config import Address, Settings
 from api.serve import SIGNALS, Stop, call, open_ways_in
-from api.shop import DAY_MS, MINUTE_MS, Shop
+from api.shop import DAY_MS, HOUR_MS, Shop
 from api.story import Traces, story
 from api.tables import flow_table
 from api.terminal import console, progress, thousands
-from engine.channels import DEFAULT_NAMES
+from engine.channels import DEFAULT_NAMES, Outbox
 from engine.clock import SystemClock
 from engine.flow.source import load
 from engine.kernel import Kernel
-from engine.model import Batch, Effect, Outcome, Receipt
+from engine.limits import LIST_LIMIT_MAX
+from engine.model import Batch, Outcome
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
 
 DAYS = 90
-STEP_MS = 15 * MINUTE_MS
+STEP_MS = HOUR_MS
 KEY_BYTES = 16
 POOL_CODES = {"spring": 400}
 """Promo codes per pool the sample flows draw from."""
@@ -61,29 +64,6 @@ class Timelapse:
 
     def release(self) -> None:
         self._released_s = time.monotonic()
-
-
-class Mailbox:
-    """The channel of the demo: every message reaches its customer at once."""
-
-    workers = 1
-
-    def __init__(self, read: Callable[[Effect], None]) -> None:
-        self._read = read
-        self._news = trio.Event()
-        self.received = 0
-
-    async def deliver(self, effect: Effect) -> Receipt:
-        self.received += 1
-        self._read(effect)
-        self._news.set()
-        return Receipt(effect.id, "delivered")
-
-    async def until(self, count: int) -> None:
-        """Return when so many messages have been received."""
-        while self.received < count:
-            self._news = trio.Event()
-            await self._news.wait()
 
 
 class ToldKernel(Kernel):
@@ -127,7 +107,8 @@ class Box:
         self._key = (seed % 2 ** (8 * KEY_BYTES)).to_bytes(KEY_BYTES)
         self._clock = Timelapse(start_ms)
         self._shop = Shop(contacts=contacts, seed=seed, start_ms=start_ms + STEP_MS, end_ms=end_ms)
-        self._mailbox = Mailbox(self._shop.receive)
+        self._receipts: list[dict[str, str]] = []
+        self._pulled = 0
         self._traces = Traces()
         self._took_s = 0.0
 
@@ -136,7 +117,7 @@ class Box:
         config = ServiceConfig(
             data=self._data,
             clock=self._clock,
-            channels=dict.fromkeys(DEFAULT_NAMES, self._mailbox),
+            channels=dict.fromkeys(DEFAULT_NAMES, Outbox()),
             kernel=lambda _: ToldKernel(self._traces, self._key),
         )
         with trio.open_signal_receiver(*SIGNALS) as signals:
@@ -176,27 +157,31 @@ class Box:
         self._took_s = time.perf_counter() - began
 
     def _next_step(self, service: Service) -> int | None:
-        """The end of the next quarter of an hour in which something happens; None: nothing before the end."""
+        """The end of the next hour in which something happens; None: nothing before the end."""
         wanted = [ms for ms in (self._shop.next_ms(), service.kernel.next_due_ms()) if ms is not None]
         if not wanted:
             return None
-        at_ms = max(min(wanted) // STEP_MS + 1, self._clock.now_ms() // STEP_MS + 1) * STEP_MS
+        at_ms = (max(min(wanted), self._clock.now_ms()) // STEP_MS + 1) * STEP_MS
         return at_ms if at_ms <= self._end_ms else None
 
     async def _step(self, service: Service, at_ms: int) -> None:
-        """Let what happens before `at_ms` reach the engine, durably, and its messages reach the customers."""
+        """Let what happened before `at_ms` reach the engine, durably, and its messages reach the customers."""
         self._clock.set(at_ms)
-        if lines := self._shop.take(at_ms):
-            await service.submit(decode_lines(lines))
-        else:
-            await service.control("receipts", receipts=[])  # nothing but a batch: timers are due
-        await self._mailbox.until(service.kernel.counts()["effects"])
+        receipts, self._receipts = self._receipts, []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(service.control, "receipts", receipts=receipts))
+            nursery.start_soon(service.submit, decode_lines(self._shop.take(at_ms)))
+        while effects := service.outbox(after=self._pulled, limit=LIST_LIMIT_MAX):
+            self._pulled = effects[-1].seq
+            for effect in effects:
+                self._shop.receive(effect)
+                self._receipts.append({"effect": effect.id, "status": "delivered"})
 
     def _note(self, service: Service) -> str:
         counts = service.kernel.counts()
         return (
             f"{thousands(counts['events'])} events, {thousands(counts['waiting'])} waiting, "
-            f"{thousands(self._mailbox.received)} messages"
+            f"{thousands(counts['effects'])} messages"
         )
 
     # What is told at the end

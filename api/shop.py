@@ -11,7 +11,7 @@ import heapq
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -74,7 +74,15 @@ class Customer(msgspec.Struct):
         return f"customer-{self.number:05}"
 
 
-Deed = Callable[[Customer, int], None]
+class Deed(NamedTuple):
+    """An event of a customer, for her diary: when (ms UTC), its name, and in words."""
+
+    ms: int
+    event: str
+    words: str
+
+
+Act = Callable[[Customer, int], None]
 
 
 class Shop:
@@ -84,11 +92,11 @@ class Shop:
         self._chance = random.Random(seed)
         self._start_ms = start_ms
         self._end_ms = end_ms
-        self._queue: list[tuple[int, int, Customer, Deed]] = []
+        self._queue: list[tuple[int, int, Customer, Act]] = []
         self._serial = 0
         self._lines: list[bytes] = []
-        self.diary: dict[str, list[tuple[int, str]]] = {}
-        """By customer id: what she did and when, in words."""
+        self.diary: dict[str, list[Deed]] = {}
+        """By customer id, in order of time."""
         self.customers = [self._customer(number) for number in range(1, contacts + 1)]
         for customer in self.customers:
             first_ms = start_ms + int((end_ms - start_ms) * ARRIVALS_SHARE * self._chance.random())
@@ -101,8 +109,8 @@ class Shop:
     def take(self, until_ms: int) -> bytes:
         """What happens before `until_ms`, as input lines in order of time."""
         while self._queue and self._queue[0][0] < until_ms:
-            at_ms, _, customer, deed = heapq.heappop(self._queue)
-            deed(customer, at_ms)
+            at_ms, _, customer, act = heapq.heappop(self._queue)
+            act(customer, at_ms)
         lines, self._lines = b"".join(self._lines), []
         return lines
 
@@ -185,7 +193,7 @@ class Shop:
     def _track(self, customer: Customer, at_ms: int, event: str, properties: dict[str, Any]) -> None:
         self._say(customer, at_ms, {"type": "track", "event": event, "properties": properties})
         words = f"{event} ({properties['total']:.2f})" if "total" in properties else event
-        self.diary.setdefault(customer.id, []).append((at_ms, words))
+        self.diary.setdefault(customer.id, []).append(Deed(at_ms, event, words))
 
     def _say(self, customer: Customer, at_ms: int, message: dict[str, Any]) -> None:
         self._serial += 1
@@ -222,7 +230,7 @@ class Shop:
         day = local.date() if local.hour < 8 else local.date() + timedelta(days=1)
         return local_to_ms(place, day, 8 * 60 + self._chance.randrange(120))
 
-    def _plan(self, at_ms: int, customer: Customer, deed: Deed) -> None:
+    def _plan(self, at_ms: int, customer: Customer, act: Act) -> None:
         if at_ms < self._end_ms:
             self._serial += 1
-            heapq.heappush(self._queue, (at_ms, self._serial, customer, deed))
+            heapq.heappush(self._queue, (at_ms, self._serial, customer, act))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from engine.flow.zone import zone
+from api.shop import Deed
+from engine.flow.zone import ms_to_local, zone
 from engine.model import TraceRecord
 
 STORY_LINES_MIN, STORY_LINES_MAX = 12, 30
@@ -47,23 +47,43 @@ class Traces:
         return best[3] if best else None
 
 
-def story(
-    name: str, timezone: str, diary: Iterable[tuple[int, str]], records: Iterable[TraceRecord]
-) -> Table:
+def story(name: str, timezone: str, diary: Sequence[Deed], records: Iterable[TraceRecord]) -> Table:
     """Both in one order of time, in the customer's own time of day: what she does, what the flows do."""
-    place = zone(timezone)
-    lines = [(ms, 0, name, Text(deed, style="bold")) for ms, deed in diary]
-    lines += [(record.at, 1, record.flow, told(record, timezone)) for record in records]
+    lines = [(deed.ms, 0, name, Text(deed.words, style="bold")) for deed in diary]
+    lines += [(ms, 1, record.flow, told(record, timezone)) for ms, record in logical(diary, records)]
     made = Table(box=None, pad_edge=False, show_header=False)
     made.add_column(style="dim", no_wrap=True)
     made.add_column(no_wrap=True)
     made.add_column()
     last = ""
     for ms, rank, who, what in sorted(lines, key=lambda line: line[:2]):
-        stamp = datetime.fromtimestamp(ms / 1000, place).strftime("%a %d %b %H:%M")
+        stamp = _stamp(ms, timezone)
         made.add_row(stamp if stamp != last else "", Text(who, style="cyan" if rank else "bold"), what)
         last = stamp
     return made
+
+
+def logical(diary: Sequence[Deed], records: Iterable[TraceRecord]) -> Iterator[tuple[int, TraceRecord]]:
+    """Each record at its run's logical time (rule 2): from the event it entered by to the ends of its waits.
+
+    The demo's engine hears of an hour's events at the end of that hour, which would only confuse a reader.
+    """
+    times: dict[int, int] = {}
+    for record in records:
+        if record.what in ("entered", "refused"):
+            heard = [
+                deed.ms for deed in diary if deed.event == record.detail.get("event") and deed.ms <= record.at
+            ]
+            times[record.run] = heard[-1] if heard else record.at
+        ms = times.get(record.run, record.at)
+        yield ms, record
+        if record.what == "waiting":
+            times[record.run] = int(record.detail["until"])
+
+
+def _stamp(ms: int, timezone: str) -> str:
+    day, minute, _ = ms_to_local(zone(timezone), ms)
+    return f"{day:%a %d %b} {minute // 60:02}:{minute % 60:02}"
 
 
 def told(record: TraceRecord, timezone: str) -> Text:
@@ -75,8 +95,7 @@ def told(record: TraceRecord, timezone: str) -> Text:
         case "refused":
             return Text(f"is not let in: {detail.get('reason')}", style="yellow")
         case "waiting":
-            until = datetime.fromtimestamp(detail["until"] / 1000, zone(timezone)).strftime("%a %d %b %H:%M")
-            return Text(f"{record.node}: waits until {until}")
+            return Text(f"{record.node}: waits until {_stamp(detail['until'], timezone)}")
         case "condition":
             reason = f" ({detail['error']})" if detail.get("error") else ""
             return Text(f"{record.node}: {'yes' if detail.get('result') else 'no'}{reason}")

@@ -10,8 +10,8 @@ import click
 
 from api.client import Client, EngineError
 from api.commands.asking import engine_options
-from api.tables import flow_table
 from api.documents import read_document
+from api.tables import flow_table
 from api.terminal import console, print_json, table
 
 

@@ -1,0 +1,84 @@
+"""What the tests of the command line share: calling it, and an engine of its own process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from click.testing import CliRunner, Result
+
+from api.cli import main
+
+TIDEMILL = [sys.executable, "-c", "from api.cli import main; main()"]
+ROOT = Path(__file__).parents[2]
+START_S = 20
+
+
+def tidemill(*arguments: object, stdin: str | bytes | None = None) -> Result:
+    """One call in this process: `.exit_code`, `.stdout`, `.stderr`."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+
+
+def answer(result: Result) -> object:
+    """What a call with `--json` printed."""
+    assert result.exit_code == 0, result.stderr
+    return msgspec.json.decode(result.stdout)
+
+
+class Engine:
+    """A `tidemill serve` of its own. `addresses`: `http`, `intake`, `stream` as it printed them."""
+
+    def __init__(self, process: subprocess.Popen[str], addresses: dict[str, str]) -> None:
+        self.process = process
+        self.addresses = addresses
+
+    @property
+    def http(self) -> str:
+        return self.addresses["http"].removeprefix("http://")
+
+    @property
+    def stream(self) -> str:
+        return self.addresses["stream"].removeprefix("tcp://")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Signal it; its exit code and what it wrote to stderr."""
+        self.process.send_signal(how)
+        _, errors = self.process.communicate(timeout=START_S)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def serving(*arguments: object, folder: Path, **environ: str) -> Iterator[Engine]:
+    """An engine that has said it is ready; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [*TIDEMILL, "serve", *(str(argument) for argument in arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        addresses: dict[str, str] = {}
+        for line in process.stdout:
+            name, value, *_ = line.split()
+            addresses.setdefault(name, value)
+            if name == "ready":
+                break
+        else:
+            raise AssertionError(f"it did not start: {process.communicate()[1]}")
+        yield Engine(process, addresses)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+ANYWHERE = ("--http", "127.0.0.1:0", "--intake", "127.0.0.1:0", "--stream", "127.0.0.1:0")
+"""Ports that are free."""
