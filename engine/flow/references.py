@@ -15,18 +15,13 @@ from typing import Final
 import msgspec
 
 from engine.flow.document import EventTrigger, Launch
+from engine.flow.environment import RESERVED_TRAITS
 from engine.flow.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
-from engine.flow.place import did_you_mean
+from engine.flow.place import did_you_mean, quoted
 from engine.flow.reader import Expression, Reader, Templated, Use
 from engine.flow.schema import ENTITIES, Schema
 from engine.flow.template import Name, TemplateError, compile_template
 from ext.predicate import Plan
-
-ENGINE_FIELDS: Final = (
-    *("segments", "points", "subscriptions", "timezone"),
-    *("email", "phone", "push_tokens", "web_push"),
-)
-"""What a contact has without its being declared."""
 
 _EVENT_FIELDS: Final = ("name", "timestamp", "properties")
 _LIQUID_FIELDS: Final = ("size", "first", "last")
@@ -65,12 +60,16 @@ class _Visible:
         """The names a template can begin with."""
         return ("customer", *(("event",) if self.event else ()), *self.entities, "codes", "now")
 
-    def why_not(self, entity: str) -> str:
-        """Why an entity is not there."""
+    def why_not(self, entity: str, goal: str | None = None) -> str:
+        """Why an entity is not there; `goal` is the goal event, where that is what is looked at."""
+        if goal is not None:
+            return f" The goal event {quoted(goal)} does not carry `{entity}`."
         if not self.events:
             return f" A flow that is launched by a schedule has no {entity}."
         without = next((name for name in self.events if self.schema.entity_of(name) != entity), "")
-        return f" `{entity}` is there only where every launching event carries it; {without!r} does not."
+        return (
+            f" `{entity}` is there only where every launching event carries it; {quoted(without)} does not."
+        )
 
 
 def _check_expression(expression: Expression, visible: _Visible, signature: bytes, reader: Reader) -> None:
@@ -81,10 +80,9 @@ def _check_expression(expression: Expression, visible: _Visible, signature: byte
     if wrong is None:
         return
     code, detail, line, column = wrong
-    for entity in _ENTITY.findall(expression.text):
-        if entity not in entities and expression.event is None:
-            detail += visible.why_not(entity)
-            break
+    absent = next((entity for entity in _ENTITY.findall(expression.text) if entity not in entities), None)
+    if absent is not None and code == "expression_undefined":
+        detail += visible.why_not(absent, expression.event)
     reader.problem(expression.pointer, code, detail, node=expression.node, line=line, column=column)
 
 
@@ -138,7 +136,7 @@ def _missing(name: Name, visible: _Visible, codes: Iterable[str]) -> str | None:
     root, field = name.path[0], name.path[1] if len(name.path) > 1 else None
     if root not in visible.names():
         hint = visible.why_not(root) if root in ENTITIES else did_you_mean(root, visible.names())
-        return f"There is no {root!r} here.{hint or ' Known are ' + ', '.join(visible.names()) + '.'}"
+        return f"There is no {quoted(root)} here.{hint or ' Known are ' + ', '.join(visible.names()) + '.'}"
     if field is None or field in _LIQUID_FIELDS:
         return None
     known = _fields(root, visible.schema, codes)
@@ -146,8 +144,8 @@ def _missing(name: Name, visible: _Visible, codes: Iterable[str]) -> str | None:
         return None
     if root == "codes":
         hint = did_you_mean(field, known) or " Issue one with issue_promo_code, `as` that name."
-        return f"No step issues a promo code as {field!r}.{hint}"
-    return f"{root!r} has no {field!r}.{did_you_mean(field, known)}"
+        return f"No step issues a promo code as {quoted(field)}.{hint}"
+    return f"{root!r} has no {quoted(field)}.{did_you_mean(field, known)}"
 
 
 def _fields(root: str, schema: Schema, codes: Iterable[str]) -> tuple[str, ...] | None:
@@ -157,5 +155,5 @@ def _fields(root: str, schema: Schema, codes: Iterable[str]) -> tuple[str, ...] 
     if root == "codes":
         return tuple(sorted(codes))
     if root == "customer":
-        return (*schema.traits, *ENGINE_FIELDS) if schema.traits else None
+        return (*schema.traits, *RESERVED_TRAITS) if schema.traits else None
     return tuple(schema.entities.get(root, ())) or None

@@ -110,7 +110,7 @@ def _template_error(code: str, error: LiquidError, text: str) -> TemplateError:
     place = (1, 1)
     if error.token is not None and error.token.start_index >= 0:
         place = _line(text, error.token.start_index)
-    if ":" not in message.partition(" ")[0]:  # else it begins with the name of a filter
+    if message.partition(" ")[0].isalpha():  # else it begins with the name of a filter
         message = message[:1].upper() + message[1:]
     return TemplateError(code, f"{message.rstrip('.')}.", *place)
 
