@@ -25,6 +25,7 @@ FLOORS = {
     "engine.scenario": 4,
     "engine.journal": 3,
     "engine.checkpoint": 3,
+    "engine.checkpointer": 3,
     "engine.directory": 3,
     "engine.frame": 3,
     "engine.store": 3,

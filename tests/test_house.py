@@ -15,8 +15,10 @@ from engine import limits
 ROOT = Path(__file__).parents[1]
 TREES = ("engine", "api", "ext", "bench", "tests")
 
-FILE_LINES_MAX = {".py": 400, ".pyi": 400, ".pxd": 400, ".pyx": 700}
+FILE_LINES_MAX = {".py": 400, ".pyi": 400, ".pxd": 400, ".pyx": 1_200}
 """Compiled files may be longer: what one of them splits off is a call through Python or another header."""
+TEST_LINES_MAX = 700
+"""Tables of cases may be longer too."""
 FUNCTION_LINES_MAX = 70
 TOUR_LINES_MAX = 150
 
@@ -76,7 +78,8 @@ def test_a_file_begins_by_saying_what_it_is(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_a_file_is_short(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= FILE_LINES_MAX[path.suffix]
+    most = TEST_LINES_MAX if name(path).startswith(("tests/", "bench/")) else FILE_LINES_MAX[path.suffix]
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= most
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=name)
@@ -110,8 +113,8 @@ def bounds() -> dict[str, object]:
     return {key: value for key, value in vars(limits).items() if not key.startswith("_") and key.isupper()}
 
 
-def test_every_bound_is_a_positive_whole_number() -> None:
-    assert {key: value for key, value in bounds().items() if not (isinstance(value, int) and value > 0)} == {}
+def test_every_bound_is_a_positive_number() -> None:
+    assert {key: v for key, v in bounds().items() if not (isinstance(v, int | float) and v > 0)} == {}
 
 
 def test_every_bound_is_kept_somewhere() -> None:
