@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import lmdb
 import msgspec
@@ -24,11 +23,9 @@ import trio
 
 from engine import frame, limits
 from engine.frame import CHECKSUM_BYTES, checksum
+from engine.kernel import Kernel, Snapshot
 from engine.model import KERNEL_VERSION
 from engine.store import Environment, StoreFull
-
-if TYPE_CHECKING:
-    from engine.kernel import Kernel, Snapshot
 
 MANIFEST = b"\0"
 FORMAT = 1
@@ -175,6 +172,8 @@ class Checkpoints:
         while orphans := self._env.read(lambda transaction: _orphans(transaction, kept)):
             await self._env.write(partial(_delete, keys=orphans))
             total += len(orphans)
+        if total:
+            await self._env.free_pages()
         return total
 
     def statistics(self) -> dict[str, object]:

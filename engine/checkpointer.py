@@ -10,17 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import trio
 
 from engine import limits
 from engine.checkpoint import Checkpoints
 from engine.journal import Journal
+from engine.kernel import Kernel
 from engine.store import StoreFull
-
-if TYPE_CHECKING:
-    from engine.kernel import Kernel
 
 log = logging.getLogger("tidemill.checkpoint")
 

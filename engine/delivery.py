@@ -15,17 +15,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 import trio
 
 from engine import limits
 from engine.channels import Channel, Outbox, TryLater
 from engine.errors import Unavailable
+from engine.kernel import Kernel
 from engine.model import Effect, Receipt
-
-if TYPE_CHECKING:
-    from engine.kernel import Kernel
 
 log = logging.getLogger("tidemill.delivery")
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import trio
@@ -31,12 +31,10 @@ from engine import frame, limits
 from engine.clock import Clock
 from engine.errors import Refused, Unavailable
 from engine.journal import Journal
+from engine.kernel import Kernel
 from engine.model import KERNEL_VERSION, Batch, Control, Input, Outcome
 from engine.store import StoreFull
 from engine.wire import Decoded, Rejection, decode_line, decode_lines, encode_control
-
-if TYPE_CHECKING:
-    from engine.kernel import Kernel
 
 Answer = dict[str, Any] | Refused | None
 

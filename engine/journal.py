@@ -88,6 +88,7 @@ class Journal:
             self._meta = meta
             total += count
             if count < limits.JOURNAL_TRIM_FRAMES_MAX:
+                await self._env.free_pages()
                 return total
 
     def first_seq(self) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
@@ -18,11 +18,9 @@ from engine.checkpoint import Checkpoints, Manifest
 from engine.errors import StoreError
 from engine.frame import RESTORE, Frame, corrupt
 from engine.journal import Journal
+from engine.kernel import Kernel
 from engine.model import KERNEL_VERSION, Batch
 from engine.wire import decode_lines
-
-if TYPE_CHECKING:
-    from engine.kernel import Kernel
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import trio
@@ -30,19 +30,15 @@ from engine.delivery import Delivery
 from engine.errors import StoreError
 from engine.ingest import Ingest, Ticket
 from engine.journal import Journal
+from engine.kernel import Kernel
 from engine.model import Effect, Outcome, Receipt
 from engine.recover import Progress, Recovered, recover
 from engine.wire import Decoded
-
-if TYPE_CHECKING:
-    from engine.kernel import Kernel
 
 PROGRESS_EVERY_S = 0.1
 
 
 def _kernel(key: bytes) -> Kernel:
-    from engine.kernel import Kernel
-
     return Kernel(key=key)
 
 

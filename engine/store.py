@@ -24,6 +24,7 @@ from engine.directory import sync_names
 from engine.errors import StoreError, Unavailable
 
 T = TypeVar("T")
+_TOUCHED = b"\0\0"
 
 
 class StoreFull(Unavailable):
@@ -56,6 +57,11 @@ class CommitTimes:
         """`{"count", "sum_s", "max_s", "buckets": {bound in s: commits within it}}`."""
         buckets = {str(bound): n for bound, n in zip(self.BOUNDS_S, self._within, strict=True)}
         return {"count": self.count, "sum_s": self.sum_s, "max_s": self.max_s, "buckets": buckets}
+
+
+def _touch(transaction: lmdb.Transaction) -> None:
+    transaction.put(_TOUCHED, b"")
+    transaction.delete(_TOUCHED)
 
 
 class Environment:
@@ -118,6 +124,15 @@ class Environment:
                 ) from error
             self.commits.add(time.perf_counter() - started)
             return result
+
+    async def free_pages(self) -> None:
+        """Let the next write use the pages that the last one freed.
+
+        LMDB gives pages freed by one transaction to the next but one (a crash must find the former state whole),
+        and a write that finds the map full is rolled back and so never becomes the next: without a commit in
+        between, an emptied map would stay full for ever.
+        """
+        await self.write(_touch)
 
     def live_bytes(self) -> int:
         """Bytes of the map holding data just now (free pages not counted)."""

@@ -1,0 +1,93 @@
+"""kill -9 in the middle of a stream, start again, resend what was not acknowledged: nothing missing, nothing twice."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine.checkpoint import Checkpoints
+from engine.journal import Journal
+from engine.recover import recover
+from tests.store.fake_kernel import FakeKernel
+from tests.store.helpers import line
+
+EVENTS = 6_000
+CONTACTS = 97
+LINES = [line(f"c{n % CONTACTS}", message=f"m{n}", number=n) for n in range(EVENTS)]
+KILLS = 4
+
+
+class Sidecar:
+    """The process `tests.store.sidecar`; feeds it in the background and follows its acknowledgements."""
+
+    def __init__(self, data: Path, kernel: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.store.sidecar", str(data), kernel],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+        )
+        self.digest = self._next("ready")
+
+    def _next(self, word: str) -> str:
+        assert self._process.stdout is not None
+        text = self._process.stdout.readline().decode()
+        assert text.startswith(word), f"{text!r} is not {word}"
+        return text.split()[1]
+
+    def stream(self, lines: list[bytes], kill_after: int | None) -> int:
+        """Send `lines`; kill the process once so many are acknowledged, or let it end. How many were."""
+        feeder = threading.Thread(target=self._feed, args=(lines,))
+        feeder.start()
+        acknowledged = 0
+        assert self._process.stdout is not None
+        for text in self._process.stdout:
+            word, value = text.decode().split()
+            if word == "end":
+                self.digest = value
+                break
+            acknowledged = int(value)
+            if kill_after is not None and acknowledged >= kill_after:
+                self._process.send_signal(signal.SIGKILL)
+                kill_after = None
+        feeder.join()
+        self._process.stdout.close()
+        self._process.wait()
+        return acknowledged
+
+    def _feed(self, lines: list[bytes]) -> None:
+        assert self._process.stdin is not None
+        try:
+            for start in range(0, len(lines), 20):
+                self._process.stdin.write(b"".join(lines[start : start + 20]))
+        except BrokenPipeError:
+            pass  # it was killed
+        finally:
+            self._process.stdin.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_and_resend_gives_the_same_counts(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    sent = 0
+    for _ in range(KILLS):
+        sidecar = Sidecar(tmp_path, "fake")
+        sent += sidecar.stream(LINES[sent:], kill_after=chance.randint(1, EVENTS // KILLS))
+    sidecar = Sidecar(tmp_path, "fake")
+    recovered = sidecar.digest
+    assert sent + sidecar.stream(LINES[sent:], kill_after=None) == EVENTS
+    assert recovered != sidecar.digest, "something was left to send"
+
+    journal, checkpoints = Journal(tmp_path / "journal"), Checkpoints(tmp_path / "checkpoints")
+    kernel = FakeKernel(journal.key)
+    assert recover(kernel, journal, checkpoints).batches == 0  # type: ignore[arg-type]
+    assert kernel.digest().hex() == sidecar.digest
+    assert kernel.counted == {f"c{n}": EVENTS // CONTACTS + (n < EVENTS % CONTACTS) for n in range(CONTACTS)}
+    journal.close()
+    checkpoints.close()
