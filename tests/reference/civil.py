@@ -97,21 +97,33 @@ def leaving(windows: list[dict[str, Any]], zone: ZoneInfo, ms: int) -> int:
     return min(found)
 
 
-def date_of(value: Any, zone: ZoneInfo, at: str | None) -> int | None:
-    """The instant a dynamic wait means by `value`; None where it is no date."""
-    minute = None if at is None else minute_of_day(at)
+def date_of(value: Any, zone: ZoneInfo, at: str | None, offset_ms: int) -> int | None:
+    """The end of a dynamic wait by the date `value`; None where it is no date.
+
+    Decided: without `at` the offset is elapsed time. With `at` its whole days move the date on the calendar, and
+    `at` is the time of day there, so that "two days before, at 10:00" is 10:00 also over a clock change; what
+    the offset has beyond whole days is elapsed time again.
+    """
     if isinstance(value, datetime):
         moment = from_datetime(value)
     elif isinstance(value, str):
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-            try:
-                return local(zone, date.fromisoformat(value), minute or 0)
-            except ValueError:
-                return None
         try:
-            moment = instant(value)
+            moment = local(zone, plain_date(value), 0) if len(value) == 10 else instant(value)
         except ValueError:
             return None
     else:
         return None
-    return moment if minute is None else local(zone, to_datetime(moment, zone).date(), minute)
+    if at is None:
+        return moment + offset_ms
+    day = (
+        plain_date(value) if isinstance(value, str) and len(value) == 10 else to_datetime(moment, zone).date()
+    )
+    whole_days, rest_ms = divmod(offset_ms, UNITS_MS["d"])
+    return local(zone, day + timedelta(days=whole_days), minute_of_day(at)) + rest_ms
+
+
+def plain_date(text: str) -> date:
+    """`YYYY-MM-DD`; ValueError where it is none."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise ValueError(text)
+    return date.fromisoformat(text)

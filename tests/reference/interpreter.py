@@ -15,10 +15,9 @@ from typing import Any
 from tests.reference import chance, civil
 from tests.reference.acting import Acting
 from tests.reference.conditions import EvaluationFailed, Evaluator
-from tests.reference.knowing import Knowing
+from tests.reference.knowing import EVENTS_PER_NAME_MAX, Knowing
 
 EVENT_AGE_MS_MAX = 7 * 24 * 3600 * 1000
-EVENTS_PER_NAME_MAX = 256
 KEPT_AS = {"page": "Page Viewed", "screen": "Screen Viewed", "group": "Group Joined"}
 
 Document = dict[str, Any]
@@ -32,9 +31,14 @@ def play(
     start: str,
     until: str,
     key: bytes = bytes(16),
+    events_max: int = 1_000_000,
 ) -> list[Happened]:
-    """Everything that happens from `start` to `until`, timers due at `until` included: the trace as dicts."""
+    """Everything that happens from `start` to `until`, timers due at `until` included: the trace as dicts.
+
+    Raises TooMuch after `events_max` events: flows that launch each other can multiply for 16 generations.
+    """
     engine = Reference(civil.instant(start), key)
+    engine.events_left = events_max
     for document in flows:
         engine.launch(document)
     for line in lines:
@@ -46,11 +50,16 @@ def play(
     return engine.trace
 
 
+class TooMuch(Exception):
+    """The case is larger than was asked for."""
+
+
 class Reference(Knowing, Acting):
     """One engine: `now` is the virtual time, `trace` what happened so far."""
 
     def __init__(self, start_ms: int, key: bytes) -> None:
         self.now = start_ms
+        self.events_left = 0
         self.key = key
         self.trace: list[Happened] = []
         self.flows: dict[str, dict[str, Any]] = {}
@@ -134,6 +143,9 @@ class Reference(Knowing, Acting):
 
     def happen(self, event: dict[str, Any]) -> None:
         """Rule 7: the contact first, then the triggers, flows in order of id."""
+        self.events_left -= 1
+        if self.events_left < 0:
+            raise TooMuch
         contact = event["contact"]
         if contact not in self.contacts:
             self.touch(contact, event["depth"])
@@ -266,10 +278,9 @@ class Reference(Knowing, Acting):
                 value = self.evaluator.value(until["date"], self.variables(run["contact"], run["event"]))
             except EvaluationFailed:
                 return None
-            end = civil.date_of(value, zone, until.get("at"))
+            end = civil.date_of(value, zone, until.get("at"), civil.duration(until.get("offset", "0s")))
             if end is None:
                 return None
-            end += civil.duration(until.get("offset", "0s"))
         assert end is not None
         if "window" in spec:
             end = civil.leaving(windows_of(spec), zone, max(end, self.now))

@@ -9,6 +9,7 @@ from typing import Any
 from tests.reference import civil
 
 CHAIN_DEPTH_MAX = 16
+EVENTS_PER_NAME_MAX = 256
 ENTITIES = ("order", "session", "product")
 
 
@@ -21,6 +22,9 @@ class Knowing:
     pools: dict[str, list[str]]
     queue: deque[dict[str, Any]]
     other_names: dict[str, str]
+    runs: list[dict[str, Any]]
+    gates: dict[tuple[str, str], dict[str, Any]]
+    assigned: dict[tuple[str, str, str], str]
 
     def touch(self, contact: str, depth: int) -> bool:
         """Creates an unknown contact (rule 10). True if it was unknown."""
@@ -80,12 +84,40 @@ class Knowing:
                     self.queue_own("Subscription Changed", contact, change, depth)
 
     def alias(self, contact: str, previous: str) -> None:
-        """Decided: the previous id is from now on another name of this contact."""
+        """The two are one from now on, under the id `contact`. Decided: everything moves over, of the traits
+        those the contact has none of its own for; launches and points add up."""
         previous = self.name_of(previous)
         self.touch(contact, depth=0)
         if previous == contact:
             return
+        for other, target in list(self.other_names.items()):
+            if target == previous:
+                self.other_names[other] = contact
         self.other_names[previous] = contact
+        if previous in self.contacts:
+            self.absorb(contact, previous)
+
+    def absorb(self, contact: str, previous: str) -> None:
+        one, other = self.contacts[contact], self.contacts.pop(previous)
+        for name, events in other["events"].items():
+            merged = sorted([*one["events"].get(name, []), *events], key=lambda event: event[0])
+            one["events"][name] = merged[-EVENTS_PER_NAME_MAX:]
+        one["segments"] |= other["segments"]
+        one["points"] += other["points"]
+        for run in self.runs:
+            if run["contact"] == previous:
+                run["contact"] = contact
+        for flow, _ in [place for place in self.gates if place[1] == previous]:
+            theirs = self.gates.pop((flow, previous))
+            ours = self.gates.setdefault((flow, contact), {"launches": 0, "last": None, "once": False})
+            ours["launches"] += theirs["launches"]
+            ours["once"] |= theirs["once"]
+            ours["last"] = max((at for at in (ours["last"], theirs["last"]) if at is not None), default=None)
+        for flow, node, _ in [place for place in self.assigned if place[2] == previous]:
+            variant = self.assigned.pop((flow, node, previous))
+            self.assigned.setdefault((flow, node, contact), variant)
+        missing = {name: value for name, value in other["traits"].items() if name not in one["traits"]}
+        self.change_traits(contact, missing, depth=0)
 
     # ---- what expressions ask
 
