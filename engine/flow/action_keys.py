@@ -206,6 +206,7 @@ ACTIONS: Final[dict[str, Record]] = {
                     },
                     make=lambda got: ChangeSegments(got.get("add", ()), got.get("remove", ())),
                     rule=_segment_rule,
+                    extra={"minProperties": 1},
                 ),
                 "Changes the segments of the contact.",
                 required=True,

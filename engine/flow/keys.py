@@ -76,6 +76,7 @@ WINDOW: Final = Record(
     },
     make=_window,
     rule=_window_rule,
+    extra={"minProperties": 1},
 )
 
 UNTIL: Final = Record(
@@ -118,6 +119,11 @@ WAIT: Final = Record(
         got.get("for"), got.get("until"), got.get("window", ()), got.get("next"), got.get("missing")
     ),
     rule=_wait_rule,
+    extra={
+        "anyOf": [{"required": ["for"]}, {"required": ["until"]}, {"required": ["window"]}],
+        "not": {"required": ["for", "until"]},
+        "dependentRequired": {"missing": ["until"]},
+    },
 )
 
 CONDITION: Final = Record(

@@ -89,6 +89,7 @@ TRIGGER: Final = Record(
     },
     make=lambda got: EventTrigger(got["event"]) if "event" in got else got["schedule"],
     rule=_trigger_rule,
+    extra={"oneOf": [{"required": ["event"]}, {"required": ["schedule"]}]},
 )
 
 LAUNCH: Final = Record(

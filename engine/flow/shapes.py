@@ -110,8 +110,8 @@ class Parsed(Shape):
         return True
 
     def schema(self) -> JsonSchema:
-        described: JsonSchema = {"type": "string", "description": f"{upper(self.words)}."}
-        return described | ({"pattern": f"^{self.pattern}$"} if self.pattern else {})
+        described: JsonSchema = {"type": "string", "minLength": 1}
+        return described | ({"pattern": f"^(?:{self.pattern})$"} if self.pattern else {})
 
 
 class Choice(Shape):
