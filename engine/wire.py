@@ -10,11 +10,18 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from engine.limits import CONTROL_BYTES_MAX, MESSAGE_BYTES_MAX
+from engine.limits import (
+    CONTROL_BYTES_MAX,
+    CONTROL_DEPTH_MAX,
+    JSON_DEPTH_MAX,
+    LINE_DEPTH_MAX,
+    MESSAGE_BYTES_MAX,
+)
 from engine.model import Control, Input
-from ext.event import Event, convert
+from ext.event import Event, convert, survey
 
 NOTHING = msgspec.Raw(b"{}")
+_any = msgspec.json.Decoder()
 
 
 class _Message(msgspec.Struct, tag_field="type"):
@@ -46,31 +53,49 @@ class Alias(_Message, tag="alias", kw_only=True):
     previousId: str
 
 
-class Page(_Message, tag="page", kw_only=True):
-    """Kept as the event `Page Viewed`; its `name` is found under `properties.name`, as Segment sends it."""
+class _Named(_Message, kw_only=True):
+    """A message with a name of its own beside its properties, where it belongs."""
+
+    name: Any = None
+    category: Any = None
+    groupId: Any = None
+    properties: msgspec.Raw = NOTHING
+
+    @property
+    def body(self) -> msgspec.Raw:
+        """The properties, with the name among them where they do not give one."""
+        own = {"name": self.name, "category": self.category, "groupId": self.groupId}
+        named = {key: value for key, value in own.items() if value is not None}
+        if not named:
+            return self.properties
+        given = _any.decode(self.properties)
+        if given is not None and not isinstance(given, dict):
+            return self.properties
+        return msgspec.Raw(msgspec.json.encode({**named, **(given or {})}))
+
+
+class Page(_Named, tag="page", kw_only=True):
+    """Kept as the event `Page Viewed`, its `name` and `category` among the properties."""
 
     event: ClassVar[str] = "Page Viewed"
-    body: msgspec.Raw = msgspec.field(name="properties", default=NOTHING)
 
 
-class Screen(_Message, tag="screen", kw_only=True):
+class Screen(_Named, tag="screen", kw_only=True):
     """Kept as the event `Screen Viewed`."""
 
     event: ClassVar[str] = "Screen Viewed"
-    body: msgspec.Raw = msgspec.field(name="properties", default=NOTHING)
 
 
-class Group(_Message, tag="group", kw_only=True):
-    """Kept as the event `Group Joined`, the group's traits as its properties."""
+class Group(_Named, tag="group", kw_only=True):
+    """Kept as the event `Group Joined`, the group's traits as its properties, `groupId` among them."""
 
     event: ClassVar[str] = "Group Joined"
-    body: msgspec.Raw = msgspec.field(name="traits", default=NOTHING)
+    properties: msgspec.Raw = msgspec.field(name="traits", default=NOTHING)
 
 
 Message = Track | Identify | Alias | Page | Screen | Group
 
 _messages = msgspec.json.Decoder(Message)
-_any = msgspec.json.Decoder()
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -95,18 +120,18 @@ def decode_lines(data: bytes, *, control: bool = False) -> Decoded:
 
     `control=True` also takes lines of type `control`; only the journal and the engine itself may ask for that.
     """
+    depth, plain = survey(data)
+    if not plain or depth > JSON_DEPTH_MAX:
+        return _decode_one_by_one(data, control)
     try:
         data.decode()
-        messages = _messages.decode_lines(data)
-        events, wrong = convert(messages, 0)
+        events, wrong = convert(_messages.decode_lines(data), 0)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _decode_one_by_one(data, control)
-    if wrong or len(data) > MESSAGE_BYTES_MAX:
-        lines = data.split(b"\n")
-        if wrong or max(map(len, lines)) > MESSAGE_BYTES_MAX:
-            return _decode_one_by_one(data, control)
+    if wrong or (len(data) > MESSAGE_BYTES_MAX and max(map(len, data.split(b"\n"))) > MESSAGE_BYTES_MAX):
+        return _decode_one_by_one(data, control)
     body = data if data.endswith(b"\n") or not data else data + b"\n"
-    return Decoded(events, body, [], body.count(b"\n"))  # type: ignore[arg-type]
+    return Decoded(events, body, [], len(events))  # type: ignore[arg-type]
 
 
 def _decode_one_by_one(data: bytes, control: bool) -> Decoded:
@@ -134,6 +159,11 @@ def decode_line(line: bytes, number: int = 0, *, control: bool = False) -> Input
         return operation
     if len(line) > MESSAGE_BYTES_MAX:
         return Rejection(number, "too_large", f"A message has at most {MESSAGE_BYTES_MAX} bytes.")
+    depth, plain = survey(line)
+    if depth > LINE_DEPTH_MAX:
+        return Rejection(number, "too_deep", f"A message nests at most {LINE_DEPTH_MAX} levels deep.")
+    if not plain or b"\n" in line:
+        return Rejection(number, "not_one_line", "A message is one JSON object on one line.")
     try:
         line.decode()
         message = _messages.decode(line)
@@ -151,7 +181,7 @@ def decode_line(line: bytes, number: int = 0, *, control: bool = False) -> Input
 
 
 def _control(line: bytes) -> Control | None:
-    if len(line) > CONTROL_BYTES_MAX or b'"control"' not in line:
+    if len(line) > CONTROL_BYTES_MAX or b'"control"' not in line or survey(line)[0] > CONTROL_DEPTH_MAX:
         return None
     try:
         raw = _any.decode(line)

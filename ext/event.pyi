@@ -6,15 +6,11 @@ class Kind(IntEnum):
     IDENTIFY = 1
     ALIAS = 2
 
-TRACK = Kind.TRACK
-IDENTIFY = Kind.IDENTIFY
-ALIAS = Kind.ALIAS
-
 class Event:
     """One input of a contact, ready for the kernel; immutable.
 
     `body` is the JSON object of its properties (TRACK) or traits (IDENTIFY), as it was received;
-    `timestamp_ms` is ms UTC, `ext.instant.MISSING` where none was given; `previous` is the other id of an ALIAS.
+    `timestamp_ms` is ms UTC, the smallest 64-bit integer where none was given; `previous` is the other id of an ALIAS.
     """
 
     kind: Kind
@@ -35,6 +31,10 @@ class Event:
         message_id: str | None = None,
         previous: str | None = None,
     ) -> None: ...
+
+def survey(lines: bytes) -> tuple[int, bool]:
+    """Of lines of JSON: how deep they nest, and whether every line holds one value and every value lies on one
+    line. Safe on any bytes; only of JSON does it say something true."""
 
 def depth_of(json: bytes) -> int:
     """How deeply objects and arrays nest in a valid JSON text."""

@@ -47,45 +47,64 @@ cdef class Event:
         return f"<Event {('track', 'identify', 'alias')[<int>self.kind]} {self.name!r} of {self.contact!r}>"
 
 
-cdef int _depth(const char* text, Py_ssize_t length, bint* unusual) noexcept nogil:
-    """Nesting of a valid JSON text. `unusual`: it has an exponent or 18 digits in a row, so a full decode has to say whether every value can be represented."""
+cdef struct Survey:
+    int depth        # how deep objects and arrays nest
+    bint unusual     # a number with an exponent, or of 18 digits: only a decoder can say whether it has a value
+    bint plain       # every line holds one value, and every value lies on one line
+
+
+cdef Survey _survey(const char* text, Py_ssize_t length) noexcept nogil:
+    """One pass over lines of JSON. Of what is not JSON it says something or other, but it ends."""
+    cdef Survey seen = Survey(depth=0, unusual=False, plain=True)
     cdef int depth = 0
-    cdef int deepest = 0
     cdef int digits = 0
+    cdef int values = 0
     cdef bint quoted = False
     cdef Py_ssize_t at = 0
     cdef char c
     while at < length:
         c = text[at]
+        at += 1
         if quoted:
             if c == c"\\":
                 at += 1
             elif c == c'"':
                 quoted = False
-        elif c == c'"':
+            continue
+        if c"0" <= c <= c"9":
+            digits += 1
+            if digits == 18:
+                seen.unusual = True
+            continue
+        if c == c'"':
             quoted = True
         elif c == c"{" or c == c"[":
             depth += 1
-            if depth > deepest:
-                deepest = depth
+            if depth > seen.depth:
+                seen.depth = depth
         elif c == c"}" or c == c"]":
             depth -= 1
-        elif c"0" <= c <= c"9":
-            digits += 1
-            if digits == 18:
-                unusual[0] = True
-            at += 1
-            continue
+            if depth == 0:
+                values += 1
+        elif c == c"\n":
+            if depth != 0 or values != 1:
+                seen.plain = False
+            values = 0
         elif digits and (c == c"e" or c == c"E"):
-            unusual[0] = True
+            seen.unusual = True
         digits = 0
-        at += 1
-    return deepest
+    if depth != 0 or values > 1:
+        seen.plain = False
+    return seen
+
+
+def survey(bytes lines not None):
+    cdef Survey seen = _survey(PyBytes_AS_STRING(lines), PyBytes_GET_SIZE(lines))
+    return seen.depth, bool(seen.plain)
 
 
 def depth_of(bytes json not None):
-    cdef bint unusual = False
-    return _depth(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json), &unusual)
+    return _survey(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json)).depth
 
 
 cdef inline Py_ssize_t _utf8_length(str text) except -1:
@@ -100,7 +119,7 @@ cdef tuple _convert_one(object message, list out):
     cdef str contact = message.userId
     cdef Py_ssize_t length
     cdef const char* text
-    cdef bint unusual = False
+    cdef Survey seen
     event.kind = <Kind><int>message.kind
     if contact is None or not contact:
         contact = message.anonymousId
@@ -136,13 +155,15 @@ cdef tuple _convert_one(object message, list out):
         event.body = EMPTY
     elif text[0] != c"{":
         return ("not_an_object", "`properties` and `traits` are objects.")
-    elif _depth(text, PyBytes_GET_SIZE(event.body), &unusual) > DEPTH_MAX:
-        return ("too_deep", f"Properties and traits nest at most {DEPTH_MAX} levels deep.")
-    elif unusual:
-        try:
-            decode_json(event.body)
-        except (ValueError, OverflowError):
-            return ("number_out_of_range", "A number in it is larger than a double can hold.")
+    else:
+        seen = _survey(text, PyBytes_GET_SIZE(event.body))
+        if seen.depth > DEPTH_MAX:
+            return ("too_deep", f"Properties and traits nest at most {DEPTH_MAX} levels deep.")
+        if seen.unusual:
+            try:
+                decode_json(event.body)
+            except (ValueError, OverflowError):
+                return ("number_out_of_range", "A number in it is larger than a double can hold.")
     out.append(event)
     return None
 

@@ -1,6 +1,3 @@
-MISSING: int
-"""What stands for "no instant": the smallest 64-bit integer."""
-
 def parse(text: str) -> int:
     """RFC 3339 with an offset to ms UTC. Digits of a second beyond the third are cut. ValueError if it is not one."""
 

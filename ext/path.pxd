@@ -33,7 +33,7 @@ cdef class FlowCore:
     cdef readonly dict numbers         # number, by node id
     cdef readonly dict passages        # Passages, by node number, kept over versions (rule 23)
     cdef readonly dict branches        # how many took (node number, branch name)
-    cdef readonly tuple events         # names that trigger it
+    cdef readonly tuple events         # names that trigger it; none for a schedule
     cdef NodeCore launch
     cdef Plan where
     cdef int32_t mode
@@ -59,6 +59,7 @@ cdef class Path:
     cdef readonly bytes key
     cdef readonly dict contacts        # by id; an alias leads to the contact it belongs to
     cdef readonly list order           # every contact in order of creation, None where deleted
+    cdef readonly object ids           # SortedList of contact ids: the order of scheduled entries (rule 11)
     cdef readonly dict runs            # waiting runs, by id
     cdef readonly Wheel wheel
     cdef readonly Fingerprints recent
@@ -94,6 +95,7 @@ cdef class Path:
     cdef int happen(self, Contact contact, str name, int64_t ms, bytes body, bytes packed, int32_t depth, bint keep) except -1
     cdef int remember(self, Contact contact, str name, int64_t ms, bytes body) except -1
     cdef int try_enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
+    cdef int enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2
     cdef int refuse(self, FlowCore flow, Contact contact, dict detail) except -1
     cdef dict condition_detail(self, Plan plan, int truth)

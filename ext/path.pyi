@@ -128,6 +128,10 @@ class Path:
         """In order of creation; None where one was deleted."""
 
     @property
+    def ids(self) -> Any:
+        """SortedList of contact ids."""
+
+    @property
     def runs(self) -> dict[int, Run]:
         """Waiting runs, by id."""
 
@@ -184,6 +188,9 @@ class Path:
     def entry(self, flow: FlowCore, contact: Contact) -> tuple[str, int | None]:
         """What refuses an entry now ("" for nothing), and from when on it may be."""
 
+    def sweep(self, flow: FlowCore, occurrence_ms: int, after: str | None, limit: int) -> str | None:
+        """Rule 11: enter contacts in order of id, behind `after`; the id to go on behind, None at the end."""
+
     def mix(self, value: int) -> None: ...
     def snapshot(self, full: bool) -> list[str]:
         """Start a snapshot; the ids deleted since the one before."""
@@ -194,5 +201,6 @@ class Path:
     def abandon_snapshot(self) -> None: ...
     def all_packed(self) -> Iterator[bytes]: ...
     def restore(self, packed: bytes) -> None: ...
+    def index_ids(self) -> None: ...
     def pack(self) -> dict[str, Any]: ...
     def unpack(self, packed: dict[str, Any], now_ms: int) -> None: ...

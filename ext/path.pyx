@@ -41,6 +41,7 @@ from collections import deque
 from msgspec.json import decode as decode_json
 from msgspec.msgpack import decode as unpack_value
 from msgspec.msgpack import encode as pack_value
+from sortedcontainers import SortedList
 
 from engine.limits import (
     CHAIN_DEPTH_MAX,
@@ -377,6 +378,7 @@ cdef class Path:
         self.host = host
         self.contacts = {}
         self.order = []
+        self.ids = SortedList()
         self.runs = {}
         self.wheel = Wheel(0)
         self.recent = Fingerprints(RECENT_MESSAGES_MAX)
@@ -486,6 +488,7 @@ cdef class Path:
         contact.index = len(self.order)
         self.order.append(contact)
         self.contacts[id] = contact
+        self.ids.add(id)
         self.touch(contact)
         self.emit(contact, "Contact Created", EMPTY_MAP, 1, False)
         return contact
@@ -527,6 +530,7 @@ cdef class Path:
         contact.index = -1
         self.deleted.append(contact.id)
         del self.contacts[contact.id]
+        self.ids.remove(contact.id)
 
     def set_alias(self, str alias not None, Contact contact not None):
         """From now on `alias` leads to this contact."""
@@ -703,8 +707,13 @@ cdef class Path:
             if until == INT64_MIN:
                 return self.refuse(flow, contact, {"reason": "frequency"})
             return self.refuse(flow, contact, {"reason": "frequency", "until": until})
+        return self.enter(flow, contact, name, ms, packed, depth)
+
+    cdef int enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1:
+        """A new run, walked until it waits or ends. Without a name it was a schedule that entered it."""
+        cdef Run run = Run.__new__(Run)
+        cdef dict detail = None
         self.run_count += 1
-        run = Run.__new__(Run)
         run.id = self.run_count
         run.contact = contact
         run.flow = flow
@@ -719,8 +728,33 @@ cdef class Path:
         run.properties = packed
         contact.mark_or_new(flow.no).reserved += 1
         flow.counters(flow.launch.no)[ARRIVED] += 1
-        self.note(flow, run.id, contact, flow.launch.no, ENTERED, ms, {"event": name} if self.trace is not None else None)
+        if self.trace is not None:
+            detail = {"schedule": ms} if name is None else {"event": name}
+        self.note(flow, run.id, contact, flow.launch.no, ENTERED, ms, detail)
         return self.advance(run, flow.launch.no, flow.launch.next)
+
+    def sweep(self, FlowCore flow not None, int64_t occurrence_ms, str after, Py_ssize_t limit):
+        """Rule 11: enter the contacts for whom `where` holds, in order of id, beginning behind `after` (None: with
+        the first), at most `limit` looked at. The id to go on behind, or None when all were looked at. Contacts
+        that came after the occurrence are not meant."""
+        cdef Contact contact
+        cdef Py_ssize_t start = 0 if after is None else self.ids.bisect_right(after)
+        cdef list ids = list(self.ids.islice(start, start + limit))
+        for id in ids:
+            found = self.contacts.get(id)
+            if found is None or (<Contact>found).index < 0:
+                continue
+            contact = found
+            if contact.created_ms > occurrence_ms:
+                continue
+            if flow.where is not None:
+                self.see(contact, None, occurrence_ms, None)
+                if flow.where.run(self.view) != 1:
+                    continue
+            self.touch(contact)
+            self.try_enter(flow, contact, None, occurrence_ms, None, 0)
+            self.drain()
+        return ids[len(ids) - 1] if len(ids) == limit else None
 
     cdef int refuse(self, FlowCore flow, Contact contact, dict detail) except -1:
         """Rule 13 and its kin: no run, one record."""
@@ -1088,6 +1122,10 @@ cdef class Path:
             self.attach(run)
             if armed:
                 self.arm(run, run.due_ms)
+
+    def index_ids(self):
+        """After the last `restore`: put the contacts in order."""
+        self.ids = SortedList(contact.id for contact in self.order if contact is not None)
 
     def pack(self):
         """What is neither a contact nor a flow, but for the fingerprints."""

@@ -327,8 +327,8 @@ cdef class Contact:
         self.segments = tuple(sorted(set(self.segments) | set(other.segments)))
         self.points += other.points
         self.created_ms = min(self.created_ms, other.created_ms)
-        both = sorted([*self.ended_runs(), *other.ended_runs()], key=_left_at)[-ENDED_MAX:]
-        self.ended_size = 0
+        both = sorted([*self.ended_runs(), *other.ended_runs()], key=_left_at)
+        self.ended_size = 0  # the ring keeps the last ones
         for run, flow, version, node, entered_ms, left_ms, reason in both:
             self.add_ended(
                 Ended(run=run, entered_ms=entered_ms, left_ms=left_ms, flow=flow, node=node, version=version, reason=reason)

@@ -11,10 +11,13 @@ from typing import Any
 import msgspec
 
 from engine.errors import Problem, Refused
+from engine.flow.document import Launch, ScheduleTrigger
+from engine.flow.occurrences import next_occurrence
 from engine.flow.program import plan
 from engine.flow.schema import parse_schema
 from engine.flow.validate import check
 from engine.flow.values import is_id
+from engine.flow.zone import zone
 from engine.kernel.state import Draft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, VERSIONS_PER_FLOW_MAX
 from ext import instant
@@ -205,6 +208,7 @@ def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
     for node in gone:
         state.path.end_runs_at(core, node, REASONS.index("removed"))
     core.paused_ms = NOT_PAUSED
+    plan_occurrence(state, flow)
     if core.running(state.now_ms):
         state.path.release(core)
     return removed
@@ -223,6 +227,21 @@ def install(state: State, flow: FlowState, core: FlowCore) -> list[int]:
     flow.program = program
     state.path.plan_triggers()
     return gone
+
+
+def plan_occurrence(state: State, flow: FlowState, from_ms: int | None = None) -> None:
+    """Find the next occurrence of a scheduled launch (rule 11), at or after `from_ms` (None: now); none a second
+    time."""
+    flow.next_ms = None
+    if flow.program is None:
+        return
+    launch = flow.program.flow.nodes[flow.program.flow.start]
+    assert isinstance(launch, Launch)
+    if isinstance(launch.trigger, ScheduleTrigger):
+        after = state.now_ms if from_ms is None else from_ms
+        if flow.occurred_ms is not None:
+            after = max(after, flow.occurred_ms + 1)
+        flow.next_ms = next_occurrence(launch.trigger, zone(flow.program.flow.timezone), after)
 
 
 def _count_removed(core: FlowCore, gone: list[int]) -> dict[str, Any]:
@@ -287,6 +306,7 @@ def resume(state: State, flow: FlowState) -> None:
     if core.paused_ms != NOT_PAUSED:
         core.paused_ms = NOT_PAUSED
         flow.updated_ms = state.now_ms
+        plan_occurrence(state, flow)
         if core.running(state.now_ms):
             state.path.release(core)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.errors import Refused
-from engine.kernel import flows, reads, snapshot
+from engine.kernel import flows, reads, schedules, snapshot
 from engine.kernel.cold import Host
 from engine.kernel.operations import OPERATIONS
 from engine.kernel.snapshot import Snapshot
@@ -63,11 +63,12 @@ class Kernel:
         return self._path.digest
 
     def next_due_ms(self) -> int | None:
-        """When the next timer wants a batch, ms UTC; None if there is no timer."""
-        return self._path.next_due_ms()
+        """When a timer or a scheduled launch wants the next batch, ms UTC; None if nothing does."""
+        due = [ms for ms in (self._path.next_due_ms(), schedules.next_due_ms(self._state)) if ms is not None]
+        return min(due, default=None)
 
     def apply(self, batch: Batch) -> Outcome:
-        """Apply the next batch: timers that are due first, then its inputs in order."""
+        """Apply the next batch: timers that are due first, then schedules, then its inputs in order."""
         assert batch.seq == self._state.seq + 1, f"batch {batch.seq} after {self._state.seq}"
         path, state = self._path, self._state
         state.seq = batch.seq
@@ -75,6 +76,7 @@ class Kernel:
         path.trace = trace = [] if self._trace else None
         path.begin(batch.now_ms)
         path.fire(TIMERS_PER_BATCH_MAX)
+        schedules.occur(state)
         answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
         for place, given in enumerate(batch.inputs):
             if type(given) is Event:
@@ -84,7 +86,7 @@ class Kernel:
                 answers[place] = self._operate(given)
         path.mix(state.outbox.last_seq)
         path.trace = None
-        due = path.next_due_ms()
+        due = self.next_due_ms()
         return Outcome(effects, trace or [], answers, due is not None and due <= batch.now_ms)
 
     def _operate(self, control: Control) -> dict[str, Any] | Refused:

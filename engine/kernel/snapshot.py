@@ -21,7 +21,7 @@ import msgspec
 
 from engine.flow.schema import parse_schema
 from engine.kernel import flows
-from engine.kernel.state import Draft, FlowState, State, Version
+from engine.kernel.state import Draft, FlowState, State, Sweep, Version
 from engine.model import Effect
 from ext.path import FlowCore
 
@@ -87,6 +87,7 @@ def pack_state(state: State) -> dict[str, Any]:
         "flow_numbers": state.flow_numbers,
         "issued": [[id, pool.issued] for id, pool in sorted(state.pools.by_id.items())],
         "outbox_seq": state.outbox.last_seq,
+        "sweeps": state.sweeps,
         "monitor": state.monitor.pack(),
         "schema": state.schema.document(),
         "channels": state.channels,
@@ -98,7 +99,8 @@ def pack_state(state: State) -> dict[str, Any]:
 def _pack_flow(flow: FlowState) -> list[Any]:
     core = None if flow.core is None else flow.core.pack()
     versions, draft = _pack(flow.versions), _pack(flow.draft)
-    return [flow.id, flow.created_ms, flow.updated_ms, flow.revisions, draft, versions, core]
+    occurrence = [flow.next_ms, flow.occurred_ms, flow.skipped]
+    return [flow.id, flow.created_ms, flow.updated_ms, flow.revisions, draft, versions, core, occurrence]
 
 
 def restore(state: State, parts: Iterable[bytes]) -> None:
@@ -128,6 +130,7 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
     _restore_small(state, packed, codes, effects)
     for id in list(contacts):
         state.path.restore(contacts.pop(id))
+    state.path.index_ids()
     for alias, target in packed["aliases"]:
         state.aliases[alias] = target
         state.path.set_alias(alias, state.path.contact(target))
@@ -147,10 +150,12 @@ def _restore_small(
     state.monitor.unpack(packed["monitor"])
     state.channels = None if packed["channels"] is None else tuple(packed["channels"])
     state.receipts = dict(packed["receipts"])
-    for id, created_ms, updated_ms, revisions, draft, versions, core in packed["flows"]:
+    state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]
+    for id, created_ms, updated_ms, revisions, draft, versions, core, occurrence in packed["flows"]:
         flow = FlowState(
             id, created_ms, updated_ms, revisions, _draft.decode(draft), _versions.decode(versions)
         )
+        flow.next_ms, flow.occurred_ms, flow.skipped = occurrence
         state.flows[id] = flow
         if core is not None:
             _restore_core(state, flow, core)

@@ -49,10 +49,24 @@ class FlowState(msgspec.Struct):
     versions: list[Version] = []
     core: FlowCore | None = None
     program: Program | None = None
+    next_ms: int | None = None
+    """The next occurrence of a scheduled launch (rule 11)."""
+    occurred_ms: int | None = None
+    """The last one that was started; none is started twice."""
+    skipped: int = 0
+    """Occurrences missed and too old to be made up for."""
 
     @property
     def active(self) -> Version | None:
         return self.versions[-1] if self.versions else None
+
+
+class Sweep(msgspec.Struct):
+    """A scheduled launch under way: contacts up to `after` (in order of id) have had their turn."""
+
+    flow: str
+    occurrence_ms: int
+    after: str | None = None
 
 
 class State:
@@ -74,6 +88,7 @@ class State:
         self.aliases: dict[str, str] = {}
         self.effects: list[Effect] = []
         self.receipts: dict[str, int] = {}
+        self.sweeps: list[Sweep] = []
 
     @property
     def now_ms(self) -> int:

@@ -1,0 +1,55 @@
+"""Scheduled launches (rule 11): an occurrence starts a sweep, a sweep enters contacts a slice a batch.
+
+That an occurrence has begun is part of the state, so it is journaled with the batch that began it and happens once
+over restarts. Events keep flowing between the slices; a pause or the end of the flow ends its sweeps.
+"""
+
+from __future__ import annotations
+
+from engine.kernel.flows import plan_occurrence
+from engine.kernel.state import FlowState, State, Sweep
+from engine.limits import OCCURRENCE_AGE_MS_MAX, SWEEP_CONTACTS_PER_BATCH_MAX
+
+
+def next_due_ms(state: State) -> int | None:
+    """When the next occurrence is due; the present while a sweep is under way; None without schedules."""
+    if state.sweeps:
+        return state.now_ms
+    return min((flow.next_ms for flow in state.flows.values() if flow.next_ms is not None), default=None)
+
+
+def occur(state: State) -> None:
+    """Begin what is due, in order of (occurrence, flow id), and go on with the oldest sweep."""
+    due = [flow for flow in state.flows.values() if flow.next_ms is not None and flow.next_ms <= state.now_ms]
+    for flow in sorted(due, key=lambda flow: (flow.next_ms, flow.id)):
+        while flow.next_ms is not None and flow.next_ms <= state.now_ms:
+            _begin(state, flow, flow.next_ms)
+    budget = SWEEP_CONTACTS_PER_BATCH_MAX
+    while state.sweeps and budget > 0:
+        budget -= _slice(state, state.sweeps[0], budget)
+
+
+def _begin(state: State, flow: FlowState, occurrence_ms: int) -> None:
+    """Start the sweep of one occurrence, or skip it where it is too old or the flow did not run then."""
+    assert flow.core is not None
+    if flow.core.running(occurrence_ms) and occurrence_ms >= flow.core.start_ms:
+        if state.now_ms - occurrence_ms < OCCURRENCE_AGE_MS_MAX:
+            state.sweeps.append(Sweep(flow.id, occurrence_ms))
+        else:
+            flow.skipped += 1
+            detail = "A scheduled launch was missed by 24 hours or more and is skipped."
+            state.monitor.add(state.now_ms, "occurrence_skipped", detail, contact="", flow=flow.id)
+    flow.occurred_ms = occurrence_ms
+    plan_occurrence(state, flow, occurrence_ms + 1)
+
+
+def _slice(state: State, sweep: Sweep, budget: int) -> int:
+    """Enter the next contacts; how many were looked at, at least 1."""
+    flow = state.flows.get(sweep.flow)
+    if flow is None or flow.core is None or not flow.core.running(state.now_ms):
+        state.sweeps.pop(0)
+        return 1
+    sweep.after = state.path.sweep(flow.core, sweep.occurrence_ms, sweep.after, budget)
+    if sweep.after is None:
+        state.sweeps.pop(0)
+    return budget
