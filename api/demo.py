@@ -27,7 +27,7 @@ from rich.console import Console
 from api.config import Address, Settings
 from api.serve import SIGNALS, Stop, call, open_ways_in
 from api.shop import DAY_MS, HOUR_MS, Shop
-from api.story import Traces, story
+from api.story import Storyteller, Traces
 from api.tables import flow_table
 from api.terminal import console, progress, thousands
 from engine.channels import DEFAULT_NAMES, Outbox
@@ -42,8 +42,8 @@ from engine.wire import decode_lines
 DAYS = 90
 STEP_MS = HOUR_MS
 KEY_BYTES = 16
-POOL_CODES = {"spring": 400}
-"""Promo codes per pool the sample flows draw from."""
+CODES_PER_CUSTOMER = 5
+"""Promo codes in each pool the flows draw from; nobody goes away empty-handed."""
 
 
 class Timelapse:
@@ -96,6 +96,12 @@ def samples() -> Iterator[dict[str, Any]]:
             yield load(file.read_bytes(), yaml=True).demand()
 
 
+def pools_of(document: dict[str, Any]) -> list[str]:
+    """The pools of promo codes that a flow draws from."""
+    actions = [action for node in document["nodes"].values() for action in node.get("actions", [])]
+    return sorted({action["issue_promo_code"]["pool"] for action in actions if "issue_promo_code" in action})
+
+
 class Box:
     """The shop, the engine, and what is told of them at the end. `end_ms`: when the demo's time ends, ms UTC."""
 
@@ -109,6 +115,7 @@ class Box:
         self._shop = Shop(contacts=contacts, seed=seed, start_ms=start_ms + STEP_MS, end_ms=end_ms)
         self._receipts: list[dict[str, str]] = []
         self._pulled = 0
+        self._mail: dict[tuple[int, str, str], str] = {}
         self._traces = Traces()
         self._took_s = 0.0
 
@@ -139,10 +146,11 @@ class Box:
     async def play(self, service: Service) -> None:
         """Launch the samples, then let `DAYS` days of the shop happen."""
         began = time.perf_counter()
-        for pool, count in POOL_CODES.items():
-            codes = [f"{pool.upper()}-{number:04}" for number in range(1, count + 1)]
-            await service.control("add_codes", pool=pool, codes=codes)
+        count = CODES_PER_CUSTOMER * len(self._shop.customers)
         for document in samples():
+            for pool in pools_of(document):
+                codes = [f"{pool.upper()}-{number:05}" for number in range(1, count + 1)]
+                await service.control("add_codes", pool=pool, codes=codes)
             await service.control("launch", flow=document)
         start_ms = self._clock.now_ms()
         with progress("{task.fields[note]}") as bar:
@@ -175,6 +183,8 @@ class Box:
             self._pulled = effects[-1].seq
             for effect in effects:
                 self._shop.receive(effect)
+                heading = effect.message.get("subject") or effect.message.get("title") or ""
+                self._mail[effect.run, effect.node, effect.channel] = str(heading)
                 self._receipts.append({"effect": effect.id, "status": "delivered"})
 
     def _note(self, service: Service) -> str:
@@ -188,28 +198,30 @@ class Box:
 
     def tell(self, service: Service) -> None:
         """Tables per flow, the story of one customer, and where to go from here."""
-        counts = service.kernel.counts()
-        self._out.print(
+        counts, out = service.kernel.counts(), self._out
+        out.print(
             f"\n{DAYS} days of a shop in {self._took_s:.1f} s: {thousands(counts['contacts'])} customers, "
-            f"{thousands(counts['events'])} events, {thousands(counts['effects'])} messages.\n"
-            "Every one of them was journaled to disk, and acknowledged, before it counted.\n"
+            f"{thousands(counts['events'])} events, {thousands(counts['effects'])} messages. Each was on disk before "
+            "it counted.\nA table is a flow, a row one of its nodes: how many came there, how many wait there now, and "
+            "what became of the others.\n"
         )
+        documents: dict[str, dict[str, Any]] = {}
         for flow in service.kernel.flows():
-            detail = service.kernel.flow(flow["id"])
-            self._out.print(flow_table(service.kernel.stats(flow["id"]), detail["active"] or {}))
-            self._out.print()
-        self._tell_story(service)
+            documents[flow["id"]] = service.kernel.flow(flow["id"])["active"] or {}
+            out.print(flow_table(service.kernel.stats(flow["id"]), documents[flow["id"]]))
+            out.print()
+        self._tell_story(documents)
+        out.print(
+            "\nNext: a flow of your own in five minutes, in README.md. Or look around in this shop, left running:\n"
+            "  tidemill demo --serve\n"
+        )
 
-    def _tell_story(self, service: Service) -> None:
+    def _tell_story(self, documents: dict[str, dict[str, Any]]) -> None:
         chosen = self._traces.most_telling({who: len(deeds) for who, deeds in self._shop.diary.items()})
         if chosen is None:
             return
         customer = next(customer for customer in self._shop.customers if customer.id == chosen)
-        self._out.print(f"[bold]The story of {customer.name}[/] ({chosen}, in the time of {customer.zone})\n")
-        diary = self._shop.diary[chosen]
-        self._out.print(story(customer.name, customer.zone, diary, self._traces.of[chosen]))
-        self._out.print(
-            "\nYour own flow in five minutes: README.md. This shop, left running to look around in: "
-            "tidemill demo --serve\n",
-            soft_wrap=True,
-        )
+        title = f"The story of {customer.name}, {chosen}, in the time of {customer.zone}"
+        teller = Storyteller(customer, documents, self._mail)
+        self._out.print(f"[bold]{title}[/]\n")
+        self._out.print(teller.tell(self._shop.diary[chosen], self._traces.of[chosen]))

@@ -9,7 +9,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from api.shop import Deed
+from api.shop import Customer, Deed
+from api.tables import action_phrase
 from engine.flow.zone import ms_to_local, zone
 from engine.model import TraceRecord
 
@@ -47,73 +48,102 @@ class Traces:
         return best[3] if best else None
 
 
-def story(name: str, timezone: str, diary: Sequence[Deed], records: Iterable[TraceRecord]) -> Table:
-    """Both in one order of time, in the customer's own time of day: what she does, what the flows do."""
-    lines = [(deed.ms, 0, name, Text(deed.words, style="bold")) for deed in diary]
-    lines += [(ms, 1, record.flow, told(record, timezone)) for ms, record in logical(diary, records)]
-    made = Table(box=None, pad_edge=False, show_header=False)
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(no_wrap=True)
-    made.add_column()
-    last = ""
-    for ms, rank, who, what in sorted(lines, key=lambda line: line[:2]):
-        stamp = _stamp(ms, timezone)
-        made.add_row(stamp if stamp != last else "", Text(who, style="cyan" if rank else "bold"), what)
-        last = stamp
-    return made
+class Storyteller:
+    """Tells of one customer, in the customer's own time of day: what she does, what the flows do.
 
-
-def logical(diary: Sequence[Deed], records: Iterable[TraceRecord]) -> Iterator[tuple[int, TraceRecord]]:
-    """Each record at its run's logical time (rule 2): from the event it entered by to the ends of its waits.
-
-    The demo's engine hears of an hour's events at the end of that hour, which would only confuse a reader.
+    `documents` are the flows by id, `mail` the headings of the messages by (run, node, channel).
     """
-    times: dict[int, int] = {}
-    for record in records:
-        if record.what in ("entered", "refused"):
-            heard = [
-                deed.ms for deed in diary if deed.event == record.detail.get("event") and deed.ms <= record.at
-            ]
-            times[record.run] = heard[-1] if heard else record.at
-        ms = times.get(record.run, record.at)
-        yield ms, record
-        if record.what == "waiting":
-            times[record.run] = int(record.detail["until"])
 
+    def __init__(
+        self,
+        customer: Customer,
+        documents: Mapping[str, Mapping[str, Any]],
+        mail: Mapping[tuple[int, str, str], str],
+    ) -> None:
+        self._customer = customer
+        self._documents = documents
+        self._mail = mail
 
-def _stamp(ms: int, timezone: str) -> str:
-    day, minute, _ = ms_to_local(zone(timezone), ms)
-    return f"{day:%a %d %b} {minute // 60:02}:{minute % 60:02}"
+    def tell(self, diary: Sequence[Deed], records: Iterable[TraceRecord]) -> Table:
+        """The diary and the records in one order of time."""
+        name = self._customer.name
+        lines = [(deed.ms, 0, name, Text(deed.words, style="bold")) for deed in diary]
+        lines += [(ms, 1, record.flow, self.told(record)) for ms, record in self.logical(diary, records)]
+        made = Table(box=None, pad_edge=False, show_header=False)
+        made.add_column(style="dim", no_wrap=True)
+        made.add_column(no_wrap=True)
+        made.add_column()
+        last = ""
+        for ms, rank, who, what in sorted(lines, key=lambda line: line[:2]):
+            stamp = self._stamp(ms)
+            made.add_row(stamp if stamp != last else "", Text(who, style="cyan" if rank else "bold"), what)
+            last = stamp
+        return made
 
+    def logical(
+        self, diary: Sequence[Deed], records: Iterable[TraceRecord]
+    ) -> Iterator[tuple[int, TraceRecord]]:
+        """Each record at its run's logical time (rule 2): from the event it entered by to the ends of its waits.
 
-def told(record: TraceRecord, timezone: str) -> Text:
-    """One trace record as a sentence without its subject."""
-    detail = record.detail
-    match record.what:
-        case "entered":
-            return Text(f"enters on {detail.get('event', 'a schedule')}", style="green")
-        case "refused":
-            return Text(f"is not let in: {detail.get('reason')}", style="yellow")
-        case "waiting":
-            return Text(f"{record.node}: waits until {_stamp(detail['until'], timezone)}")
-        case "condition":
-            reason = f" ({detail['error']})" if detail.get("error") else ""
-            return Text(f"{record.node}: {'yes' if detail.get('result') else 'no'}{reason}")
-        case "branch":
-            return Text(f"{record.node}: drawn to {detail.get('name')}")
-        case "left":
-            return Text(REASONS.get(str(detail.get("reason")), str(detail.get("reason"))), style="dim")
-        case "executed":
-            return Text(f"{record.node}: {_actions(detail)}", style="green")
-        case what:
-            return Text(f"{record.node}: {what.replace('_', ' ')}: {_actions(detail)}", style="yellow")
+        The demo's engine hears of an hour's events at the end of that hour, which would only confuse a reader.
+        """
+        times: dict[int, int] = {}
+        for record in records:
+            ms = times.get(record.run, record.at)
+            if record.what in ("entered", "refused"):
+                triggers = self._triggers(record.flow)
+                heard = [deed.ms for deed in diary if deed.event in triggers and deed.ms <= record.at]
+                ms = heard[-1] if heard else record.at
+            yield ms, record
+            times[record.run] = int(record.detail["until"]) if record.what == "waiting" else ms
 
+    def told(self, record: TraceRecord) -> Text:
+        """One trace record as a sentence without its subject."""
+        detail = record.detail
+        match record.what:
+            case "entered":
+                return Text(f"enters on {detail.get('event', 'its schedule')}", style="green")
+            case "refused":
+                until = f" until {self._stamp(detail['until'])}" if "until" in detail else ""
+                return Text(f"is not let in: {detail['reason'].replace('_', ' ')}{until}", style="yellow")
+            case "waiting":
+                return Text(f"{record.node}: waits until {self._stamp(detail['until'])}")
+            case "condition":
+                reason = f" ({detail['error']})" if detail.get("error") else ""
+                return Text(f"{record.node}: {'yes' if detail['result'] else 'no'}{reason}")
+            case "branch":
+                return Text(f"{record.node}: drawn to {detail['name']}")
+            case "left":
+                return Text(REASONS.get(detail["reason"], detail["reason"]), style="dim")
+            case "executed":
+                return Text(f"{record.node}: {self._actions(record)}", style="green")
+            case "passed" | "over":
+                return Text(f"{record.node}: {record.what}")
+            case what:
+                return Text(
+                    f"{record.node}: {what.replace('_', ' ')}: {self._actions(record)}", style="yellow"
+                )
 
-def _actions(detail: Mapping[str, Any]) -> str:
-    return ", ".join(_action(action) for action in detail.get("actions", []))
+    def _actions(self, record: TraceRecord) -> str:
+        """What the document says each action does, the heading of its message, and why it was not done."""
+        written = self._node(record).get("actions", [])
+        words = []
+        for action, outcome in zip(written, record.detail.get("actions", []), strict=False):
+            heading = self._mail.get((record.run, record.node, outcome.get("channel", "")))
+            said = f"{action_phrase(action)} “{heading}”" if heading else action_phrase(action)
+            words.append(f"{said} ({outcome['error']})" if outcome.get("error") else said)
+        return ", ".join(words)
 
+    def _node(self, record: TraceRecord) -> Mapping[str, Any]:
+        node = self._documents.get(record.flow, {}).get("nodes", {}).get(record.node, {})
+        assert isinstance(node, Mapping)
+        return node
 
-def _action(action: Mapping[str, Any]) -> str:
-    verb = str(action["action"]).replace("_", " ")
-    words = f"{verb} {action['channel'].replace('_', ' ')}" if action.get("channel") else verb
-    return f"{words} ({action['error']})" if action.get("error") else words
+    def _triggers(self, flow: str) -> list[str]:
+        nodes = self._documents.get(flow, {}).get("nodes", {}).values()
+        events = [node["trigger"].get("event", []) for node in nodes if node.get("kind") == "launch"]
+        return [name for one in events for name in ([one] if isinstance(one, str) else one)]
+
+    def _stamp(self, ms: int) -> str:
+        day, minute, _ = ms_to_local(zone(self._customer.zone), ms)
+        return f"{day:%a %d %b} {minute // 60:02}:{minute % 60:02}"

@@ -94,13 +94,14 @@ def _launch(node: Mapping[str, Any]) -> str:
 
 
 def _step(node: Mapping[str, Any]) -> str:
-    does = ", ".join(_action(action) for action in node.get("actions", []))
+    does = ", ".join(action_phrase(action) for action in node.get("actions", []))
     return f"{node['title']}: {does}" if node.get("title") else does
 
 
-def _action(action: Mapping[str, Any]) -> str:
+def action_phrase(action: Mapping[str, Any]) -> str:
+    """What an action of a document does, in a few words."""
     if "send" in action:
-        return f"send {action['send']}"
+        return f"send {str(action['send']).replace('_', ' ')}"
     if "issue_promo_code" in action:
         return f"issue a code of {action['issue_promo_code'].get('pool')}"
     if "points" in action:

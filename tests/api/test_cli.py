@@ -74,7 +74,11 @@ def test_the_version_is_that_of_the_distribution() -> None:
             1,
             "tidemill: No engine answers at unix:absent.sock",
         ),
-        (["import", "absent.ndjson", "--stream", "unix:absent.sock"], 1, "Start one with `tidemill serve`"),
+        (
+            ["import", str(ROOT / "README.md"), "--stream", "unix:absent.sock"],
+            1,
+            "Start one with `tidemill serve`",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
