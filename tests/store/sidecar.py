@@ -21,6 +21,19 @@ from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
 
+FLOW = {
+    "id": "thanks",
+    "name": "Thanks",
+    "folder": "main",
+    "nodes": {
+        "start": {"kind": "launch", "trigger": {"event": "seen"}, "next": "even"},
+        "even": {"kind": "condition", "when": "event.properties.number % 2 == 0", "then": "point"},
+        "point": {
+            "kind": "step",
+            "actions": [{"points": {"add": 1}}, {"send": "webhook", "message": {"n": "1"}}],
+        },
+    },
+}
 KERNELS = {"fake": FakeKernel, "real": lambda key: Kernel(key=key)}
 
 
@@ -33,6 +46,8 @@ async def main(data: str, kernel: str) -> None:
         checkpoint_every_bytes=50_000,
     )
     async with running(config) as service:
+        if isinstance(service.kernel, Kernel) and not service.kernel.flows():
+            await service.control("launch", flow=FLOW)
         say(f"ready {service.kernel.digest().hex()}")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(checkpoints, service)

@@ -7,17 +7,21 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from engine.checkpoint import Checkpoints
 from engine.journal import Journal
+from engine.kernel import Kernel
 from engine.recover import recover
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import line
 
-EVENTS = 6_000
+EVENTS = 12_000
 CONTACTS = 97
 LINES = [line(f"c{n % CONTACTS}", message=f"m{n}", number=n) for n in range(EVENTS)]
 KILLS = 4
@@ -72,22 +76,54 @@ class Sidecar:
             self._process.stdin.close()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_kill_and_resend_gives_the_same_counts(tmp_path: Path, seed: int) -> None:
+def killed_again_and_again(data: Path, kernel: str, seed: int) -> str:
+    """Stream all LINES through processes that are killed; the digest at the end of the last."""
     chance = random.Random(seed)
     sent = 0
     for _ in range(KILLS):
-        sidecar = Sidecar(tmp_path, "fake")
+        sidecar = Sidecar(data, kernel)
         sent += sidecar.stream(LINES[sent:], kill_after=chance.randint(1, EVENTS // KILLS))
-    sidecar = Sidecar(tmp_path, "fake")
+    sidecar = Sidecar(data, kernel)
     recovered = sidecar.digest
     assert sent + sidecar.stream(LINES[sent:], kill_after=None) == EVENTS
     assert recovered != sidecar.digest, "something was left to send"
+    return sidecar.digest
 
-    journal, checkpoints = Journal(tmp_path / "journal"), Checkpoints(tmp_path / "checkpoints")
-    kernel = FakeKernel(journal.key)
-    assert recover(kernel, journal, checkpoints).batches == 0  # type: ignore[arg-type]
-    assert kernel.digest().hex() == sidecar.digest
-    assert kernel.counted == {f"c{n}": EVENTS // CONTACTS + (n < EVENTS % CONTACTS) for n in range(CONTACTS)}
+
+@contextmanager
+def opened(data: Path) -> Iterator[tuple[Journal, Checkpoints]]:
+    journal, checkpoints = Journal(data / "journal"), Checkpoints(data / "checkpoints")
+    yield journal, checkpoints
     journal.close()
     checkpoints.close()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kill_and_resend_gives_the_same_counts(tmp_path: Path, seed: int) -> None:
+    digest = killed_again_and_again(tmp_path, "fake", seed)
+    with opened(tmp_path) as (journal, checkpoints):
+        kernel = FakeKernel(journal.key)
+        assert recover(kernel, journal, checkpoints).batches == 0  # type: ignore[arg-type]
+    assert kernel.digest().hex() == digest
+    assert kernel.counted == {f"c{n}": EVENTS // CONTACTS + (n < EVENTS % CONTACTS) for n in range(CONTACTS)}
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_kill_and_resend_moves_no_contact_twice(tmp_path: Path, seed: int) -> None:
+    digest = killed_again_and_again(tmp_path, "real", seed)
+    with opened(tmp_path) as (journal, checkpoints):
+        kernel = Kernel(key=journal.key)
+        assert recover(kernel, journal, checkpoints).batches == 0
+    assert kernel.digest().hex() == digest
+
+    points = Counter(f"c{n % CONTACTS}" for n in range(EVENTS) if n % 2 == 0)
+    seen = Counter(f"c{n % CONTACTS}" for n in range(EVENTS))
+    contacts = {id: kernel.contact(id) for id in seen}
+    assert {id: contact["points"] for id, contact in contacts.items()} == points
+    assert {id: contact["events"]["seen"]["count"] for id, contact in contacts.items()} == seen
+    nodes = kernel.stats("thanks")["nodes"]
+    assert nodes["start"]["arrived"] == EVENTS
+    assert nodes["point"]["executed"] == points.total()
+    effects = kernel.outbox(0, EVENTS)
+    assert Counter(effect.contact for effect in effects) == points
+    assert len({effect.id for effect in effects}) == points.total()

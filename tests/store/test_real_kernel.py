@@ -1,0 +1,271 @@
+"""The store with the kernel it is for: a restart, clean or not, changes nothing that can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from engine.channels import DEFAULT_NAMES, Channel, Outbox
+from engine.checkpoint import Checkpoints
+from engine.clock import VirtualClock
+from engine.errors import Refused
+from engine.journal import Journal
+from engine.kernel import Kernel
+from engine.recover import recover
+from engine.service import Service, ServiceConfig, running
+from engine.wire import decode_lines
+from tests.store.helpers import Collector, line, run, until
+
+START = 1_780_000_000_000
+DAY = 24 * 3600 * 1000
+FLOW: dict[str, Any] = {
+    "id": "second-order",
+    "name": "Second order",
+    "folder": "main",
+    "frequency": {"mode": "once"},
+    "nodes": {
+        "start": {"kind": "launch", "trigger": {"event": "Order Completed"}, "next": "large"},
+        "large": {"kind": "condition", "when": "order.total >= 50.0", "then": "wait", "else": "note"},
+        "wait": {"kind": "wait", "for": "30d", "next": "thank"},
+        "thank": {
+            "kind": "step",
+            "relevance": "none",
+            "actions": [
+                {"issue_promo_code": {"pool": "spring", "as": "code"}},
+                {"send": "webhook", "message": {"text": "Again? {{ codes.code }}"}},
+                {"points": {"add": 5}},
+            ],
+        },
+        "note": {"kind": "step", "actions": [{"segment": {"add": ["small"]}}]},
+    },
+}
+
+
+def orders(first: int, count: int, contacts: int = 50) -> bytes:
+    return b"".join(
+        line(f"c{n % contacts}", "Order Completed", f"m{n}", total=float(n * 7 % 100))
+        for n in range(first, first + count)
+    )
+
+
+def settings(data: Path, clock: VirtualClock, channel: Channel | Outbox | None = None) -> ServiceConfig:
+    channels = dict.fromkeys(DEFAULT_NAMES, channel or Outbox())
+    return ServiceConfig(data=data, clock=clock, channels=channels)
+
+
+def answers(kernel: Kernel) -> dict[str, Any]:
+    """Much of what can be asked."""
+    return {
+        "counts": kernel.counts(),
+        "flows": kernel.flows(),
+        "stats": kernel.stats("second-order"),
+        "contact": kernel.contact("c7"),
+        "runs": kernel.runs("second-order", limit=1_000),
+        "pools": kernel.pools(),
+        "outbox": kernel.outbox(0, 1_000),
+        "due": kernel.next_due_ms(),
+        "digest": kernel.digest(),
+    }
+
+
+async def prepare(service: Service) -> None:
+    await service.control("launch", flow=FLOW)
+    await service.control("add_codes", pool="spring", codes=[f"S{n}" for n in range(20)])
+
+
+@contextmanager
+def recovered(data: Path) -> Iterator[Kernel]:
+    """What the next start would find."""
+    journal, checkpoints = Journal(data / "journal"), Checkpoints(data / "checkpoints")
+    kernel = Kernel(key=journal.key)
+    recover(kernel, journal, checkpoints)
+    yield kernel
+    journal.close()
+    checkpoints.close()
+
+
+class Crash(Exception):
+    """Ends a service as a fault would: nothing more is written."""
+
+
+@contextmanager
+def crashing() -> Iterator[None]:
+    """Turn the group that a crash of the service ends in into nothing."""
+    with pytest.raises(ExceptionGroup) as ended:
+        yield
+    assert ended.group_contains(Crash)
+
+
+async def crash(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the next batch fail inside."""
+
+    def fail() -> None:
+        raise Crash
+
+    monkeypatch.setattr(service._ingest, "_apply_next", fail)
+    await service.submit(decode_lines(orders(0, 1)))
+
+
+async def at_rest(service: Service) -> None:
+    """Nothing is due any more, and what was applied is durable."""
+
+    def rests() -> bool:
+        due = service.kernel.next_due_ms()
+        late = due is not None and due <= service.clock.now_ms()
+        return not late and service.durable_seq == service.kernel.seq
+
+    await until(rests)
+
+
+def test_checkpoints_in_between_and_a_crash_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(START)
+    before: dict[str, Any] = {}
+    deltas: list[int] = []
+
+    async def test() -> None:
+        async with running(settings(tmp_path, clock)) as service:
+            await prepare(service)
+            for n in range(12):
+                await service.submit(decode_lines(orders(40 * n, 40, contacts=30 + 20 * n)))
+                clock.set(clock.now_ms() + 7 * DAY)
+                if n % 2:
+                    await service._checkpointer.make()
+                    deltas.append(service.statistics()["checkpoint"]["deltas"])
+                if n == 5:
+                    await service.control("delete_contact", contact="c3")
+                    await service.control("pause", flow="second-order")
+                    await service.control("resume", flow="second-order")
+                if n == 8:
+                    [first, *_] = service.outbox()
+                    await service.control("receipts", receipts=[{"effect": first.id, "status": "bounced"}])
+            await service.submit(decode_lines(orders(480, 5)))
+            await at_rest(service)
+            before.update(answers(service.kernel))
+            await crash(service, monkeypatch)
+
+    with crashing():
+        run(test)
+    with recovered(tmp_path) as kernel:
+        assert max(deltas) > 0
+        assert before["counts"]["effects"] > 20
+        assert answers(kernel) == before
+
+
+def test_a_clean_stop_and_start_changes_nothing_and_goes_on_by_deltas(tmp_path: Path) -> None:
+    clock = VirtualClock(START)
+    seen: list[dict[str, Any]] = []
+
+    async def session(n: int) -> None:
+        async with running(settings(tmp_path, clock)) as service:
+            if n == 0:
+                await prepare(service)
+                await service.submit(decode_lines(orders(0, 400, contacts=300)))
+            else:
+                assert service.recovered.batches == 0
+                assert answers(service.kernel) == seen[-1]
+            await service.submit(decode_lines(orders(400 + 10 * n, 10)))
+            clock.set(clock.now_ms() + 8 * DAY)
+            await service.submit(decode_lines(orders(800 + 10 * n, 10)))
+        seen.append(answers(service.kernel))
+
+    for n in range(6):
+        run(lambda n=n: session(n))
+    with recovered(tmp_path) as kernel:
+        assert answers(kernel) == seen[-1]
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert not all(link.full for link in checkpoints.manifest.chain)
+    checkpoints.close()
+
+
+def test_a_wait_ends_by_itself_and_its_message_is_delivered_once(tmp_path: Path) -> None:
+    clock = VirtualClock(START)
+    collector = Collector()
+
+    async def enter() -> None:
+        async with running(settings(tmp_path, clock, collector)) as service:
+            await prepare(service)
+            await service.submit(decode_lines(line("c1", "Order Completed", "m1", total=70.0)))
+            assert service.kernel.next_due_ms() == START + 30 * DAY
+
+    async def leave() -> None:
+        async with running(settings(tmp_path, clock, collector)) as service:
+            await until(lambda: service.kernel.counts().get("receipts_delivered") == 1)
+            assert service.kernel.stats("second-order")["nodes"]["thank"]["executed"] == 1
+
+    async def after() -> None:
+        async with running(settings(tmp_path, clock, collector)) as service:
+            assert service.outbox() == service.kernel.outbox(0, 10) == []
+
+    run(enter)
+    assert collector.effects == []
+    clock.set(START + 30 * DAY)
+    run(leave)
+    run(after)
+    assert [effect.message for effect in collector.effects] == [{"text": "Again? S0"}]
+
+
+def test_the_channels_configured_decide_what_fails(tmp_path: Path) -> None:
+    clock = VirtualClock(START)
+
+    async def test() -> None:
+        async with running(settings(tmp_path, clock)) as service:
+            assert service.kernel.channels() == sorted(DEFAULT_NAMES)
+            seq = service.kernel.seq
+        async with running(settings(tmp_path, clock)) as service:
+            assert service.kernel.seq == seq, "the same set is not journaled again"
+
+    run(test)
+
+
+def test_a_refusal_is_durable_and_replayed_as_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(START)
+
+    async def test() -> None:
+        async with running(settings(tmp_path, clock)) as service:
+            with pytest.raises(Refused) as refused:
+                await service.control("pause", flow="none")
+            assert refused.value.status == 404
+            with pytest.raises(Refused):
+                await service.control("no_such_thing")
+            await at_rest(service)
+            before.append(service.kernel.digest())
+            await crash(service, monkeypatch)
+
+    before: list[bytes] = []
+    with crashing():
+        run(test)
+    with recovered(tmp_path) as kernel:
+        assert kernel.digest() == before[0]
+
+
+def test_the_loop_is_not_held_by_a_checkpoint(tmp_path: Path) -> None:
+    clock = VirtualClock(START)
+
+    async def test() -> float:
+        async with running(settings(tmp_path, clock)) as service:
+            await prepare(service)
+            await service.submit(decode_lines(orders(0, 8_000, contacts=8_000)))
+            longest, last = 0.0, trio.current_time()
+            async with trio.open_nursery() as nursery:
+
+                async def make() -> None:
+                    await service._checkpointer.make()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(make)
+                while True:
+                    await trio.lowlevel.checkpoint()
+                    longest, last = max(longest, trio.current_time() - last), trio.current_time()
+            assert service.statistics()["checkpoint"]["made"] == 1
+            return longest
+
+    assert run(test) < 0.1
