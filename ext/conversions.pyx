@@ -232,7 +232,7 @@ cdef Value to_string(Work* w, void* node, Value* a, int option) noexcept:
     if kind == STRING:
         return a[0]
     if kind == BYTES:
-        if not spend(w, a[0].n >> 6) or not is_utf8(a[0]):
+        if not spend(w, a[0].n >> 8) or not is_utf8(a[0]):
             return fail(w, node, BAD_UTF8) if w.steps >= 0 else no_value()
         v = a[0]
         v.kind = STRING

@@ -178,7 +178,7 @@ cdef Value subtracted(Work* w, void* node, Value* a) noexcept:
 cdef Value joined(Work* w, Value* a) noexcept:
     cdef uint64_t n = <uint64_t>a[0].n + a[1].n
     cdef char* p = <char*>take(w, n)
-    if p is NULL or not spend(w, <int64_t>(n >> 6)):
+    if p is NULL or not spend(w, <int64_t>(n >> 8)):
         return no_value()
     memcpy(p, a[0].of.p, a[0].n)
     memcpy(p + a[0].n, a[1].of.p, a[1].n)
@@ -326,7 +326,7 @@ cdef Value size(Work* w, void* node, Value* a, int option) noexcept:
         return of_int(a[0].n)
     if a[0].kind != STRING:
         return fail_kinds(w, node, NO_SUCH_OVERLOAD, 1, a[0].kind, 0)
-    if not spend(w, a[0].n >> 6):
+    if not spend(w, a[0].n >> 8):
         return no_value()
     for i in range(a[0].n):
         n += (a[0].of.p[i] & 0xc0) != 0x80
@@ -357,7 +357,7 @@ cdef inline bint has_part(Value text, const uint8_t* part, uint32_t n, int where
 cdef Value part_of(Work* w, void* node, Value* a, int where) noexcept:
     if a[0].kind != STRING or a[1].kind != STRING:
         return overload(w, node, a)
-    if not spend(w, a[0].n >> 6):
+    if not spend(w, a[0].n >> 8):
         return no_value()
     return of_bool(has_part(a[0], a[1].of.p, a[1].n, where))
 

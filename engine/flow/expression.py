@@ -166,7 +166,7 @@ def _plan(text: str, environment: Any, names: Names, use: str, known: tuple[str,
         serialised = compiled.serialize()
         found = compiled.return_type().name()
     except (RuntimeError, ValueError) as error:
-        raise _refusal(str(error), known) from None
+        raise _refusal(text, str(error), known) from None
     if use == "condition" and found not in _CONDITIONS:
         raise ExpressionError(
             "expression_not_bool", f"A condition gives true or false, this one gives {_kind(found)}.", 1, 1
@@ -216,7 +216,7 @@ _NAME: Final = re.compile(r"undeclared reference to '(.*)' \(in container ''\)")
 _OPERATOR: Final = re.compile(r"'[_@]?(\S+?)_?' applied to '(.*)'")
 
 
-def _refusal(message: str, known: tuple[str, ...]) -> ExpressionError:
+def _refusal(text: str, message: str, known: tuple[str, ...]) -> ExpressionError:
     """The first of the compiler's errors as ours."""
     found = _ERROR.search(message)
     if found is None or "recursion" in found[3]:
@@ -226,7 +226,18 @@ def _refusal(message: str, known: tuple[str, ...]) -> ExpressionError:
             )
         return ExpressionError("expression_syntax", f"The expression cannot be read: {message[:200]}")
     code, detail = _worded(found[3], known)
-    return ExpressionError(code, detail, max(int(found[1]), 0), max(int(found[2]), 0))
+    line, column = max(int(found[1]), 0), max(int(found[2]), 0)
+    return ExpressionError(code, detail, line, _column(text, line, column, found[3]))
+
+
+def _column(text: str, line: int, column: int, message: str) -> int:
+    """The compiler points at the dot of a selection; a person looks for the word that is wrong."""
+    words = text.split("\n")[line - 1] if line else ""
+    if field := _FIELD.match(message):
+        return words.find(field[1], column) + 1 or column
+    if name := _NAME.match(message):
+        return words.rfind(name[1], 0, column + len(name[1]) - 1) + 1 or column
+    return column
 
 
 def _worded(message: str, known: tuple[str, ...]) -> tuple[str, str]:
