@@ -74,6 +74,7 @@ class Simulator:
                 if isinstance(item, Control) and item.op == "restart":
                     self._receive_all(at_ms, pending)
                     pending = []
+                    self.advance(max(at_ms, self.now_ms))
                     self.restart(instant.parse(item.args["until"]))
                     continue
                 pending.append(item)
