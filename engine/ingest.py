@@ -36,6 +36,8 @@ from engine.model import KERNEL_VERSION, Batch, Control, Input, Outcome
 from engine.store import StoreFull
 from engine.wire import Decoded, Rejection, decode_line, decode_lines, encode_control
 
+OUTBOX_CHECK_S = 1.0
+
 Answer = dict[str, Any] | Refused | None
 
 
@@ -113,6 +115,8 @@ class Ingest:
         self._closing: str | None = None
         self._ended = trio.Event()
         self._full_since: float | None = None
+        self._outbox_full = False
+        self._outbox_due_s = 0.0
         self._durable_seq = kernel.seq
         self._batches = self._pulses = self._inputs = 0
         self._apply_s = self._apply_s_max = 0.0
@@ -124,17 +128,22 @@ class Ingest:
         await (await self.enqueue(decoded)).wait()
 
     async def enqueue(self, decoded: Decoded) -> Ticket:
-        """Queue `decoded`, waiting while too much is queued. Raises Unavailable (full, or stopping)."""
+        """Queue `decoded`, waiting while too much is queued. Raises Unavailable (store or outbox full, stopping)."""
+        if self._outbox_is_full():
+            raise Unavailable("outbox_full", "Too many messages wait to be delivered.", retry_after_s=5)
+        return await self._enqueue(decoded)
+
+    async def _enqueue(self, decoded: Decoded) -> Ticket:
         if self._queued_bytes >= limits.INTAKE_QUEUE_BYTES_MAX or self._gate.locked():
             async with self._gate:
                 while self._queued_bytes >= limits.INTAKE_QUEUE_BYTES_MAX and not self._refusal():
                     self._room = trio.Event()
                     await self._room.wait()
-                return self.enqueue_nowait(decoded)
-        return self.enqueue_nowait(decoded)
+                return self._put(decoded)
+        return self._put(decoded)
 
-    def enqueue_nowait(self, decoded: Decoded) -> Ticket:
-        """Queue `decoded` whatever is queued already. Raises Unavailable (full, or stopping)."""
+    def _put(self, decoded: Decoded) -> Ticket:
+        """Queue `decoded` whatever is queued already. Raises Unavailable."""
         if (refusal := self._refusal()) is not None:
             raise refusal
         ticket = Ticket()
@@ -152,13 +161,15 @@ class Ingest:
     async def control(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
         """Journal an operation and give its answer once durable. Raises Refused or Unavailable.
 
+        A full outbox does not keep operations out: receipts empty it.
+
         The kernel is given what the line decodes to, not `args`, so that a replay meets the same.
         """
         line = encode_control(Control(op, args))
         taken = decode_line(line, control=True)
         if isinstance(taken, Rejection):
             raise Refused(taken.code, taken.detail, status=413 if taken.code == "too_large" else 422)
-        ticket = await self.enqueue(Decoded([taken], line, [], 1))
+        ticket = await self._enqueue(Decoded([taken], line, [], 1))
         await ticket.wait()
         (answer,) = ticket.answers
         if isinstance(answer, Refused):
@@ -315,6 +326,11 @@ class Ingest:
         """Whether a batch waits for room on the disk; submissions are refused meanwhile."""
         return self._full_since is not None
 
+    @property
+    def accepts_events(self) -> bool:
+        """Whether there is room on the disk and in the outbox."""
+        return not self.is_full and not self._outbox_is_full()
+
     def statistics(self) -> dict[str, object]:
         """Counts since the start, and what is queued just now. Times in seconds."""
         return {
@@ -329,6 +345,14 @@ class Ingest:
             "apply_s_max": self._apply_s_max,
             "full": self.is_full,
         }
+
+    def _outbox_is_full(self) -> bool:
+        """Whether OUTBOX_EFFECTS_MAX effects wait for receipts; counted at most once a second."""
+        now_s = time.monotonic()
+        if now_s >= self._outbox_due_s:
+            self._outbox_due_s = now_s + OUTBOX_CHECK_S
+            self._outbox_full = self._kernel.counts()["effects_pending"] >= limits.OUTBOX_EFFECTS_MAX
+        return self._outbox_full
 
     def _refusal(self) -> Unavailable | None:
         if self._closing is not None:

@@ -103,10 +103,6 @@ class Service:
         """
         return await self._ingest.enqueue(decoded)
 
-    def enqueue_nowait(self, decoded: Decoded) -> Ticket:
-        """The same without waiting for room in the queue: for callers that bound what they have under way."""
-        return self._ingest.enqueue_nowait(decoded)
-
     async def control(self, op: str, /, **args: Any) -> dict[str, Any]:
         """Carry out an operation and give its answer once it is durable. Raises Refused or Unavailable."""
         return await self._ingest.control(op, args)
@@ -137,8 +133,8 @@ class Service:
 
     @property
     def accepts_input(self) -> bool:
-        """Whether a submission would be taken now: not stopping, and room on the disk."""
-        return not self._stopping and not self._ingest.is_full
+        """Whether a submission would be taken now: not stopping, room on the disk and in the outbox."""
+        return not self._stopping and self._ingest.accepts_events
 
     def statistics(self) -> dict[str, Any]:
         """Numbers for /metrics and /readyz: uptime_s, accepts_input and a dict per part."""
@@ -178,10 +174,12 @@ class Service:
         self._stopping = True
         if self._failed:
             return
-        await self._delivery.stop()
-        await self._ingest.close()
-        await self._checkpointer.make()
-        self._cancel_tasks()
+        try:
+            await self._delivery.stop()
+            await self._ingest.close()
+            await self._checkpointer.make()
+        finally:
+            self._cancel_tasks()
 
     def _cancel_tasks(self) -> None:
         for scope in self._scopes:

@@ -351,7 +351,7 @@ def test_a_commit_that_fails_ends_ingest_and_refuses_who_waits() -> None:
     async def test() -> None:
         b = Bench()
         b.journal.error = StoreError("commit_failed", "The disk failed.")
-        tickets = [b.ingest.enqueue_nowait(events(1, first=n)) for n in range(3)]
+        tickets = [b.ingest._put(events(1, first=n)) for n in range(3)]
         b.journal._released.release()
         with pytest.raises(ExceptionGroup) as ended:
             await b.ingest.run()
@@ -368,11 +368,11 @@ def test_a_commit_that_fails_ends_ingest_and_refuses_who_waits() -> None:
 def test_closing_makes_durable_what_is_queued_and_takes_no_more() -> None:
     async def test() -> None:
         async with bench(held=False) as b:
-            tickets = [b.ingest.enqueue_nowait(events(1, first=n)) for n in range(3)]
+            tickets = [b.ingest._put(events(1, first=n)) for n in range(3)]
             await b.ingest.close()
             assert all(ticket.done and ticket.error is None for ticket in tickets)
             with pytest.raises(Unavailable) as refused:
-                b.ingest.enqueue_nowait(events(1, first=3))
+                b.ingest._put(events(1, first=3))
             assert refused.value.code == "stopping"
 
     run(test)
@@ -384,7 +384,7 @@ def test_closing_gives_up_on_a_store_that_stays_full(monkeypatch: pytest.MonkeyP
     async def test() -> None:
         async with bench(held=False) as b:
             b.journal.error = StoreFull("journal")
-            ticket = b.ingest.enqueue_nowait(events(1))
+            ticket = b.ingest._put(events(1))
             await wait_all_tasks_blocked()
             await b.ingest.close()
             assert not ticket.done
@@ -410,5 +410,22 @@ def test_effects_of_a_batch_that_is_not_durable_are_known() -> None:
             assert b.ingest.durable_effects_before() == 1
             await b.journal.release()
             assert b.ingest.durable_effects_before() is None
+
+    run(test)
+
+
+def test_a_full_outbox_keeps_events_out_and_lets_receipts_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "OUTBOX_EFFECTS_MAX", 2)
+    monkeypatch.setattr("engine.ingest.OUTBOX_CHECK_S", 0)
+
+    async def test() -> None:
+        async with bench(held=False) as b:
+            await b.ingest.submit(decode_lines(2 * line("c1", "send", channel="sms")))
+            with pytest.raises(Unavailable) as refused:
+                await b.ingest.submit(events(1))
+            assert (refused.value.code, refused.value.status) == ("outbox_full", 503)
+            assert not b.ingest.accepts_events
+            await b.ingest.control("receipts", {"receipts": [{"effect": "e1", "status": "delivered"}]})
+            await b.ingest.submit(events(1))
 
     run(test)

@@ -187,3 +187,16 @@ def test_statistics_are_numbers_and_texts_in_dicts(tmp_path: Path) -> None:
             assert statistics["accepts_input"] is True
 
     run(test)
+
+
+def test_a_stop_that_fails_ends_in_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail() -> None:
+        raise StoreError("commit_failed", "The disk failed.")
+
+    async def test() -> None:
+        async with running(config(tmp_path)) as service:
+            monkeypatch.setattr(service._checkpointer, "make", fail)
+
+    with pytest.raises(ExceptionGroup) as stopped:
+        run(test)
+    assert stopped.group_contains(StoreError, match="The disk failed")
