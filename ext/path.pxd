@@ -43,8 +43,13 @@ cdef class FlowCore:
     cdef readonly int64_t end_ms       # INT64_MAX: none
     cdef public int64_t paused_ms      # since when; INT64_MAX: not paused
     cdef readonly bint hold
-    cdef void** heads                  # the runs at each node
+    cdef readonly bint dead            # deleted; its runs are still being ended
+    cdef void** heads                  # the runs at each node, in order of arrival
+    cdef void** tails
     cdef int64_t* waiting              # how many
+    cdef int64_t* doomed               # how many of them are to be ended
+    cdef int64_t* doom                 # those that arrived up to this
+    cdef int32_t* doom_reason
     cdef int64_t* counts               # COUNTERS a node
     cdef int32_t room
 
@@ -68,12 +73,15 @@ cdef class Path:
     cdef readonly dict flows           # FlowCore, by number
     cdef dict triggers                 # FlowCores in order of id, by event name
     cdef object queue
+    cdef readonly object dooms         # (flow number, node) whose doomed runs are being ended
+    cdef list restored
     cdef ContactView view
     cdef object host
     cdef public list trace             # None: not wanted
     cdef readonly int64_t now_ms
     cdef readonly uint64_t digest
     cdef readonly int64_t run_count
+    cdef readonly int64_t arrival_count
     cdef readonly int64_t event_count
     cdef readonly int64_t duplicate_count
     cdef readonly int64_t cut_count
@@ -109,5 +117,8 @@ cdef class Path:
     cdef int finish(self, Run run, int32_t node, int32_t reason) except -1
     cdef int note(self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail) except -1
     cdef int attach(self, Run run) except -1
+    cdef int link_contact(self, Run run) except -1
+    cdef int unlink_contact(self, Run run) except -1
+    cdef int link_node(self, Run run) except -1
     cdef int detach(self, Run run) except -1
     cpdef int touch(self, Contact contact) except -1

@@ -173,7 +173,11 @@ cdef class FlowCore:
 
     def __dealloc__(self):
         free(self.heads)
+        free(self.tails)
         free(self.waiting)
+        free(self.doomed)
+        free(self.doom)
+        free(self.doom_reason)
         free(self.counts)
 
     def number(self, id):
@@ -198,7 +202,11 @@ cdef class FlowCore:
         if no == self.room:
             room = max(16, self.room * 2)
             self.heads = <void**>_more(self.heads, self.room, room, sizeof(void*))
+            self.tails = <void**>_more(self.tails, self.room, room, sizeof(void*))
             self.waiting = <int64_t*>_more(self.waiting, self.room, room, sizeof(int64_t))
+            self.doomed = <int64_t*>_more(self.doomed, self.room, room, sizeof(int64_t))
+            self.doom = <int64_t*>_more(self.doom, self.room, room, sizeof(int64_t))
+            self.doom_reason = <int32_t*>_more(self.doom_reason, self.room, room, sizeof(int32_t))
             self.counts = <int64_t*>_more(self.counts, self.room, room, COUNTERS * sizeof(int64_t))
             self.room = room
         self.numbers[id] = no
@@ -228,7 +236,7 @@ cdef class FlowCore:
         return [
             no
             for no in range(len(self.ids))
-            if self.waiting[no] and (self.nodes[no] is None or (<NodeCore>self.nodes[no]).code != KIND_WAIT)
+            if self.waiting[no] > self.doomed[no] and (self.nodes[no] is None or (<NodeCore>self.nodes[no]).code != KIND_WAIT)
         ]
 
     def set_schedule(self, start_ms, end_ms):
@@ -258,8 +266,26 @@ cdef class FlowCore:
         return found
 
     def waiting_by_node(self):
-        """`{node id: runs waiting there}`, only where there are any."""
-        return {self.ids[no]: self.waiting[no] for no in range(len(self.ids)) if self.waiting[no]}
+        """`{node id: runs waiting there}`, only where there are any; those about to be ended do not count."""
+        return {
+            self.ids[no]: self.waiting[no] - self.doomed[no]
+            for no in range(len(self.ids))
+            if self.waiting[no] > self.doomed[no]
+        }
+
+    def first_contacts(self, int32_t node, Py_ssize_t most):
+        """Ids of the contacts that wait at a node, in order of arrival, at most so many runs looked at."""
+        cdef list found = []
+        cdef void* at = self.heads[node]
+        while at != NULL and len(found) < most:
+            if (<Run>at).arrival > self.doom[node]:
+                found.append((<Run>at).contact.id)
+            at = (<Run>at).next_at_node
+        return found
+
+    def ending(self):
+        """Whether runs of it are still to be ended."""
+        return any(self.doomed[no] for no in range(len(self.ids)))
 
     def count(self, int32_t node, int32_t what):
         """One counter, for tests and lists."""
@@ -277,7 +303,7 @@ cdef class FlowCore:
         for id in [*here, *gone]:
             no = self.numbers[id]
             counts = self.counters(no)
-            row = {"arrived": counts[ARRIVED], "waiting": self.waiting[no]}
+            row = {"arrived": counts[ARRIVED], "waiting": self.waiting[no] - self.doomed[no]}
             for i, name in enumerate(WHATS):
                 if i != WAITING:
                     row[name] = counts[i]
@@ -304,16 +330,24 @@ cdef class FlowCore:
             "paused": self.paused_ms,
             "start": self.start_ms,
             "end": self.end_ms,
+            "version": self.version,
+            "dead": bool(self.dead),
+            "doom": [[no, self.doom[no], self.doom_reason[no]] for no in range(n) if self.doomed[no]],
         }
 
     def unpack(self, dict packed):
-        """Before `install` of the version that ran."""
+        """Before `install` of the version that ran; of a dead flow none is installed."""
         cdef bytes counts = packed["counts"]
         for id in packed["ids"]:
             self.know(id)
         assert len(counts) == <Py_ssize_t>(len(self.ids) * COUNTERS * sizeof(int64_t)), "counters of another layout"
         memcpy(self.counts, PyBytes_AS_STRING(counts), len(counts))
         self.branches = {(no, name): count for no, name, count in packed["branches"]}
+        self.version = packed["version"]
+        self.dead = packed["dead"]
+        for no, doom, reason in packed["doom"]:
+            self.doom[no] = doom
+            self.doom_reason[no] = reason
         for no, kept in packed["passages"]:
             self.passages[no] = Passages(1)
             self.passages[no].unpack(kept)
@@ -387,6 +421,8 @@ cdef class Path:
         self.flows = {}
         self.triggers = {}
         self.queue = deque()
+        self.dooms = deque()
+        self.restored = []
         self.view = ContactView()
         self.view.path = self
         self.stale = True
@@ -517,9 +553,9 @@ cdef class Path:
         self.touch(previous)
         contact.absorb(previous)
         for run in previous.live_runs():
-            self.detach(run)
+            self.unlink_contact(run)
             run.contact = contact
-            self.attach(run)
+            self.link_contact(run)
         self.forget(previous)
 
     def forget(self, Contact contact not None):
@@ -554,26 +590,53 @@ cdef class Path:
         self.flows[flow.no] = flow
 
     def remove_flow(self, FlowCore flow not None, int32_t reason):
-        """End its runs and take it out."""
+        """Take it out; its runs end with this reason, and it is gone when the last one has."""
+        flow.dead = True
         for no in range(len(flow.ids)):
             self.end_runs_at(flow, no, reason)
-        del self.flows[flow.no]
         self.plan_triggers()
+        if not flow.ending():
+            del self.flows[flow.no]
 
     def end_runs_at(self, FlowCore flow not None, int32_t node, int32_t reason):
-        """End every run at a node, in order of run id."""
+        """Every run that is at a node now is doomed: it takes no further step, and `reap` ends it. How many."""
+        cdef int64_t fresh = flow.waiting[node] - flow.doomed[node]
+        if flow.waiting[node] == 0:
+            return 0
+        if flow.doomed[node] == 0:
+            self.dooms.append((flow.no, node))
+        flow.doomed[node] = flow.waiting[node]
+        flow.doom[node] = self.arrival_count
+        flow.doom_reason[node] = reason
+        return fresh
+
+    def reap(self, Py_ssize_t limit):
+        """End doomed runs, node by node, in order of arrival, at most `limit`. How many there were."""
+        cdef FlowCore flow
         cdef Run run
-        for run in sorted(flow.runs_waiting(node), key=_run_id):
-            self.touch(run.contact)
-            self.disarm(run)
-            self.finish(run, node, reason)
+        cdef int32_t node
+        cdef Py_ssize_t ended = 0
+        while self.dooms and ended < limit:
+            no, node = self.dooms[0]
+            flow = self.flows[no]
+            while flow.doomed[node] and ended < limit:
+                run = <Run>flow.heads[node]
+                self.touch(run.contact)
+                self.disarm(run)
+                self.finish(run, node, flow.doom_reason[node])
+                ended += 1
+            if flow.doomed[node] == 0:
+                self.dooms.popleft()
+                if flow.dead and not flow.ending():
+                    del self.flows[no]
+        return ended
 
     def plan_triggers(self):
         """Which flows an event name asks for. Paused flows stay in: they are passed over at the event."""
         cdef FlowCore flow
         self.triggers = {}
         for flow in sorted(self.flows.values(), key=_flow_id):
-            for name in flow.events:
+            for name in () if flow.dead else flow.events:
                 self.triggers[name] = (*self.triggers.get(name, ()), flow)
         self.stale = True
 
@@ -918,10 +981,13 @@ cdef class Path:
     cdef int leave(self, Run run, int64_t due) except -1:
         """A wait has ended (its timer is gone from the wheel)."""
         cdef FlowCore flow = <FlowCore>run.flow
-        cdef NodeCore node = <NodeCore>flow.nodes[run.node]
+        cdef NodeCore node
         cdef int64_t opens
         self.touch(run.contact)
         run.armed = False
+        if run.arrival <= flow.doom[run.node]:
+            return self.finish(run, run.node, flow.doom_reason[run.node])
+        node = <NodeCore>flow.nodes[run.node]
         if not flow.runs_at(due):
             if flow.hold:
                 if not flow.runs_at(self.now_ms):
@@ -1015,38 +1081,59 @@ cdef class Path:
         return 0
 
     cdef int attach(self, Run run) except -1:
-        """Into the table and the lists of its contact and its node."""
-        cdef FlowCore flow = <FlowCore>run.flow
+        """A run arrives at its wait: into the table and the lists of its contact and its node."""
+        self.arrival_count += 1
+        run.arrival = self.arrival_count
         self.runs[run.id] = run
+        self.link_contact(run)
+        self.link_node(run)
+        return 0
+
+    cdef int link_contact(self, Run run) except -1:
         run.previous_of_contact = NULL
         run.next_of_contact = run.contact.runs
         if run.contact.runs != NULL:
             (<Run>run.contact.runs).previous_of_contact = <void*>run
         run.contact.runs = <void*>run
-        run.previous_at_node = NULL
-        run.next_at_node = flow.heads[run.node]
-        if flow.heads[run.node] != NULL:
-            (<Run>flow.heads[run.node]).previous_at_node = <void*>run
-        flow.heads[run.node] = <void*>run
-        flow.waiting[run.node] += 1
         return 0
 
-    cdef int detach(self, Run run) except -1:
-        """Out of the table and both lists. The caller holds a reference."""
-        cdef FlowCore flow = <FlowCore>run.flow
+    cdef int unlink_contact(self, Run run) except -1:
         if run.previous_of_contact != NULL:
             (<Run>run.previous_of_contact).next_of_contact = run.next_of_contact
         else:
             run.contact.runs = run.next_of_contact
         if run.next_of_contact != NULL:
             (<Run>run.next_of_contact).previous_of_contact = run.previous_of_contact
+        return 0
+
+    cdef int link_node(self, Run run) except -1:
+        """At the tail: the newest arrival."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        run.next_at_node = NULL
+        run.previous_at_node = flow.tails[run.node]
+        if flow.tails[run.node] != NULL:
+            (<Run>flow.tails[run.node]).next_at_node = <void*>run
+        else:
+            flow.heads[run.node] = <void*>run
+        flow.tails[run.node] = <void*>run
+        flow.waiting[run.node] += 1
+        return 0
+
+    cdef int detach(self, Run run) except -1:
+        """Out of the table and both lists. The caller holds a reference."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        self.unlink_contact(run)
         if run.previous_at_node != NULL:
             (<Run>run.previous_at_node).next_at_node = run.next_at_node
         else:
             flow.heads[run.node] = run.next_at_node
         if run.next_at_node != NULL:
             (<Run>run.next_at_node).previous_at_node = run.previous_at_node
+        else:
+            flow.tails[run.node] = run.previous_at_node
         flow.waiting[run.node] -= 1
+        if run.arrival <= flow.doom[run.node]:
+            flow.doomed[run.node] -= 1
         del self.runs[run.id]
         return 0
 
@@ -1115,23 +1202,36 @@ cdef class Path:
             run.contact = contact
             (
                 run.id, flow, run.version, run.node, run.entered_ms, run.logical_ms, run.due_ms,
-                armed, run.counted, run.depth, run.event_name, run.event_ms, run.properties, codes,
+                run.arrival, armed, run.counted, run.depth, run.event_name, run.event_ms, run.properties, codes,
             ) = entry
             run.flow = self.flows[flow]
             run.codes = dict(codes) if codes is not None else None
-            self.attach(run)
+            self.runs[run.id] = run
+            self.link_contact(run)
+            self.restored.append(run)
             if armed:
                 self.arm(run, run.due_ms)
 
-    def index_ids(self):
-        """After the last `restore`: put the contacts in order."""
+    def restored_all(self):
+        """After the last `restore`: put contacts in order of id, and the runs at each node in order of arrival."""
+        cdef FlowCore flow
+        cdef Run run
         self.ids = SortedList(contact.id for contact in self.order if contact is not None)
+        self.restored.sort(key=_arrival)
+        for run in self.restored:
+            self.link_node(run)
+            flow = <FlowCore>run.flow
+            if run.arrival <= flow.doom[run.node]:
+                flow.doomed[run.node] += 1
+        self.restored = []
 
     def pack(self):
         """What is neither a contact nor a flow, but for the fingerprints."""
         return {
             "digest": self.digest,
             "runs": self.run_count,
+            "arrivals": self.arrival_count,
+            "dooms": list(self.dooms),
             "events": self.event_count,
             "duplicates": self.duplicate_count,
             "cut": self.cut_count,
@@ -1144,6 +1244,8 @@ cdef class Path:
         self.now_ms = now_ms
         self.digest = packed["digest"]
         self.run_count = packed["runs"]
+        self.arrival_count = packed["arrivals"]
+        self.dooms = deque((flow, node) for flow, node in packed["dooms"])
         self.event_count = packed["events"]
         self.duplicate_count = packed["duplicates"]
         self.cut_count = packed["cut"]
@@ -1152,8 +1254,8 @@ cdef class Path:
         self.wheel = Wheel(now_ms)
 
 
-def _run_id(Run run):
-    return run.id
+def _arrival(Run run):
+    return run.arrival
 
 
 def _contact_id(Contact contact):

@@ -66,6 +66,7 @@ cdef class Run:
     cdef readonly int64_t entered_ms
     cdef public int64_t logical_ms     # rule 2
     cdef readonly int64_t due_ms       # end of the wait
+    cdef readonly int64_t arrival      # its place among all arrivals at waits: the order of the list at a node
     cdef uint64_t timer                # handle in the wheel
     cdef readonly bint armed           # has a timer
     cdef readonly bint counted         # rule 13: has a counted step

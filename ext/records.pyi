@@ -71,6 +71,10 @@ class Run:
         """The end of its wait, ms UTC."""
 
     @property
+    def arrival(self) -> int:
+        """Its place among all arrivals at waits."""
+
+    @property
     def armed(self) -> bool:
         """Whether it has a timer."""
 

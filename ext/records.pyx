@@ -434,6 +434,7 @@ cdef class Run:
             self.entered_ms,
             self.logical_ms,
             self.due_ms,
+            self.arrival,
             bool(self.armed),
             bool(self.counted),
             self.depth,

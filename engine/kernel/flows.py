@@ -19,7 +19,7 @@ from engine.flow.validate import check
 from engine.flow.values import is_id
 from engine.flow.zone import zone
 from engine.kernel.state import Draft, FlowState, State, Version
-from engine.limits import FLOWS_MAX, VERSIONS_PER_FLOW_MAX
+from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
 from ext import instant
 from ext.path import REASONS, FlowCore
 from ext.siphash import siphash24
@@ -52,6 +52,8 @@ def status_of(state: State, flow: FlowState) -> tuple[str, str | None]:
     """`(status, reason)` of rule 24. A launched flow past its end counts as paused, `schedule_end`."""
     if flow.core is None:
         return ("draft" if flow.draft is None or flow.draft.problems else "ready"), None
+    if flow.core.ending():
+        return "launching", None
     if flow.core.paused_ms != NOT_PAUSED:
         return "paused", "manual"
     if state.now_ms >= flow.core.end_ms:
@@ -142,11 +144,12 @@ def _free_id(state: State, flow_id: str) -> str:
 
 def delete(state: State, flow: FlowState) -> None:
     """Take a flow out, its runs ended as `deleted`."""
-    if status_of(state, flow)[0] == "active":
+    if status_of(state, flow)[0] in ("active", "launching"):
         detail = f"The flow {flow.id!r} is active."
         raise Refused("flow_active", detail, remedy="Pause it first.", status=409)
     if flow.core is not None:
         state.path.remove_flow(flow.core, REASONS.index("deleted"))
+        state.path.reap(REAPED_PER_BATCH_MAX)
     del state.flows[flow.id]
 
 
@@ -197,7 +200,7 @@ def launch_document(state: State, document: dict[str, Any], flow: FlowState | No
 
 
 def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
-    """Install the newest version, end the runs whose wait is gone from it (rule 27), let held ones go."""
+    """Install the newest version, doom the runs whose wait is gone from it (rule 27), let held ones go."""
     core = flow.core
     if core is None:
         core = FlowCore(state.flow_numbers, flow.id)
@@ -207,6 +210,7 @@ def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
     removed = _count_removed(core, gone)
     for node in gone:
         state.path.end_runs_at(core, node, REASONS.index("removed"))
+    state.path.reap(REAPED_PER_BATCH_MAX)
     core.paused_ms = NOT_PAUSED
     plan_occurrence(state, flow)
     if core.running(state.now_ms):
@@ -245,12 +249,14 @@ def plan_occurrence(state: State, flow: FlowState, from_ms: int | None = None) -
 
 
 def _count_removed(core: FlowCore, gone: list[int]) -> dict[str, Any]:
-    runs = [run for node in gone for run in core.runs_waiting(node)]
-    contacts = dict.fromkeys(run.contact.id for run in sorted(runs, key=lambda run: run.id))
+    """How many runs wait where, and the first contacts among them, in order of arrival."""
+    waiting = core.waiting_by_node()
+    contacts = (id for node in gone for id in core.first_contacts(node, IMPACT_CONTACTS_MAX))
+    nodes = {core.ids[node]: waiting[core.ids[node]] for node in gone}
     return {
-        "total": len(runs),
-        "nodes": {core.ids[node]: len(core.runs_waiting(node)) for node in gone},
-        "contacts": list(contacts)[:IMPACT_CONTACTS_MAX],
+        "total": sum(nodes.values()),
+        "nodes": nodes,
+        "contacts": list(dict.fromkeys(contacts))[:IMPACT_CONTACTS_MAX],
     }
 
 

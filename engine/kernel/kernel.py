@@ -19,7 +19,7 @@ from engine.kernel.cold import Host
 from engine.kernel.operations import OPERATIONS
 from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
-from engine.limits import TIMERS_PER_BATCH_MAX
+from engine.limits import REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Effect, Outcome
 from ext.event import Event
 from ext.path import Path
@@ -64,6 +64,8 @@ class Kernel:
 
     def next_due_ms(self) -> int | None:
         """When a timer or a scheduled launch wants the next batch, ms UTC; None if nothing does."""
+        if self._path.dooms:
+            return self.now_ms
         due = [ms for ms in (self._path.next_due_ms(), schedules.next_due_ms(self._state)) if ms is not None]
         return min(due, default=None)
 
@@ -76,6 +78,7 @@ class Kernel:
         path.trace = trace = [] if self._trace else None
         path.begin(batch.now_ms)
         path.fire(TIMERS_PER_BATCH_MAX)
+        path.reap(REAPED_PER_BATCH_MAX)
         schedules.occur(state)
         answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
         for place, given in enumerate(batch.inputs):

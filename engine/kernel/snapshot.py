@@ -84,6 +84,7 @@ def pack_state(state: State) -> dict[str, Any]:
         "now": state.now_ms,
         "path": state.path.pack(),
         "flows": [_pack_flow(flow) for _, flow in sorted(state.flows.items())],
+        "dead": [core.pack() for _, core in sorted(state.path.flows.items()) if core.dead],
         "flow_numbers": state.flow_numbers,
         "issued": [[id, pool.issued] for id, pool in sorted(state.pools.by_id.items())],
         "outbox_seq": state.outbox.last_seq,
@@ -130,7 +131,7 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
     _restore_small(state, packed, codes, effects)
     for id in list(contacts):
         state.path.restore(contacts.pop(id))
-    state.path.index_ids()
+    state.path.restored_all()
     for alias, target in packed["aliases"]:
         state.aliases[alias] = target
         state.path.set_alias(alias, state.path.contact(target))
@@ -150,15 +151,19 @@ def _restore_small(
     state.monitor.unpack(packed["monitor"])
     state.channels = None if packed["channels"] is None else tuple(packed["channels"])
     state.receipts = dict(packed["receipts"])
+    for dead in packed["dead"]:
+        core = FlowCore(dead["no"], dead["id"])
+        core.unpack(dead)
+        state.path.add_flow(core)
     state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]
-    for id, created_ms, updated_ms, revisions, draft, versions, core, occurrence in packed["flows"]:
+    for id, created_ms, updated_ms, revisions, draft, versions, running, occurrence in packed["flows"]:
         flow = FlowState(
             id, created_ms, updated_ms, revisions, _draft.decode(draft), _versions.decode(versions)
         )
         flow.next_ms, flow.occurred_ms, flow.skipped = occurrence
         state.flows[id] = flow
-        if core is not None:
-            _restore_core(state, flow, core)
+        if running is not None:
+            _restore_core(state, flow, running)
 
 
 def _restore_core(state: State, flow: FlowState, packed: dict[str, Any]) -> None:

@@ -97,4 +97,5 @@ class State:
     def flow_of(self, number: int) -> FlowState | None:
         """The flow with this stable number, or None if it was deleted."""
         core = self.path.flows.get(number)
-        return None if core is None else self.flows[core.id]
+        flow = None if core is None else self.flows.get(core.id)
+        return flow if flow is not None and flow.core is core else None
