@@ -17,11 +17,12 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 from ext.conversions cimport to_timestamp
 from ext.functions cimport select
 from ext.instant cimport MISSING
+from ext.keyring cimport locate
 from ext.node cimport Node, Run
 from ext.value cimport (
     BAD_KEY, BOOL, BUILT, DOUBLE, DUPLICATE_KEY, DURATION, ERROR, Fault, INT, LIST, MAP, NOTHING, NOT_A_BOOL, NOT_A_MAP,
     NO_EVENT, NO_FACTS, NO_SUCH_EVENT, NO_SUCH_KEY, NO_SUCH_OVERLOAD, NULL_, STRING, TIMESTAMP, UINT, UNDECLARED,
-    WRONG_TYPE, Cursor, Value, Work, equal, fail, fail_kinds, fail_raised, fail_text, find, following, memcmp, no_value,
+    WRONG_TYPE, Cursor, Value, Work, equal, fail, fail_kinds, fail_raised, fail_text, following, memcmp, no_value,
     of_bool, of_built, of_double, of_int, of_slice, of_time, over, read, spend, take,
 )
 from ext.view cimport View
@@ -46,21 +47,12 @@ cdef Value path_run(Node* n, Work* w) noexcept:
     if n.found.generation == w.generation:
         p = n.found.at
     else:
-        p = find_root(n, w)
+        p = locate(n.root, n.found, w.generation, w.roots[n.root])
     if p is NULL:
         return missing(n, w)
     if n.declared:
         return declared(n, w, read(p))
     return read(p)
-
-
-cdef const uint8_t* find_root(Node* n, Work* w) noexcept:
-    cdef const uint8_t* p = w.roots[n.root]
-    if p is not NULL:
-        p = find(p, n.constant.of.p, n.constant.n)
-    n.found.generation = w.generation
-    n.found.at = p
-    return p
 
 
 cdef Value missing(Node* n, Work* w) noexcept:
@@ -87,7 +79,9 @@ cdef Value declared(Node* n, Work* w, Value v) noexcept:
 
 
 cdef Value has_path_run(Node* n, Work* w) noexcept:
-    cdef const uint8_t* p = n.found.at if n.found.generation == w.generation else find_root(n, w)
+    cdef const uint8_t* p = n.found.at
+    if n.found.generation != w.generation:
+        p = locate(n.root, n.found, w.generation, w.roots[n.root])
     if p is NULL and n.root == 1 and w.roots[1] is NULL:
         return fail(w, n, NO_EVENT)
     return of_bool(p is not NULL)
@@ -228,6 +222,27 @@ cdef Value call2_run(Node* n, Work* w) noexcept:
     if a[0].kind == ERROR:
         return a[0]
     a[1] = n.kids[1].run(n.kids[1], w)
+    return a[1] if a[1].kind == ERROR else n.function(w, n, a, n.option)
+
+
+cdef Value compare_run(Node* n, Work* w) noexcept:
+    """`<`, `<=`, `>`, `>=` (`option` 0 to 3): the two numbers that most conditions are about, without a call."""
+    cdef Value a[2]
+    cdef double x, y
+    a[0] = n.kids[0].run(n.kids[0], w)
+    if a[0].kind == ERROR:
+        return a[0]
+    a[1] = n.kids[1].run(n.kids[1], w)
+    if a[0].kind == INT and a[1].kind == INT:
+        if n.option < 2:
+            return of_bool(a[0].of.i < a[1].of.i or (n.option == 1 and a[0].of.i == a[1].of.i))
+        return of_bool(a[0].of.i > a[1].of.i or (n.option == 3 and a[0].of.i == a[1].of.i))
+    if a[0].kind == DOUBLE and (a[1].kind == DOUBLE or a[1].kind == INT):
+        x = a[0].of.d
+        y = a[1].of.d if a[1].kind == DOUBLE else <double>a[1].of.i
+        if n.option < 2:
+            return of_bool(x < y or (n.option == 1 and x == y))
+        return of_bool(x > y or (n.option == 3 and x == y))
     return a[1] if a[1].kind == ERROR else n.function(w, n, a, n.option)
 
 
@@ -523,6 +538,8 @@ cdef Run run_of_inner(str op):
         return call1_run
     if op == "call2":
         return call2_run
+    if op == "compare":
+        return compare_run
     if op == "list":
         return list_run
     if op == "map":

@@ -3,14 +3,10 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ext.functions cimport Function
+from ext.keyring cimport Found
 from ext.value cimport Fault, Value, Work
 
 ctypedef Value (*Run)(Node* n, Work* w) noexcept
-
-# Where a key of a root map was found in the generation; one for all nodes that read the key.
-cdef struct Found:
-    uint64_t generation
-    const uint8_t* at     # NULL: there is no such key
 
 # The result of a sub-expression that several plans share.
 cdef struct Memo:
@@ -51,7 +47,6 @@ cdef class Part:
     cdef Node* build(self, tuple term) except NULL
     cdef Node* kid(self, tuple term) except NULL
     cdef int fill(self, Node* node, str op, tuple data) except -1
-    cdef int watch(self, Node* node, tuple name) except -1
     cdef Value literal(self, int kind, object value) except *
     cdef int fold(self, Node* node) except -1
     cdef void held(self, int change) noexcept

@@ -20,22 +20,20 @@ import weakref
 
 from ext.evaluate cimport memo_run, run_of
 from ext.functions cimport function_of
+from ext.keyring cimport Key, key_of
 from ext.value cimport (
     BOOL, BYTES, DOUBLE, INT, LIST, MAP, NULL_, STRING, TYPE, UINT, Value, of_bool, of_built, of_double, of_int, of_slice,
     of_time, of_uint,
 )
 
-cdef object keys = weakref.WeakValueDictionary()
 cdef object parts = weakref.WeakValueDictionary()
 
 
-cdef class Key:
-    """A key of a root map, and where it was last found; one for all nodes that read it."""
-    cdef Found found
-    cdef object __weakref__
-
-    def __cinit__(self):
-        self.found.generation = 0
+cdef str run_name(str op, tuple data, int kids):
+    """What `ext.evaluate` calls the function of a node."""
+    if op != "call":
+        return op
+    return "compare" if data[0] in ("_<_", "_<=_", "_>_", "_>=_") else f"call{kids}"
 
 
 @cython.no_gc_clear
@@ -86,7 +84,7 @@ cdef class Part:
         cdef tuple kids = term[2]
         cdef Node* node
         cdef uint32_t i
-        cdef Run run = run_of(f"call{len(kids)}" if op == "call" else op)
+        cdef Run run = run_of(run_name(op, term[1], len(kids)))
         if run is NULL:
             raise AssertionError(f"no node evaluates {op} of {len(kids)}")
         node = self.make(run, term)
@@ -118,7 +116,9 @@ cdef class Part:
             node.root = data[0]
             node.constant = self.literal(STRING, data[1])
             node.declared = data[2]
-            self.watch(node, (data[0], data[1]))
+            key = key_of(data[0], data[1])
+            self.kept.append(key)
+            node.found = &(<Key>key).found
         elif op == "select" or op == "has":
             node.constant = self.literal(STRING, data[0])
             node.option = op == "has"
@@ -139,14 +139,6 @@ cdef class Part:
             self.labels[<size_t>node] = data[0]
         else:
             self.labels[<size_t>node] = "!" if op == "not" else op
-        return 0
-
-    cdef int watch(self, Node* node, tuple name) except -1:
-        key = keys.get(name)
-        if key is None:
-            key = keys[name] = Key()
-        self.kept.append(key)
-        node.found = &(<Key>key).found
         return 0
 
     cdef Value literal(self, int kind, object value) except *:

@@ -193,27 +193,8 @@ cdef inline Value read(const uint8_t* p) noexcept nogil:
     return read_rare(p)
 
 
-cdef inline const uint8_t* find(const uint8_t* p, const uint8_t* key, uint32_t key_n) noexcept nogil:
-    """The value under a string key in the packed map at `p`, or NULL."""
-    cdef uint32_t left, n
-    cdef const uint8_t* s
-    cdef uint8_t b = p[0]
-    if b & 0xf0 == 0x80:
-        left = b & 15
-        p += 1
-    elif b == 0xde:
-        left = tm_u16(p + 1)
-        p += 3
-    elif b == 0xdf:
-        left = tm_u32(p + 1)
-        p += 5
-    else:
-        return NULL
-    return find_among(p, left, key, key_n)
-
-
 cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n) noexcept nogil:
-    """The same in `left` entries that begin at `p`."""
+    """The value under a string key among `left` packed entries that begin at `p`, or NULL."""
     cdef uint32_t n
     cdef const uint8_t* s
     cdef uint8_t b
