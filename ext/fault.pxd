@@ -1,3 +1,4 @@
+"""The sentence of a fault; see fault.pyx."""
 from ext.value cimport Fault
 
 cdef str sentence(const Fault* fault, str label)
