@@ -62,7 +62,7 @@ OCCURRENCE: Final = Record(
             ListOf(ScheduleDay(), 1, 32, distinct=True),
             "For a week [mon, thu], for a month [1, 15, last]; days that a month lacks are skipped.",
         ),
-        "at": Key(TIME, "The time of day, in the contact's zone.", required=True),
+        "at": Key(TIME, "The time of day, in the flow's zone.", required=True),
     },
     make=_occurrence,
     rule=_occurrence_rule,
