@@ -20,7 +20,7 @@ import msgspec
 
 from engine import frame, limits
 from engine.frame import Frame
-from engine.store import Environment, StoreFull
+from engine.store import Environment, StoreFull, live_bytes
 
 META = b"\0"
 KEY_BYTES = 16
@@ -43,6 +43,8 @@ class Journal:
         self._meta = self._env.read(_read_meta) or self._env.write_now(_make_meta)
         self.last_seq = self._env.read(_last_seq)
         """Seq of the newest durable frame; 0 when there is none."""
+        self.first_seq = self._env.read(_first_seq)
+        """Seq of the oldest frame still there; None when there is none."""
         self.appended_bytes = 0
         """Bytes of frames appended since opening."""
 
@@ -69,31 +71,31 @@ class Journal:
 
     async def append(self, seq: int, value: bytes) -> None:
         """Make the frame `value` durable under `seq`, above all before it. Raises StoreFull or StoreError."""
-        if self._env.live_bytes() + len(value) > self._append_bytes_max:
-            raise StoreFull("journal")
-        await self._env.write(lambda transaction: _put(transaction, seq, value))
+        await self._env.write(lambda transaction: self._put(transaction, seq, value))
         self.last_seq = seq
+        self.first_seq = self.first_seq or seq
         self.appended_bytes += len(value)
+
+    def _put(self, transaction: lmdb.Transaction, seq: int, value: bytes) -> None:
+        if live_bytes(transaction.stat()) + len(value) > self._append_bytes_max:
+            raise StoreFull("journal")
+        put = transaction.put(_key(seq), value, append=True, overwrite=False)
+        assert put, f"frame {seq} is in the journal already"
 
     async def trim(self, upto: int) -> int:
         """Delete the frames up to and with seq `upto`, in slices that hold neither the loop nor the next
         commit for long. Returns their number. Raises StoreFull or StoreError."""
         total = 0
-        first = self.first_seq()
-        if upto <= self.trimmed and (first is None or first > upto):
+        if upto <= self.trimmed and (self.first_seq is None or self.first_seq > upto):
             return 0
         while True:
             meta = Meta(self._meta.format, self._meta.key, max(upto, self._meta.trimmed))
-            count = await self._env.write(partial(_trim, upto=upto, meta=meta))
+            count, self.first_seq = await self._env.write(partial(_trim, upto=upto, meta=meta))
             self._meta = meta
             total += count
             if count < limits.JOURNAL_TRIM_FRAMES_MAX:
                 await self._env.free_pages()
                 return total
-
-    def first_seq(self) -> int | None:
-        """Seq of the oldest frame still there."""
-        return self._env.read(_first_seq)
 
     def statistics(self) -> dict[str, object]:
         """`last_seq`, `trimmed`, `live_bytes`, `map_bytes`, `appended_bytes` and the commits' times."""
@@ -150,19 +152,15 @@ def _read(transaction: lmdb.Transaction, first: int, bytes_max: int) -> list[tup
     return values
 
 
-def _put(transaction: lmdb.Transaction, seq: int, value: bytes) -> None:
-    put = transaction.put(_key(seq), value, append=True, overwrite=False)
-    assert put, f"frame {seq} is in the journal already"
-
-
-def _trim(transaction: lmdb.Transaction, upto: int, meta: Meta) -> int:
+def _trim(transaction: lmdb.Transaction, upto: int, meta: Meta) -> tuple[int, int | None]:
+    """Delete a slice of frames. Returns how many, and the first that is left."""
     cursor = transaction.cursor()
     found, count = cursor.set_range(_key(0)), 0
     while found and count < limits.JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:
         found = cursor.delete() and cursor.key() != b""
         count += 1
     transaction.put(META, msgspec.msgpack.encode(meta))
-    return count
+    return count, _first_seq(transaction)
 
 
 def _key(seq: int) -> bytes:

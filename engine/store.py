@@ -3,8 +3,9 @@
 A transaction is begun and filled on the loop's thread and committed in a worker thread. py-lmdb drops and
 takes the GIL at every put; in a worker beside a busy loop each of them would wait up to a switch interval
 (5 ms). The commit is one call, nearly all of it `fsync`. Without LMDB's lock file nothing else keeps two
-write transactions apart, nor a reader from pages being reused: hence the trio lock around each write, and
-reads only in short transactions that end before the next await.
+write transactions apart, nor a reader from pages being reused or a root being replaced: hence the trio lock
+around each write, reads only in short transactions that end before the next await, and while there are
+writers only inside their transactions.
 
 Rejected: `sync=False` and `writemap` (a crash of the machine may leave a torn database), a writer thread of
 our own (cancellation and errors would have to be carried by hand).
@@ -13,9 +14,9 @@ our own (cancellation and errors would have to be carried by hand).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lmdb
 import trio
@@ -57,6 +58,12 @@ class CommitTimes:
         """`{"count", "sum_s", "max_s", "buckets": {bound in s: commits within it}}`."""
         buckets = {str(bound): n for bound, n in zip(self.BOUNDS_S, self._within, strict=True)}
         return {"count": self.count, "sum_s": self.sum_s, "max_s": self.max_s, "buckets": buckets}
+
+
+def live_bytes(stat: Mapping[str, Any]) -> int:
+    """Bytes of the pages in use, from LMDB's statistics of a database."""
+    pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+    return int(stat["psize"] * pages)
 
 
 def _touch(transaction: lmdb.Transaction) -> None:
@@ -136,8 +143,7 @@ class Environment:
 
     def live_bytes(self) -> int:
         """Bytes of the map holding data just now (free pages not counted)."""
-        stat = self._env.stat()
-        return int(stat["psize"] * (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]))
+        return live_bytes(self._env.stat())
 
     @property
     def map_bytes(self) -> int:

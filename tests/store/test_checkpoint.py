@@ -244,7 +244,7 @@ def test_the_journal_is_trimmed_up_to_the_checkpoint_and_no_further(tmp_path: Pa
                 await journal.append(kernel.seq, b"x")
             await journal.append(kernel.seq + 1, b"x")
             await checkpointer.make()
-            assert (journal.first_seq(), journal.trimmed) == (6, 5)
+            assert (journal.first_seq, journal.trimmed) == (6, 5)
             assert room == [True]
 
     run(test)

@@ -48,7 +48,7 @@ def test_a_new_journal_has_a_key_of_its_own(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "a")) as a, closing(Journal(tmp_path / "b")) as b:
         assert a.key != b.key
         assert len(a.key) == 16
-        assert (a.last_seq, a.trimmed, a.first_seq(), a.read(0)) == (0, 0, None, [])
+        assert (a.last_seq, a.trimmed, a.first_seq, a.read(0)) == (0, 0, None, [])
 
 
 def test_reading_goes_by_slices(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_trimming_takes_what_is_asked_and_no_more(
             await fill(journal, 20)
             assert await journal.trim(14) == 14
             assert await journal.trim(14) == 0
-            assert (journal.trimmed, journal.first_seq(), journal.last_seq) == (14, 15, 20)
+            assert (journal.trimmed, journal.first_seq, journal.last_seq) == (14, 15, 20)
             assert await journal.trim(20) == 6
             await journal.append(21, value(21))
 
