@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
+from engine.errors import Refused
 from engine.model import Control, Input
 from engine.scenario.compare import difference, matches
-from engine.scenario.document import Scenario, ScenarioError, load, parse
+from engine.scenario.document import WHAT, Scenario, ScenarioError, load, parse
 from engine.simulate import Simulator, Sink
 
 CHANNELS = ("email", "sms", "mobile_push", "web_push", "webhook")
@@ -41,9 +42,7 @@ def run(scenario: Scenario, sink: Sink | None = None) -> Simulator:
     problems: they are in `.problems`).
     """
     simulator = Simulator(scenario.start_ms, sink=sink)
-    first: list[Input] = [Control("channels", {"channels": channels_of(scenario)})]
-    first += [Control("launch", {"flow": document}) for document in scenario.flows]
-    simulator.play(((scenario.start_ms, item) for item in first), scenario.start_ms)
+    simulator.play(((scenario.start_ms, item) for item in opening(scenario)), scenario.start_ms)
     simulator.play(scenario.timed_inputs(), scenario.until_ms)
     return simulator
 
@@ -66,6 +65,12 @@ def test(scenario: Scenario) -> Result:
 test.__test__ = False  # type: ignore[attr-defined]  # pytest: this is not one of its tests
 
 
+def opening(scenario: Scenario) -> list[Input]:
+    """What happens at `start`, before any input: channels are configured, flows launched, in order."""
+    launches = [Control("launch", {"flow": document}) for document in scenario.flows]
+    return [Control("channels", {"channels": channels_of(scenario)}), *launches]
+
+
 def channels_of(scenario: Scenario) -> list[str]:
     """In a scenario every channel is configured: the usual ones and whatever its flows name."""
     documents = [*scenario.flows, *(raw.get("flow") for raw in scenario.inputs)]
@@ -82,6 +87,8 @@ def _sends(raw: Any) -> list[str]:
 
 
 __all__ = [
+    "WHAT",
+    "Refused",
     "Result",
     "Scenario",
     "ScenarioError",
@@ -89,6 +96,7 @@ __all__ = [
     "difference",
     "load",
     "matches",
+    "opening",
     "parse",
     "run",
     "test",

@@ -24,6 +24,7 @@ from ext import instant
 from ext.event import Event
 
 CHUNK_BYTES = 1024 * 1024
+NO_TIMESTAMP_MS = -(1 << 63)  # what an event without one carries
 KEYS = ("name", "source", "start", "flows", "input", "until", "only", "expect")
 WHAT = (
     *("entered", "refused", "condition", "branch", "waiting", "executed", "not_sent", "failed", "expired"),
@@ -235,7 +236,7 @@ def _block(data: bytes, first: int, path: Path) -> Iterable[tuple[str, int, Inpu
         return
     for number, item in enumerate(decoded.inputs, start=first + 1):
         assert isinstance(item, Event)
-        if item.timestamp_ms == instant.MISSING:
+        if item.timestamp_ms == NO_TIMESTAMP_MS:
             raise ScenarioError(f"{path}:{number}", "has neither `at` nor `timestamp`.")
         yield f"{path}:{number}", item.timestamp_ms, item
 

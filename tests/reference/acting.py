@@ -26,7 +26,7 @@ class Acting:
         transactional = action["message"].get("transactional", False) or action.get("transactional", False)
         if state == "unsubscribed" or (state == "unconfirmed" and not transactional):
             return "not_sent", state
-        if not any(text.strip() for text in texts_of(self.render(run, message))):
+        if empty(self.render(run, message)):
             return "not_sent", "empty message"
         return "executed", None
 
@@ -103,12 +103,12 @@ def number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def texts_of(message: Any) -> list[str]:
-    if isinstance(message, dict):
-        return [text for value in message.values() for text in texts_of(value)]
-    if isinstance(message, list):
-        return [text for value in message for text in texts_of(value)]
-    return [message] if isinstance(message, str) else []
+def empty(message: dict[str, Any]) -> bool:
+    """Decided: a heading alone is a message only where it is all there was to be."""
+    parts = [value for key, value in message.items() if key not in ("subject", "title")] or [
+        *message.values()
+    ]
+    return all(isinstance(part, str) and not part.strip() for part in parts)
 
 
 def text_at(scope: dict[str, Any], path: str) -> str:

@@ -356,7 +356,9 @@ class Reference(Knowing, Acting):
         self.advance(run, spec.get("next"))
 
     def release(self, flow: str) -> None:
-        """Runs that were held leave, if the flow runs again."""
+        """Runs that were held leave, if the flow runs again. Decided: resumed after its end, it does not."""
+        if not self.running(self.flows[flow]):
+            return
         held = [run for run in self.runs if run["flow"] == flow and run["held"]]
         for run in sorted(held, key=lambda run: (run["due"], run["id"])):
             self.wake(run)

@@ -65,7 +65,7 @@ TEXTS = (
     "Hello",
     "{{ customer.city }}",
     "{{ codes.code }}",
-    "{{ event.properties.size }}",
+    "{{ event.properties.amount }}",
     "",
     "{{ customer.visits }}",
 )
@@ -269,7 +269,7 @@ def action(random: Random) -> dict[str, Any]:
         case 3:
             return {"issue_promo_code": {"pool": random.choice(("spring", "summer")), "as": "code"}}
         case 4:
-            return {"points": {"add": random.choice((1, 5, -3, "{{ event.properties.size }}"))}}
+            return {"points": {"add": random.choice((1, 5, -3, "{{ event.properties.amount }}"))}}
         case 5:
             return {
                 "update_customer": random.choice(
@@ -284,7 +284,10 @@ def action(random: Random) -> dict[str, Any]:
             }
         case 6:
             return {
-                "emit": {"event": "Ping", "properties": {"size": "{{ event.properties.size }}", "total": 10}}
+                "emit": {
+                    "event": "Ping",
+                    "properties": {"amount": "{{ event.properties.amount }}", "total": 10},
+                }
             }
         case 7:
             return {"emit": {"event": random.choice(("Order Completed", "Ping"))}}
@@ -345,7 +348,7 @@ def track(random: Random, now_ms: int) -> dict[str, Any]:
         line["messageId"] = f"m{random.randrange(6)}"
     choices: dict[str, tuple[Any, ...]] = {
         "total": (10, 20.5, 55.0, "many"),
-        "size": (1, 4, "big"),
+        "amount": (1, 4, "big"),
         "due": (*DATES, "2026-03-29T00:30:00Z", "2026-10-25T02:15:00+02:00", 7, None),
         "items": (["a", "b"], [], ["b"]),
     }
@@ -392,7 +395,7 @@ def operation(random: Random, flows: list[dict[str, Any]], paused: set[str], now
             return line | {"op": "restart", "until": civil.write(now_ms + gap_ms)}
         case 3:
             end = random.choice((None, civil.write(now_ms + random.choice((HOUR_MS, DAY_MS, 4 * DAY_MS)))))
-            return line | {"op": "schedule", "flow": name, "end": end}
+            return line | {"op": "schedule", "flow": name, "start": None, "end": end}
         case 4:
             return line | {"op": "add_codes", "pool": "summer", "codes": [f"S{now_ms}", f"T{now_ms}"]}
         case _:
