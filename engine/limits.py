@@ -28,6 +28,7 @@ ENDED_RUNS_PER_CONTACT_MAX = 8  # ended runs kept for a contact's history
 NODES_PER_FLOW_MAX = 150  # the launch node included
 ACTIONS_PER_STEP_MAX = 20
 BRANCHES_MIN, BRANCHES_MAX = 2, 5
+TAGS_PER_FLOW_MAX = 32
 TRIGGER_EVENTS_MAX = 32  # names in one trigger
 WINDOWS_PER_WAIT_MAX = 16
 DURATION_MS_MAX = 10 * 366 * 24 * 3600 * 1000  # ten years

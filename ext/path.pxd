@@ -22,6 +22,10 @@ cdef class NodeCore:
     cdef readonly list branches        # [(name, upper bound in hundredths of a per cent, next)]
     cdef uint8_t[16] salt
     cdef readonly Passages passages
+    cdef bint matches                  # a wait with `until_event`
+    cdef readonly tuple match_events   # names it waits for; none: any event
+    cdef Plan match_where
+    cdef bint match_sees_event         # `where` can only be decided at an event
 
 cdef class FlowCore:
     cdef readonly int32_t no
@@ -36,6 +40,11 @@ cdef class FlowCore:
     cdef readonly tuple events         # names that trigger it; none for a schedule
     cdef NodeCore launch
     cdef Plan where
+    cdef Plan run_key
+    cdef bint exits                    # has `exit_when`
+    cdef readonly tuple exit_events    # names it is checked on; none: every event
+    cdef Plan exit_where
+    cdef readonly bint listens         # events concern its runs: `exit_when`, or a wait with `until_event`
     cdef int32_t mode
     cdef int64_t every_ms
     cdef int64_t max_launches          # -1: no bound
@@ -85,6 +94,7 @@ cdef class Path:
     cdef readonly int64_t event_count
     cdef readonly int64_t duplicate_count
     cdef readonly int64_t cut_count
+    cdef bint listening                # some flow listens
     cdef bint stale
     cdef uint32_t generation
     cdef bint packing
@@ -101,9 +111,17 @@ cdef class Path:
     cdef int see(self, Contact contact, str name, int64_t ms, bytes properties) except -1
     cdef int one(self, Event event) except -1
     cdef int happen(self, Contact contact, str name, int64_t ms, bytes body, bytes packed, int32_t depth, bint keep) except -1
+    cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
+    cdef bint heard(
+        self, Run run, tuple names, Plan where, str name, int64_t ms, bytes packed
+    ) except -1
+    cdef bint heard_before(self, Run run, NodeCore node) except -1
+    cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed)
     cdef int remember(self, Contact contact, str name, int64_t ms, bytes body) except -1
     cdef int try_enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
-    cdef int enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
+    cdef int enter(
+        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key
+    ) except -1
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2
     cdef int refuse(self, FlowCore flow, Contact contact, dict detail) except -1
     cdef dict condition_detail(self, Plan plan, int truth)
@@ -112,7 +130,9 @@ cdef class Path:
     cdef int arm(self, Run run, int64_t due_ms) except -1
     cdef int disarm(self, Run run) except -1
     cdef int advance(self, Run run, int32_t at, int32_t no) except -1
-    cdef int arrive_at_wait(self, Run run, NodeCore node) except -1
+    cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1
+    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept
+    cdef int leave_by_event(self, Run run, int32_t depth) except -1
     cdef int leave(self, Run run, int64_t due) except -1
     cdef int finish(self, Run run, int32_t node, int32_t reason) except -1
     cdef int note(self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail) except -1

@@ -9,6 +9,7 @@ its `host` (engine.kernel.cold), a Python object with these methods:
     opening(contact, flow, windows, ms) -> ms   first instant >= ms inside a window (rule 4)
     identify(contact, body)                     traits from outside
     alias(contact, previous)                    two contacts turn out to be one
+    key_of(plan, view) -> str | None            the value of run_key
     available(pool) -> int                      codes left (promo.available)
     cut(contact, event)                         a chain was cut (rule 19)
 
@@ -60,13 +61,13 @@ WHATS = (
     "entered", "refused", "condition", "branch", "waiting", "executed",
     "not_sent", "failed", "expired", "passed", "over", "left",
 )
-REASONS = ("completed", "no_date", "limit_reached", "stopped", "removed", "deleted")
+REASONS = ("completed", "no_date", "limit_reached", "stopped", "removed", "deleted", "exited")
 
 cdef enum:
     ENTERED, REFUSED, CONDITION, BRANCH, WAITING, EXECUTED, NOT_SENT, FAILED, EXPIRED, PASSED, OVER, LEFT, WHATS_END
 
 cdef enum:
-    COMPLETED, NO_DATE, LIMIT_REACHED, STOPPED, REMOVED, DELETED, REASONS_END
+    COMPLETED, NO_DATE, LIMIT_REACHED, STOPPED, REMOVED, DELETED, EXITED, REASONS_END
 
 # Counters of a node: one a what, one a reason, then these.
 cdef enum:
@@ -145,6 +146,12 @@ cdef class NodeCore:
             self.for_ms = 0 if node.for_ms is None else node.for_ms
             self.windows = node.windows
             self.other = flow.number(node.missing)
+            if node.until_event is not None:
+                self.matches = True
+                self.match_events = node.until_event.events
+                self.match_where = planned.match
+                self.match_sees_event = planned.match_sees_event
+                self.other = flow.number(node.otherwise)
         elif self.code == KIND_LIMIT:
             self.other = flow.number(node.over)
             self.passages = flow.passages_of(self.no, node.max, -1 if node.per_ms is None else node.per_ms)
@@ -228,6 +235,11 @@ cdef class FlowCore:
                 self.launch = node
         self.where = program.where
         self.events = program.events
+        self.run_key = program.run_key
+        self.exits = flow.exit_when is not None
+        self.exit_events = flow.exit_when.events if self.exits else ()
+        self.exit_where = program.exit_where
+        self.listens = self.exits or any((<NodeCore>node).matches for node in self.nodes if node is not None)
         self.mode = MODES.index(flow.frequency.mode)
         self.every_ms = 0 if flow.frequency.every_ms is None else flow.frequency.every_ms
         self.max_launches = -1 if flow.frequency.max is None else flow.frequency.max
@@ -502,7 +514,7 @@ cdef class Path:
             self.cut_count += 1
             self.host.cut(contact, name)
             return
-        if keep or name in self.triggers:
+        if keep or name in self.triggers or (self.listening and contact.runs != NULL):
             self.queue.append((contact, name, packed, depth, keep))
 
     # Contacts
@@ -638,6 +650,7 @@ cdef class Path:
         for flow in sorted(self.flows.values(), key=_flow_id):
             for name in () if flow.dead else flow.events:
                 self.triggers[name] = (*self.triggers.get(name, ()), flow)
+        self.listening = any(flow.listens and not flow.dead for flow in self.flows.values())
         self.stale = True
 
     def release(self, FlowCore flow not None):
@@ -689,6 +702,10 @@ cdef class Path:
         if keep:
             self.remember(contact, name, ms, body if packed is None else unpacked_json(packed))
         asked = self.triggers.get(name)
+        if self.listening and contact.runs != NULL:
+            if packed is None:
+                packed = pack_object(body)
+            self.listen(contact, name, ms, packed, depth)
         if asked is None:
             return 0
         if packed is None:
@@ -702,6 +719,73 @@ cdef class Path:
                     continue
             self.try_enter(flow, contact, name, ms, packed, depth)
         return 0
+
+    cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1:
+        """What an event means to the contact's waiting runs, in order of their ids: out by `exit_when`, or on by
+        the `until_event` of the wait where they are."""
+        cdef Run run
+        cdef FlowCore flow
+        cdef NodeCore node
+        for run in contact.live_runs():
+            flow = <FlowCore>run.flow
+            if not flow.listens or flow.dead or run.id not in self.runs or run.arrival <= flow.doom[run.node]:
+                continue
+            if flow.exits and self.heard(run, flow.exit_events, flow.exit_where, name, ms, packed):
+                self.disarm(run)
+                self.finish(run, run.node, EXITED)
+                continue
+            node = <NodeCore>flow.nodes[run.node]
+            if (
+                node.matches
+                and not run.satisfied
+                and ms >= run.event_ms
+                and self.heard(run, node.match_events, node.match_where, name, ms, packed)
+            ):
+                self.disarm(run)
+                run.satisfied = True
+                run.due_ms = max(run.logical_ms, ms)
+                self.leave_by_event(run, depth)
+        return 0
+
+    cdef bint heard(
+        self, Run run, tuple names, Plan where, str name, int64_t ms, bytes packed
+    ) except -1:
+        """Whether an event is one of these names, of the run's key, and `where` holds."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        if names and name not in names:
+            return False
+        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, packed) != run.key:
+            return False
+        if where is None:
+            return True
+        self.see(run.contact, name, ms, packed)
+        return where.run(self.view) == 1
+
+    cdef bint heard_before(self, Run run, NodeCore node) except -1:
+        """Whether what a run waits for is so already as it arrives: the event has come since the run entered, and
+        `where`, as far as it speaks of the contact alone, holds. With `run_key` history cannot tell the events of
+        one key from those of another, so the event has to come again."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef int64_t last
+        cdef object number
+        cdef bint found = not node.match_events
+        if node.match_sees_event or (node.match_events and flow.run_key is not None):
+            return False
+        for name in node.match_events:
+            number = self.names.get(name)
+            if number is not None:
+                last = run.contact.last(number)
+                if last > run.event_ms or (last == run.event_ms and name != run.event_name):
+                    found = True
+        if not found or node.match_where is None:
+            return found
+        self.see(run.contact, run.event_name, run.event_ms, run.properties)
+        return node.match_where.run(self.view) == 1
+
+    cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed):
+        """The value of `run_key` for an event, as text; None where it has none."""
+        self.see(contact, name, ms, packed)
+        return self.host.key_of(flow.run_key, self.view)
 
     cdef int remember(self, Contact contact, str name, int64_t ms, bytes body) except -1:
         """Keep an event in the contact's history with its top-level numbers (validated JSON, read in place)."""
@@ -770,9 +854,25 @@ cdef class Path:
             if until == INT64_MIN:
                 return self.refuse(flow, contact, {"reason": "frequency"})
             return self.refuse(flow, contact, {"reason": "frequency", "until": until})
-        return self.enter(flow, contact, name, ms, packed, depth)
+        cdef str key = None
+        if flow.run_key is not None:
+            key = self.key_of(flow, contact, name, ms, packed)
+            if key is None or self.has_run(flow, contact, key):
+                return self.refuse(flow, contact, {"reason": "run_key"})
+        return self.enter(flow, contact, name, ms, packed, depth, key)
 
-    cdef int enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1:
+    def has_run(self, FlowCore flow, Contact contact, str key):
+        """Whether a run of this key is in progress."""
+        cdef void* at = contact.runs
+        while at != NULL:
+            if (<Run>at).flow is flow and (<Run>at).key == key and (<Run>at).arrival > flow.doom[(<Run>at).node]:
+                return True
+            at = (<Run>at).next_of_contact
+        return False
+
+    cdef int enter(
+        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key
+    ) except -1:
         """A new run, walked until it waits or ends. Without a name it was a schedule that entered it."""
         cdef Run run = Run.__new__(Run)
         cdef dict detail = None
@@ -789,6 +889,7 @@ cdef class Path:
         run.event_name = name
         run.event_ms = ms
         run.properties = packed
+        run.key = key
         contact.mark_or_new(flow.no).reserved += 1
         flow.counters(flow.launch.no)[ARRIVED] += 1
         if self.trace is not None:
@@ -956,7 +1057,7 @@ cdef class Path:
         )
         return chosen[2]
 
-    cdef int arrive_at_wait(self, Run run, NodeCore node) except -1:
+    cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1:
         """Rules 2, 4, 5, 6. The number of the node to go on to (-1: the run ends), -2 where the run now waits,
         -3 where there is no date and no edge for that."""
         cdef FlowCore flow = <FlowCore>run.flow
@@ -970,13 +1071,36 @@ cdef class Path:
         if node.windows:
             end = self.host.opening(run.contact, flow, node.windows, max(end, self.now_ms))
         self.note(flow, run.id, run.contact, node.no, WAITING, end, {"until": end} if self.trace is not None else None)
+        if node.matches and self.heard_before(run, node):
+            flow.counters(node.no)[TRUE] += 1
+            return node.next
         if end <= self.now_ms:
             run.logical_ms = end
-            return node.next
+            return self.timed_out(flow, node)
         run.node = node.no
         self.arm(run, end)
         self.attach(run)
         return -2
+
+    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept:
+        """The edge of a wait that is over: `else` where it was for an event that did not come."""
+        if not node.matches:
+            return node.next
+        flow.counters(node.no)[FALSE] += 1
+        return node.other
+
+    cdef int leave_by_event(self, Run run, int32_t depth) except -1:
+        """The event that a run waited for has come: it goes on, within the chain that the event belongs to."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef int32_t at = run.node
+        if not flow.runs_at(self.now_ms):
+            return 0 if flow.hold else self.finish(run, at, STOPPED)
+        run.logical_ms = run.due_ms
+        run.depth = depth
+        self.detach(run)
+        flow.counters(at)[TRUE] += 1
+        run.satisfied = False
+        return self.advance(run, at, (<NodeCore>flow.nodes[at]).next)
 
     cdef int leave(self, Run run, int64_t due) except -1:
         """A wait has ended (its timer is gone from the wheel)."""
@@ -988,6 +1112,8 @@ cdef class Path:
         if run.arrival <= flow.doom[run.node]:
             return self.finish(run, run.node, flow.doom_reason[run.node])
         node = <NodeCore>flow.nodes[run.node]
+        if run.satisfied:
+            return self.leave_by_event(run, 0)
         if not flow.runs_at(due):
             if flow.hold:
                 if not flow.runs_at(self.now_ms):
@@ -1006,7 +1132,7 @@ cdef class Path:
         run.logical_ms = due
         run.depth = 0
         self.detach(run)
-        return self.advance(run, node.no, node.next)
+        return self.advance(run, node.no, self.timed_out(flow, node))
 
     cdef int finish(self, Run run, int32_t node, int32_t reason) except -1:
         """The run ends here. A launch it had only reserved is given back (rule 14)."""
@@ -1203,6 +1329,7 @@ cdef class Path:
             (
                 run.id, flow, run.version, run.node, run.entered_ms, run.logical_ms, run.due_ms,
                 run.arrival, armed, run.counted, run.depth, run.event_name, run.event_ms, run.properties, codes,
+                run.key, run.satisfied,
             ) = entry
             run.flow = self.flows[flow]
             run.codes = dict(codes) if codes is not None else None

@@ -75,6 +75,8 @@ cdef class Run:
     cdef readonly int64_t event_ms
     cdef readonly bytes properties     # msgpack map, or None
     cdef public dict codes             # promo codes by name, or None
+    cdef readonly str key              # value of the flow's run_key at entry, or None
+    cdef readonly bint satisfied       # the event it waits for has come (while its flow was paused)
     cdef void* next_of_contact
     cdef void* previous_of_contact
     cdef void* next_at_node

@@ -96,4 +96,12 @@ class Run:
     def properties(self) -> bytes | None:
         """MessagePack map."""
 
+    @property
+    def key(self) -> str | None:
+        """The value of the flow's `run_key` when it entered."""
+
+    @property
+    def satisfied(self) -> bool:
+        """The event that it waits for has come while its flow was paused."""
+
     def pack(self) -> tuple[Any, ...]: ...

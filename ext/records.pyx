@@ -442,4 +442,6 @@ cdef class Run:
             self.event_ms,
             self.properties,
             sorted(self.codes.items()) if self.codes else None,
+            self.key,
+            bool(self.satisfied),
         )

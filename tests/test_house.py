@@ -34,6 +34,7 @@ IMPORT_NAMES = {
     "swagger-ui-bundle": "swagger_ui_bundle",
     "cel-expr-python": "cel_expr_python",
     "protobuf": "google.protobuf",
+    "google-re2": "re2",
     "python-liquid": "liquid",
     "pyyaml": "yaml",
     "prometheus-client": "prometheus_client",

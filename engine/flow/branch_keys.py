@@ -70,7 +70,7 @@ SPLIT: Final = Record(
 def _goal_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
     if isinstance(got.get("event"), str) and isinstance(got.get("revenue"), str):
         place = f"{at}/revenue"
-        reader.expressions.append(Expression(reader.node, place, got["revenue"], "value", got["event"]))
+        reader.expressions.append(Expression(reader.node, place, got["revenue"], "value", (got["event"],)))
 
 
 GOAL: Final = Record(

@@ -33,6 +33,13 @@ class Until(msgspec.Struct, frozen=True):
     at_minute: int | None = None
 
 
+class EventMatch(msgspec.Struct, frozen=True):
+    """Events that `exit_when` or `until_event` look for: one of these names (none: any event), and `where`."""
+
+    events: tuple[str, ...] = ()
+    where: str | None = None
+
+
 class EventTrigger(msgspec.Struct, frozen=True, tag="event"):
     events: tuple[str, ...]
 
@@ -48,6 +55,8 @@ class ScheduleTrigger(msgspec.Struct, frozen=True, tag="schedule"):
 class Launch(msgspec.Struct, frozen=True, tag="launch", tag_field="kind"):
     trigger: EventTrigger | ScheduleTrigger
     where: str | None = None
+    run_key: str | None = None
+    """An expression: one run at a time per value of it, and events of another value do not touch that run."""
     next: str | None = None
 
 
@@ -100,8 +109,12 @@ class Wait(msgspec.Struct, frozen=True, tag="wait", tag_field="kind"):
     for_ms: int | None = None
     until: Until | None = None
     windows: tuple[Window, ...] = ()
+    until_event: EventMatch | None = None
+    """The run leaves by `next` as soon as such an event comes; `for_ms` is then the timeout, left by `otherwise`."""
     next: str | None = None
     missing: str | None = None
+    otherwise: str | None = None
+    """The `else` of the document."""
 
 
 class Condition(msgspec.Struct, frozen=True, tag="condition", tag_field="kind"):
@@ -168,6 +181,8 @@ class Flow(msgspec.Struct, frozen=True):
     frequency: Frequency = Frequency()
     schedule: Schedule = Schedule()
     when_paused: str = "leave"
+    tags: tuple[str, ...] = ()
+    exit_when: EventMatch | None = None
     nodes: dict[str, Node] = {}
     """By node id, in the order of the document."""
 

@@ -1,4 +1,4 @@
-"""The edges of a flow: they lead to nodes that exist, never round in a circle, and reach every node."""
+"""The edges of a flow: they lead to nodes that exist and never round in a circle; a node that none reaches is a warning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.flow.reader import Edge, Reader
 
 
 def check_edges(nodes: Mapping[str, Any], start: str | None, whole: bool, reader: Reader) -> None:
-    """Note dangling edges, cycles and nodes that nothing leads to.
+    """Note dangling edges and cycles; warn of nodes that nothing leads to.
 
     `start` is the launch node, None where there is not exactly one; `whole=False` says that some edges could
     not be read, so that nothing can be said about what is reached.
@@ -70,4 +70,4 @@ def _check_reached(
     for name in nodes:
         if name not in reached:
             detail = "Nothing leads to this node. Lead an edge here, or take the node away."
-            reader.problem(f"/nodes/{escape(name)}", "unreachable", detail, node=name)
+            reader.warning(f"/nodes/{escape(name)}", "unreachable", detail, node=name)

@@ -24,10 +24,11 @@ from engine.flow.leaves import (
     an_edge,
     an_id,
 )
+from engine.flow.match_keys import MATCH, ExitShape
 from engine.flow.reader import Reader
 from engine.flow.shapes import Cel, Choice, Text, Whole
 from engine.flow.values import DAY_NAMES
-from engine.limits import ACTIONS_PER_STEP_MAX, LIMIT_PASSAGES_MAX, WINDOWS_PER_WAIT_MAX
+from engine.limits import ACTIONS_PER_STEP_MAX, LIMIT_PASSAGES_MAX, TAGS_PER_FLOW_MAX, WINDOWS_PER_WAIT_MAX
 
 _COUNT_MAX: Final = 1_000_000_000
 
@@ -93,36 +94,60 @@ UNTIL: Final = Record(
 
 
 def _wait_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
-    if not any(key in got for key in ("for", "until", "window")):
-        reader.problem(at, "missing_key", "A wait has `for`, `until` or `window`: what does it wait for?")
+    if not any(key in got for key in ("for", "until", "window", "until_event")):
+        detail = "A wait has `for`, `until`, `until_event` or `window`: what does it wait for?"
+        reader.problem(at, "missing_key", detail)
     if "for" in got and "until" in got:
         detail = "`for` and `until` exclude each other; make two waits, or use the offset of `until`."
         reader.problem(f"{at}/until", "exclusive", detail)
     if "missing" in got and "until" not in got:
         detail = "Only a wait with `until` can miss its date; take `missing` away."
         reader.problem(f"{at}/missing", "exclusive", detail)
+    if "until_event" in got:
+        _until_event_rule(got, at, reader)
+    elif "else" in got:
+        detail = "Only a wait with `until_event` can wait in vain; take `else` away."
+        reader.problem(f"{at}/else", "exclusive", detail)
+
+
+def _until_event_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
+    if "for" not in got:
+        detail = "How long at most does it wait for the event? For example for: 3d."
+        reader.problem(f"{at}/for", "missing_key", detail)
+    for key in ("until", "window"):
+        if key in got:
+            detail = f"`until_event` goes with `for` alone; put a wait with `{key}` behind this one."
+            reader.problem(f"{at}/{key}", "exclusive", detail)
 
 
 WAIT: Final = Record(
     {
         "kind": a_kind_key("wait"),
-        "for": Key(DURATION, "A fixed time."),
+        "for": Key(DURATION, "A fixed time; with `until_event` the longest."),
         "until": Key(UNTIL, "Until a date of the contact or the event (rule 5)."),
+        "until_event": Key(MATCH, "Until an event comes, at most `for`: then `next`, else `else`."),
         "window": Key(
             ListOf(WINDOW, 1, WINDOWS_PER_WAIT_MAX, or_one=True),
             "When leaving is allowed, in the zone; one window or a list (rule 4).",
         ),
         "missing": an_edge("With `until`: where to go if there is no date; without it the run ends."),
+        "else": an_edge("With `until_event`: where to go if it does not come; without it the run ends."),
         "next": an_edge(),
     },
     make=lambda got: Wait(
-        got.get("for"), got.get("until"), got.get("window", ()), got.get("next"), got.get("missing")
+        for_ms=got.get("for"),
+        until=got.get("until"),
+        windows=got.get("window", ()),
+        until_event=got.get("until_event"),
+        next=got.get("next"),
+        missing=got.get("missing"),
+        otherwise=got.get("else"),
     ),
     rule=_wait_rule,
     extra={
-        "anyOf": [{"required": ["for"]}, {"required": ["until"]}, {"required": ["window"]}],
+        "anyOf": [{"required": [key]} for key in ("for", "until", "window")],
         "not": {"required": ["for", "until"]},
-        "dependentRequired": {"missing": ["until"]},
+        "dependentRequired": {"missing": ["until"], "until_event": ["for"], "else": ["until_event"]},
     },
 )
 
@@ -168,8 +193,6 @@ def _frequency_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
         reader.problem(f"{at}/every", "missing_key", "Periodically, but how often? For example every: 7d.")
     elif mode in ("once", "every_time") and "every" in got:
         reader.problem(f"{at}/every", "exclusive", f"`every` goes with mode periodically, not with {mode}.")
-    if mode == "once" and "max" in got:
-        reader.problem(f"{at}/max", "exclusive", "Once is at most one launch already; take `max` away.")
 
 
 FREQUENCY: Final = Record(
@@ -215,6 +238,11 @@ FLOW: Final[dict[str, Key]] = {
     ),
     "frequency": Key(FREQUENCY, "How often a contact may be launched; default every_time."),
     "schedule": Key(SCHEDULE, "When the flow begins and ends."),
+    "tags": Key(ListOf(Text("a tag"), 0, TAGS_PER_FLOW_MAX, distinct=True), "Words to find it by."),
+    "exit_when": Key(
+        ExitShape(),
+        "Ends a contact's run at once: an expression, checked on every event, or an event and `where`.",
+    ),
     "when_paused": Key(
         Choice("leave", "hold"),
         "A wait that ends while the flow is paused: `leave` ends the run (default), `hold` keeps it.",

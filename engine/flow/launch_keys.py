@@ -92,12 +92,24 @@ TRIGGER: Final = Record(
     extra={"oneOf": [{"required": ["event"]}, {"required": ["schedule"]}]},
 )
 
+
+def _launch_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
+    if "run_key" in got and isinstance(got.get("trigger"), ScheduleTrigger):
+        detail = "A schedule has no event to take a key from; take `run_key` away."
+        reader.problem(f"{at}/run_key", "exclusive", detail)
+
+
 LAUNCH: Final = Record(
     {
         "kind": a_kind_key("launch"),
         "trigger": Key(TRIGGER, "What launches the flow.", required=True),
         "where": Key(Cel("condition"), "Who enters; for a schedule, the audience."),
+        "run_key": Key(
+            Cel("value"),
+            "One run at a time per value of this, such as order.order_id; other values do not touch that run.",
+        ),
         "next": an_edge(),
     },
-    make=lambda got: Launch(got["trigger"], got.get("where"), got.get("next")),
+    make=lambda got: Launch(got["trigger"], got.get("where"), got.get("run_key"), got.get("next")),
+    rule=_launch_rule,
 )

@@ -16,6 +16,7 @@ from engine.flow.document import (
     ChangeSegments,
     Condition,
     Emit,
+    EventMatch,
     EventTrigger,
     Flow,
     IssuePromoCode,
@@ -29,7 +30,7 @@ from engine.flow.document import (
     UpdateCustomer,
     Wait,
 )
-from engine.flow.expression import Scope, compile_condition, compile_value
+from engine.flow.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
 from engine.flow.schema import Schema
 from engine.flow.template import Template, compile_template
 from ext.predicate import Plan
@@ -72,6 +73,10 @@ class PlannedNode(msgspec.Struct, frozen=True):
     kind: str
     node: Node
     plan: Plan | None = None
+    match: Plan | None = None
+    """`where` of an `until_event`."""
+    match_sees_event: bool = False
+    """It speaks of the event, so only an event can decide it."""
     actions: tuple[PlannedAction, ...] = ()
 
 
@@ -82,6 +87,8 @@ class Program(msgspec.Struct, frozen=True):
     flow: Flow
     nodes: tuple[PlannedNode, ...]
     where: Plan | None
+    run_key: Plan | None
+    exit_where: Plan | None
     events: tuple[str, ...]
     entities: tuple[str, ...]
 
@@ -93,6 +100,20 @@ def scope_of(launch: Launch, schema: Schema) -> Scope:
     return Scope(event=True, entities=schema.entities_of(launch.trigger.events), schema=schema)
 
 
+def match_scope(match: EventMatch, schema: Schema) -> Scope:
+    """What `where` of an `exit_when` or `until_event` can see: the event that is looked at, not the run's own."""
+    return Scope(event=True, entities=schema.entities_of(match.events) if match.events else (), schema=schema)
+
+
+def sees_event(where: str, schema: Schema) -> bool:
+    """Whether an expression needs an event to be decided: it does not compile without one."""
+    try:
+        compile_condition(where, Scope(event=False, entities=(), schema=schema))
+    except ExpressionError:
+        return True
+    return False
+
+
 def plan(flow: Flow, schema: Schema) -> Program:
     """Plan a flow that `validate.check` found no problem with."""
     launch = flow.nodes[flow.start]
@@ -101,23 +122,35 @@ def plan(flow: Flow, schema: Schema) -> Program:
     events = launch.trigger.events if isinstance(launch.trigger, EventTrigger) else ()
     return Program(
         flow=flow,
-        nodes=tuple(_node(id, node, scope) for id, node in flow.nodes.items()),
+        nodes=tuple(_node(id, node, scope, schema) for id, node in flow.nodes.items()),
         where=None if launch.where is None else compile_condition(launch.where, scope),
+        run_key=None if launch.run_key is None else compile_value(launch.run_key, scope),
+        exit_where=None if flow.exit_when is None else _match(flow.exit_when, schema),
         events=tuple(dict.fromkeys(events)),
         entities=scope.entities,
     )
 
 
-def _node(id: str, node: Node, scope: Scope) -> PlannedNode:
+def _match(match: EventMatch, schema: Schema) -> Plan | None:
+    return None if match.where is None else compile_condition(match.where, match_scope(match, schema))
+
+
+def _node(id: str, node: Node, scope: Scope, schema: Schema) -> PlannedNode:
     expression: Plan | None = None
+    match: Plan | None = None
+    decided_by_event = False
     actions: tuple[PlannedAction, ...] = ()
     if isinstance(node, Condition):
         expression = compile_condition(node.when, scope)
     elif isinstance(node, Wait) and node.until is not None:
-        expression = compile_value(node.until.date, scope)
+        expression = compile_date(node.until.date, scope)
+    elif isinstance(node, Wait) and node.until_event is not None:
+        match = _match(node.until_event, schema)
+        where = node.until_event.where
+        decided_by_event = where is not None and sees_event(where, schema)
     elif isinstance(node, Step):
         actions = tuple(_action(action) for action in node.actions)
-    return PlannedNode(id, KIND_OF[type(node)], node, expression, actions)
+    return PlannedNode(id, KIND_OF[type(node)], node, expression, match, decided_by_event, actions)
 
 
 def _action(action: Action) -> PlannedAction:

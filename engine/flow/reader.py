@@ -21,13 +21,14 @@ class Edge(NamedTuple):
 
 
 class Expression(NamedTuple):
-    """An expression to compile once the launch is known; `event`: on that event, not on the launch's."""
+    """An expression to compile once the launch is known; `events`: on those events (none of them: on any), not
+    on the launch's."""
 
     node: str
     pointer: str
     text: str
     use: Use
-    event: str | None = None
+    events: tuple[str, ...] | None = None
 
 
 class Templated(NamedTuple):
@@ -41,13 +42,15 @@ class Templated(NamedTuple):
 class Reader:
     """Collects; never raises. `node` is the id of the node being read, "" outside of nodes."""
 
-    __slots__ = ("codes", "count", "edges", "expressions", "launches", "node", "problems", "templates")
+    __slots__ = ("codes", "count", "edges", "expressions", "launches", "node", "problems", "templates", "warnings")
 
     def __init__(self) -> None:
         self.node = ""
         self.problems: list[Problem] = []
         self.count = 0
         """Problems met, also beyond those that are kept: compare it before and after reading a part."""
+        self.warnings: list[Problem] = []
+        """What is probably not meant, but does not keep the flow from being launched."""
         self.edges: list[Edge] = []
         self.expressions: list[Expression] = []
         self.templates: list[Templated] = []
@@ -64,3 +67,8 @@ class Reader:
         if len(self.problems) < PROBLEMS_PER_DOCUMENT_MAX:
             place = self.node if node is None else node
             self.problems.append(Problem(place, pointer, code, detail, line, column))
+
+    def warning(self, pointer: str, code: str, detail: str, *, node: str) -> None:
+        """Note what is probably not meant."""
+        if len(self.warnings) < PROBLEMS_PER_DOCUMENT_MAX:
+            self.warnings.append(Problem(node, pointer, code, detail))

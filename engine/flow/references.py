@@ -60,10 +60,13 @@ class _Visible:
         """The names a template can begin with."""
         return ("customer", *(("event",) if self.event else ()), *self.entities, "codes", "now")
 
-    def why_not(self, entity: str, goal: str | None = None) -> str:
-        """Why an entity is not there; `goal` is the goal event, where that is what is looked at."""
-        if goal is not None:
-            return f" The goal event {quoted(goal)} does not carry `{entity}`."
+    def why_not(self, entity: str, looked_at: tuple[str, ...] | None = None) -> str:
+        """Why an entity is not there; `looked_at` are the events, where it is not those of the launch."""
+        if looked_at is not None:
+            without = next((name for name in looked_at if self.schema.entity_of(name) != entity), None)
+            if without is None:
+                return f" It is looked at on any event; name the events that carry `{entity}`."
+            return f" The event {quoted(without)} does not carry `{entity}`."
         if not self.events:
             return f" A flow that is launched by a schedule has no {entity}."
         without = next((name for name in self.events if self.schema.entity_of(name) != entity), "")
@@ -74,15 +77,15 @@ class _Visible:
 
 def _check_expression(expression: Expression, visible: _Visible, signature: bytes, reader: Reader) -> None:
     event, entities = visible.event, visible.entities
-    if expression.event is not None:
-        event, entities = True, visible.schema.entities_of((expression.event,))
+    if expression.events is not None:
+        event, entities = True, visible.schema.entities_of(expression.events) if expression.events else ()
     wrong = _compiled(expression.text, expression.use, event, entities, signature)
     if wrong is None:
         return
     code, detail, line, column = wrong
     absent = next((entity for entity in _ENTITY.findall(expression.text) if entity not in entities), None)
     if absent is not None and code == "expression_undefined":
-        detail += visible.why_not(absent, expression.event)
+        detail += visible.why_not(absent, expression.events)
     reader.problem(expression.pointer, code, detail, node=expression.node, line=line, column=column)
 
 

@@ -96,7 +96,8 @@ class Parsed(Shape):
         try:
             return self.parse(raw)
         except ValueError as error:
-            reader.problem(at, self.code, f"{error}{did_you_mean(raw, self.known)}")
+            detail = str(error).rstrip(".")
+            reader.problem(at, self.code, f"{detail}.{did_you_mean(raw, self.known)}")
             return WRONG
 
     def _would_do(self, raw: Any) -> bool:

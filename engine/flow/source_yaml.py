@@ -63,7 +63,7 @@ def load_yaml(text: str, lines: dict[str, Position], problems: list[Problem]) ->
         problems.append(stop.problem)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = error.problem or error.context
+        said = str(error.problem or error.context)
         hint = " Text that holds a colon and a space is put in quotes." if "mapping values" in said else ""
         detail = f"This is not YAML: {said}.{hint}"
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)

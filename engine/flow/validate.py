@@ -29,10 +29,11 @@ _kind = Choice(*NODES)
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """`flow` is None as long as there is a problem."""
+    """`flow` is None as long as there is a problem. Warnings do not keep it from being launched."""
 
     flow: Flow | None
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 def check(raw: object, schema: Schema) -> Checked:
@@ -40,9 +41,10 @@ def check(raw: object, schema: Schema) -> Checked:
     reader = Reader()
     flow = DOCUMENT.read(raw, "", reader)
     check_references(reader, schema)
+    warnings = tuple(reader.warnings)
     if reader.count:
-        return Checked(None, _in_order(reader.problems, raw))
-    return Checked(flow, ())
+        return Checked(None, _in_order(reader.problems, raw), warnings)
+    return Checked(flow, (), warnings)
 
 
 class NodesShape(Shape):

@@ -10,7 +10,7 @@ from engine.kernel.actions import Act, outcome_of
 from engine.kernel.dates import date_of, opening, zone_of
 from engine.kernel.state import State
 from ext.path import WHATS, FlowCore, NodeCore
-from ext.predicate import EvaluationError, View
+from ext.predicate import EvaluationError, Plan, View
 from ext.records import Contact, Run
 
 _WHAT = {name: code for code, name in enumerate(WHATS)}
@@ -50,6 +50,16 @@ class Host:
 
     def alias(self, contact: Contact, previous: str) -> None:
         contacts.alias(self.state, contact, previous)
+
+    def key_of(self, plan: Plan, view: View) -> str | None:
+        """The value of `run_key`: texts and whole numbers are keys, anything else, or an error, is none."""
+        try:
+            value = plan.value(view)
+        except EvaluationError:
+            return None
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        return str(value)
 
     def available(self, pool: str) -> int:
         return self.state.pools.available(pool)

@@ -182,7 +182,6 @@ def test_an_empty_object_lacks_everything() -> None:
         ("/frequency", {"mode": "periodically"}, "missing_key"),
         ("/frequency", {"mode": "periodically", "every": "0s"}, "invalid_duration"),
         ("/frequency", {"mode": "once", "every": "7d"}, "exclusive"),
-        ("/frequency", {"mode": "once", "max": 1}, "exclusive"),
         ("/frequency", {"mode": "every_time", "max": 0}, "out_of_range"),
         ("/frequency", {"mode": "every_time", "max": True}, "wrong_type"),
         ("/frequency", {"mode": "every_time", "max": 1.0}, "wrong_type"),
@@ -308,9 +307,11 @@ def test_branches_that_meet_again_are_no_circle() -> None:
     assert problems(minimal(c=condition, a={**END, "next": "z"}, b={**END, "next": "z"}, z=END)) == ()
 
 
-def test_a_node_that_nothing_leads_to_is_a_problem() -> None:
-    problem = only(minimal(a=END, lost=END))
-    assert (problem.node, problem.pointer, problem.code) == ("lost", "/nodes/lost", "unreachable")
+def test_a_node_that_nothing_leads_to_is_a_warning() -> None:
+    checked = check(minimal(a=END, lost=END), DEFAULT)
+    assert checked.flow is not None
+    (warning,) = checked.warnings
+    assert (warning.node, warning.pointer, warning.code) == ("lost", "/nodes/lost", "unreachable")
 
 
 def test_nothing_is_said_about_what_is_reached_while_a_node_cannot_be_read() -> None:
