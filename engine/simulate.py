@@ -69,6 +69,8 @@ class Simulator:
         instant and the operation, where the kernel refuses one; ValueError where time would run backwards.
         """
         for at_ms, group in groupby(inputs, key=itemgetter(0)):
+            if at_ms > until_ms:
+                break
             pending: list[Input] = []
             for _, item in group:
                 if isinstance(item, Control) and item.op == "restart":

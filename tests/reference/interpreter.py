@@ -42,6 +42,8 @@ def play(
     for document in flows:
         engine.launch(document)
     for line in lines:
+        if civil.instant(line["at"]) > civil.instant(until):
+            break
         at = max(civil.instant(line["at"]), engine.now)  # an engine that is down receives when it is up again
         engine.fire(at)
         engine.now = at
