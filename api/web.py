@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import h11
@@ -162,43 +163,57 @@ class _Capped(trio.abc.Listener[trio.SocketStream]):
 
 
 class _Connection(TCPServer):
-    """hypercorn's connection without TLS and HTTP/2, with a bound on how long a peer may take its answer."""
+    """hypercorn's connection without TLS and HTTP/2, ended as a whole when its peer does not take its answer.
+
+    (hypercorn tells the app only. Where the peer has sent further requests ahead, the connection then waits for
+    ever for an answer to end that has ended already.)
+    """
 
     async def run(self) -> None:
+        with trio.CancelScope() as self._whole:
+            try:
+                await self._converse()
+            except OSError as error:
+                log.debug("a connection broke: %s", error)
+            finally:
+                await self._close()
+
+    async def _converse(self) -> None:
         socket = self.stream.socket
-        try:
-            async with TaskGroup() as task_group:
-                self._task_group = task_group
-                self.protocol = _Guarded(  # type: ignore[assignment]
-                    self.app,
-                    self.config,
-                    self.context,
-                    task_group,
-                    ConnectionState(self.state),
-                    False,
-                    parse_socket_addr(socket.family, socket.getpeername()),
-                    parse_socket_addr(socket.family, socket.getsockname()),
-                    self.protocol_send,
-                )
-                await self.protocol.initiate()
-                await self.idle_task.restart(task_group, self._idle_timeout)
-                await self._read_data()
-        except OSError as error:
-            log.debug("a connection broke: %s", error)
-        finally:
-            await self._close()
+        async with TaskGroup() as task_group:
+            self._task_group = task_group
+            self.protocol = _Guarded(  # type: ignore[assignment]
+                self.app,
+                self.config,
+                self.context,
+                task_group,
+                ConnectionState(self.state),
+                False,
+                parse_socket_addr(socket.family, socket.getpeername()),
+                parse_socket_addr(socket.family, socket.getsockname()),
+                self.protocol_send,
+            )
+            await self.protocol.initiate()
+            await self.idle_task.restart(task_group, self._idle_timeout)
+            await self._read_data()
+            await self.idle_task.stop()
 
     async def protocol_send(self, event: Event) -> None:
-        if not isinstance(event, RawData):
-            await super().protocol_send(event)
+        if isinstance(event, RawData):
+            await self._send(event.data)
             return
+        # Quart cancels the task that sends this when its answer is complete; what has to follow must happen all
+        # the same: the idle timer starts, or the connection is closed.
+        with trio.move_on_after(GRACE_S, shield=True):
+            await super().protocol_send(event)
+
+    async def _send(self, data: bytes) -> None:
         async with self.send_lock:
             try:
                 with trio.fail_after(API_ANSWER_S):
-                    await self.stream.send_all(event.data)
+                    await self.stream.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                await trio.aclose_forcefully(self.stream)
-                await self.protocol.handle(Closed())
+                self._whole.cancel()
 
 
 class _Guarded(H11Protocol):
@@ -231,17 +246,18 @@ def guard(request: h11.Request) -> ProblemAnswer | None:
     """Why a request is not passed on to the app, or None."""
     names = {name.lower() for name, _ in request.headers}
     if b"content-length" in names and b"transfer-encoding" in names:
-        detail = "Content-Length and Transfer-Encoding exclude each other."
-        return _bad_request("ambiguous_length", detail)
-    if b"upgrade" in names:
-        return _bad_request("no_upgrade", "HTTP/1.1 is spoken here and nothing else; leave out Upgrade.")
-    if request.http_version not in (b"1.0", b"1.1"):
-        return _bad_request("no_upgrade", "HTTP/1.1 is spoken here and nothing else.")
+        return _refusal(400, "ambiguous_length", "Content-Length and Transfer-Encoding exclude each other.")
+    if b"upgrade" in names or request.http_version not in (b"1.0", b"1.1"):
+        return _refusal(400, "no_upgrade", "HTTP/1.1 is spoken here and nothing else; leave out Upgrade.")
+    size = len(request.target) + sum(len(name) + len(value) for name, value in request.headers)
+    if size > API_HEADER_BYTES_MAX:
+        detail = f"Path and headers have at most {API_HEADER_BYTES_MAX} bytes together."
+        return _refusal(431, "head_too_large", detail)
     return None
 
 
-def _bad_request(code: str, detail: str) -> ProblemAnswer:
-    return ProblemAnswer("about:blank", "Bad Request", 400, detail, code)
+def _refusal(status: int, code: str, detail: str) -> ProblemAnswer:
+    return ProblemAnswer("about:blank", HTTPStatus(status).phrase, status, detail, code)
 
 
 __all__ = ["Alarm", "guard", "serve"]

@@ -116,7 +116,8 @@ REFUSED = [
     (b"GET /healthz HTTP/1.1\r\n\r\n", b""),
     (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b""),
     (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b""),
-    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", b""),
+    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", b"head_too_large"),
+    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000, b""),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b""),
 ]
 
@@ -234,6 +235,7 @@ def test_a_request_in_progress_is_answered_before_the_end(
                 return await control(op, **args)
 
             monkeypatch.setattr(service, "control", slow)
+            began = trio.current_time()
             async with serving(service) as bound:
                 stream = await connect(bound[0])
                 body = b'{"traits": {}}'
@@ -244,6 +246,7 @@ def test_a_request_in_progress_is_answered_before_the_end(
                 await started.wait()
             assert b" 200 " in await answer_on(stream)
             assert service.kernel.contact("c1")["id"] == "c1"
+            assert trio.current_time() - began < web.GRACE_S
             await stream.aclose()
 
     trio.run(main)
