@@ -7,7 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from engine.errors import Problem
 from engine.flow.place import steps
+from engine.flow.schema import DEFAULT
+from engine.flow.validate import check
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -159,3 +162,27 @@ def places(document: Any, pointer: str = "") -> list[str]:
         place = f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
         found += [place, *places(value, place)]
     return found
+
+
+END: dict[str, Any] = {"kind": "step", "actions": [{"segment": {"add": ["done"]}}]}
+
+
+def problems(raw: object) -> tuple[Problem, ...]:
+    """All that is wrong with a document, by the built-in schema."""
+    return check(raw, DEFAULT).problems
+
+
+def found(raw: object) -> list[tuple[str, str, str]]:
+    """Node, pointer and code of each problem."""
+    return [(problem.node, problem.pointer, problem.code) for problem in problems(raw)]
+
+
+def only(raw: object) -> Problem:
+    """The one thing that is wrong with it."""
+    (problem,) = problems(raw)
+    return problem
+
+
+def step(*actions: object, **keys: object) -> dict[str, Any]:
+    """A flow of one step with these actions."""
+    return minimal(a={"kind": "step", "actions": list(actions), **keys})
