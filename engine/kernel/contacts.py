@@ -132,14 +132,17 @@ def alias(state: State, contact: Contact, previous_id: str) -> None:
     if previous is not None:
         missing = {k: v for k, v in traits_of(previous).items() if k not in traits_of(contact)}
         state.path.merge(contact, previous)
-        for other, target in state.aliases.items():
-            if target == previous.id:
-                state.aliases[other] = contact.id
-                state.path.set_alias(other, contact)
+        others = [other for other, target in state.aliases.items() if target == previous.id]
+        for other in (*others, previous.id):
+            _lead(state, other, contact)
         if missing:
             change_traits(state, contact, missing, depth=1)
-    state.aliases[previous_id] = contact.id
-    state.path.set_alias(previous_id, contact)
+    _lead(state, previous_id, contact)
+
+
+def _lead(state: State, alias_id: str, contact: Contact) -> None:
+    state.aliases[alias_id] = contact.id
+    state.path.set_alias(alias_id, contact)
 
 
 def known(state: State, contact_id: str) -> Contact:
