@@ -7,7 +7,7 @@ Segment's shape, because Segment's clients read them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from quart import Blueprint, Response, current_app, request
@@ -58,6 +58,7 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
+Messages = Annotated[str, msgspec.Meta(description="One message a line, each as `POST /v1/{type}` takes it.")]
 REFUSALS = dict.fromkeys((400, 401, 413, 415, 429, 503), Refusal)
 
 
@@ -99,7 +100,7 @@ def _handler(kind: str) -> Callable[[], Awaitable[Response]]:
     take.__name__ = f"take_{kind}"
     take.__doc__ = SUMMARIES[kind]
     if kind == "events":
-        described = operation(body=bytes, media=("application/x-ndjson",), answers={200: Lines} | REFUSALS)
+        described = operation(body=Messages, media=("application/x-ndjson",), answers={200: Lines} | REFUSALS)
     else:
         described = operation(body=dict[str, Any], answers={200: Success} | REFUSALS)
     return described(take)

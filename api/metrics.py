@@ -1,9 +1,9 @@
 """What Prometheus reads at `/metrics`.
 
-The engine counts by itself, deterministically, as part of its state; this collector only reads those counts
-when it is asked, into a registry of its own (the library's global one would add up the engines of one
-process, and the tests'). Only the first METRICS_FLOWS_MAX flows have series of their own: a scrape must stay
-small.
+The engine counts by itself: the kernel as part of its state, the parts of the service since they started. This
+collector reads those counts when it is asked, into a registry of its own (the library's global one would add up
+the engines of one process, and the tests'). Only the first METRICS_FLOWS_MAX flows have series of their own: a
+scrape must stay small.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from engine.limits import METRICS_FLOWS_MAX
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 PREFIX = "tidemill"
 LEVELS = frozenset({"contacts", "waiting", "effects_pending", "flows", "flows_active"})
 """Of the kernel's counts, those that go up and down; the others only grow."""
+LABELLED = {"receipts": "status", "problems": "what"}
+"""Of the kernel's counts, `receipts_delivered` and the like: one family each, this label telling them apart."""
+TOTALS = frozenset(
+    {
+        *("ingest_batches", "ingest_pulses", "ingest_inputs", "ingest_apply_s", "journal_appended_bytes"),
+        *("checkpoint_made", "checkpoint_failed", "delivery_attempts_failed"),
+    }
+)
+"""Of the service's statistics, those that only grow."""
 
 
 class EngineCollector(Collector):
@@ -34,30 +43,73 @@ class EngineCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         kernel = self._service.kernel
-        yield GaugeMetricFamily(
-            f"{PREFIX}_seq", "Batches applied since the data directory was made.", kernel.seq
-        )
-        yield from families(kernel.counts(), "Kernel")
-        yield from gauges("service", self._service.statistics())
+        statistics = self._service.statistics()
+        receipts = statistics["delivery"].pop("receipts")
+        yield _gauge("seq", kernel.seq)
+        yield from of_kernel(kernel.counts())
+        yield from of_service("", statistics)
+        yield _of_channels(receipts)
         yield from _of_flows(kernel.flows())
 
 
-def families(counts: Mapping[str, Any], whose: str) -> Iterable[Metric]:
-    """Counters for what only grows, gauges for what does not."""
+def of_kernel(counts: Mapping[str, int]) -> Iterable[Metric]:
+    """Counters for what only grows, gauges for what does not, a label for what is one count by kind."""
+    families = {
+        stem: CounterMetricFamily(f"{PREFIX}_{stem}", f"{stem.capitalize()} so far.", labels=[label])
+        for stem, label in LABELLED.items()
+    }
     for name, value in counts.items():
-        about = f"{whose}: {name.replace('_', ' ')}."
-        family = GaugeMetricFamily if name in LEVELS else CounterMetricFamily
-        yield family(f"{PREFIX}_{name}", about, value)
+        stem, _, kind = name.partition("_")
+        if stem in families:
+            families[stem].add_metric([kind], value)
+        elif name in LEVELS:
+            yield _gauge(name, value)
+        else:
+            yield CounterMetricFamily(f"{PREFIX}_{name}", _sentence(name), value)
+    yield from families.values()
 
 
-def gauges(path: str, statistics: Mapping[str, Any]) -> Iterable[Metric]:
-    """Every number in nested statistics, named by its path; whatever is no number is left out."""
-    for name, value in statistics.items():
+def of_service(path: str, statistics: Mapping[str, Any]) -> Iterable[Metric]:
+    """Every number in nested statistics, named by its path; a dict with `buckets` is a histogram."""
+    for key, value in statistics.items():
+        name = f"{path}_{key}" if path else key
         if isinstance(value, Mapping):
-            yield from gauges(f"{path}_{name}", value)
-        elif isinstance(value, (bool, int, float)):
-            about = f"{path.replace('_', ' ').capitalize()}: {name.replace('_', ' ')}."
-            yield GaugeMetricFamily(f"{PREFIX}_{path}_{name}", about, float(value))
+            yield from [_histogram(name, value)] if "buckets" in value else of_service(name, value)
+        elif name in TOTALS:
+            yield CounterMetricFamily(_named(name), _sentence(name), float(value))
+        elif isinstance(value, bool | int | float):
+            yield _gauge(name, float(value))
+
+
+def _histogram(name: str, times: Mapping[str, Any]) -> Metric:
+    buckets = [*times["buckets"].items(), ("+Inf", times["count"])]
+    return HistogramMetricFamily(
+        _named(f"{name}_s"), _sentence(name), buckets=buckets, sum_value=times["sum_s"]
+    )
+
+
+def _gauge(name: str, value: float) -> Metric:
+    return GaugeMetricFamily(_named(name), _sentence(name), value)
+
+
+def _named(name: str) -> str:
+    """Prometheus writes units out."""
+    return f"{PREFIX}_{name[:-2]}_seconds" if name.endswith("_s") else f"{PREFIX}_{name}"
+
+
+def _sentence(name: str) -> str:
+    return f"{name.removesuffix('_s').replace('_', ' ').capitalize()}."
+
+
+def _of_channels(receipts: Mapping[str, Mapping[str, int]]) -> Metric:
+    name = f"{PREFIX}_delivered_here"
+    family = CounterMetricFamily(
+        name, "Receipts of this engine's own channels.", labels=["channel", "status"]
+    )
+    for channel, by_status in receipts.items():
+        for status, count in by_status.items():
+            family.add_metric([channel, status], count)
+    return family
 
 
 def _of_flows(flows: list[dict[str, Any]]) -> Iterable[Metric]:
@@ -68,10 +120,7 @@ def _of_flows(flows: list[dict[str, Any]]) -> Iterable[Metric]:
         waiting.add_metric([flow["id"]], flow["waiting"])
     yield entered
     yield waiting
-    left_out = max(0, len(flows) - METRICS_FLOWS_MAX)
-    yield GaugeMetricFamily(
-        f"{PREFIX}_flows_without_series", "Flows beyond the bound of this page.", left_out
-    )
+    yield _gauge("flows_without_series", max(0, len(flows) - METRICS_FLOWS_MAX))
 
 
 def registry_of(service: Service) -> CollectorRegistry:

@@ -59,7 +59,8 @@ def test_metrics_show_what_the_engine_counts(tmp_path: Path) -> None:
         assert seen["tidemill_flow_entered_total", "welcome"] == 2
         assert seen["tidemill_flow_waiting", "welcome"] == 2
         assert seen["tidemill_flows_without_series", ""] == 0
-        assert seen["tidemill_service_accepts_input", ""] == 1
+        assert seen["tidemill_accepts_input", ""] == 1
+        assert seen["tidemill_ingest_batches_total", ""] == seen["tidemill_journal_commits_seconds_count", ""]
         await api.send(signed_up("a"))
         again = samples((await api.get("/metrics")).body)
         assert again["tidemill_events_total", ""] == seen["tidemill_events_total", ""] + 1
