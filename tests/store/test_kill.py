@@ -23,6 +23,7 @@ EVENTS = 12_000
 CONTACTS = 97
 LINES = [line(f"c{n % CONTACTS}", message=f"m{n}", number=n) for n in range(EVENTS)]
 KILLS = 4
+ROUND = EVENTS // (KILLS + 1)  # sent to a process that will be killed
 
 
 class Sidecar:
@@ -45,7 +46,8 @@ class Sidecar:
 
     def stream(self, lines: list[bytes], kill_after: int | None) -> int:
         """Send `lines`; kill the process once so many are acknowledged, or let it end. How many were."""
-        feeder = threading.Thread(target=self._feed, args=(lines,))
+        end = kill_after is None
+        feeder = threading.Thread(target=self._feed, args=(lines, end))
         feeder.start()
         acknowledged = 0
         assert self._process.stdout is not None
@@ -59,18 +61,20 @@ class Sidecar:
                 self._process.send_signal(signal.SIGKILL)
                 kill_after = None
         feeder.join()
+        assert self._process.wait() == (0 if end else -signal.SIGKILL)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait()
         return acknowledged
 
-    def _feed(self, lines: list[bytes]) -> None:
+    def _feed(self, lines: list[bytes], close: bool) -> None:
         assert self._process.stdin is not None
         try:
             for start in range(0, len(lines), 20):
                 self._process.stdin.write(b"".join(lines[start : start + 20]))
         except BrokenPipeError:
-            pass  # it was killed
-        finally:
+            assert not close, "it was not to end before its input"
+        if close:
             self._process.stdin.close()
 
 
@@ -80,7 +84,7 @@ def killed_again_and_again(data: Path, kernel: str, seed: int) -> str:
     sent = 0
     for _ in range(KILLS):
         sidecar = Sidecar(data, kernel)
-        sent += sidecar.stream(LINES[sent:], kill_after=chance.randint(1, EVENTS // KILLS))
+        sent += sidecar.stream(LINES[sent : sent + ROUND], kill_after=chance.randint(1, ROUND))
     sidecar = Sidecar(data, kernel)
     recovered = sidecar.digest
     assert sent + sidecar.stream(LINES[sent:], kill_after=None) == EVENTS
