@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 import msgspec
-from quart import Blueprint, Quart, Response, current_app, send_from_directory
+from quart import Blueprint, Quart, Response, current_app, redirect, send_from_directory
 from quart_schema import Info, OpenAPIProvider, QuartSchema, Tag, hide
 from quart_schema.documentation import document_querystring, document_request, document_response
 from swagger_ui_bundle import swagger_ui_path
@@ -232,12 +232,23 @@ def _older(value: Any) -> Any:
         if len(kept) < len(options):
             del older["anyOf"]
             older |= {"nullable": True} | (kept[0] if len(kept) == 1 else {"anyOf": kept})
+    if older.get("required") == []:
+        del older["required"]
+    if isinstance(examples := older.get("examples"), list):
+        older["example"] = examples[0]
+        del older["examples"]
     if "const" in older:
         older["enum"] = [older.pop("const")]
     return older
 
 
 pages = Blueprint("docs", __name__)
+
+
+@pages.get("/")
+@hide
+async def front_page() -> Any:
+    return redirect("docs")
 
 
 @pages.get("/docs")

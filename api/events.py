@@ -15,9 +15,9 @@ from quart_schema import hide, tag_blueprint
 
 from api import segment
 from api.docs import operation
+from api.intake import respond
 from api.listen import is_loopback
 from api.request import sent, service
-from engine.errors import Unavailable
 
 events = Blueprint("events", __name__)
 tag_blueprint(events, ["intake"])
@@ -73,22 +73,14 @@ async def take_events() -> Response:
         from_browser="Origin" in request.headers,
     )
     client = request.scope.get("client")
-    refused = reception.judge(head, local=client is None or is_loopback(client[0]))
-    if refused is not None:
-        return _written(refused)
-    body = segment.unpack(head, await sent())
-    if isinstance(body, segment.Response):
-        return _written(body)
-    taken = reception.receive(head, body)
-    if isinstance(taken, segment.Response):
-        return _written(taken)
-    try:
-        for part in taken.parts():
-            if part.inputs:
-                await service().submit(part)
-    except Unavailable as error:
-        return _written(segment.unavailable(error))
-    return _written(taken.answer())
+    local = client is None or is_loopback(client[0])
+    answer = await respond(reception, head, await sent(), service().enqueue, local=local)
+    headers = {}
+    if answer.retry_after_s:
+        headers["Retry-After"] = str(answer.retry_after_s)
+    if answer.allow:
+        headers["Allow"] = answer.allow
+    return Response(answer.body, answer.status, headers, content_type="application/json")
 
 
 def _handler(kind: str) -> Callable[[], Awaitable[Response]]:
@@ -115,12 +107,3 @@ for _path in PATHS:
 def is_open(path: str, write_keys: Sequence[str]) -> bool:
     """Whether a request for `path` is judged by its write key instead of by where it comes from."""
     return bool(write_keys) and segment.route_of(path) is not None
-
-
-def _written(response: segment.Response) -> Response:
-    headers = {}
-    if response.retry_after_s:
-        headers["Retry-After"] = str(response.retry_after_s)
-    if response.allow:
-        headers["Allow"] = response.allow
-    return Response(response.body, response.status, headers, content_type="application/json")

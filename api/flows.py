@@ -22,8 +22,17 @@ from engine.limits import LIST_LIMIT_DEFAULT
 flows = Blueprint("flows", __name__, url_prefix="/v1")
 tag_blueprint(flows, ["flows"])
 
+EXAMPLE = {
+    "id": "welcome",
+    "name": "Welcome",
+    "nodes": {
+        "start": {"kind": "launch", "trigger": {"event": "Signed Up"}, "next": "wait"},
+        "wait": {"kind": "wait", "for": "3d", "next": "gift"},
+        "gift": {"kind": "step", "actions": [{"points": {"add": 10}}]},
+    },
+}
 FlowDocument = Annotated[
-    dict[str, Any], msgspec.Meta(description="A flow as people write it (engine/flow/README.md).")
+    dict[str, Any], msgspec.Meta(description="A flow as people write it.", examples=[EXAMPLE])
 ]
 IF_MATCH = {"If-Match": "The ETag of the revision that is meant: refused with 412 if there is a newer one."}
 SAVED = ("flow", "status", "revision", "saved_at", "problems")

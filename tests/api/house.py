@@ -86,7 +86,7 @@ class Api:
             data = msgspec.json.encode(body)
             sent.setdefault("Content-Type", "application/json")
         target, _, query = path.partition("?")
-        scope = {
+        scope: dict[str, Any] = {
             "type": "http",
             "http_version": "1.1",
             "method": method,

@@ -98,7 +98,6 @@ def test_the_schema_is_shown_and_replaced_and_checks_flows_from_then_on(tmp_path
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "not_found"),
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/v1/flows/", 404, "not_found"),
         ("GET", "/v1//flows", 404, "not_found"),
