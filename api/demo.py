@@ -1,12 +1,12 @@
 """`tidemill demo`: a shop in a box. The real engine on a temporary directory, with time that jumps.
 
 Everything runs as in `tidemill serve`: the service with its journal and checkpoints on disk, the kernel, the
-outbox. Only the clock is ours: it stands still, and is set from one hour in which something happens to the next,
-so that waits of days pass in seconds and nothing in the engine knows of it. The shop delivers by itself, as an
-application may: it pulls the messages of each hour and sends the receipts along with the next.
+outbox. Only the clock is ours: it stands still, and is set from one half hour in which something happens to the
+next, so that waits of days pass in seconds and nothing in the engine knows of it. The shop delivers by itself, as an
+application may: it pulls the messages of each half hour and sends the receipts along with the next.
 
 Rejected: a clock that merely runs fast (a second of the disk would be days of the shop, and no two demos alike),
-smaller steps than an hour (each is a durable commit; a slow disk takes 5 ms for one), and a demo on the simulator
+smaller steps (each is a durable commit; a slow disk takes 5 ms for one), and a demo on the simulator
 (a newcomer should see the engine that he will run).
 """
 
@@ -26,7 +26,7 @@ from rich.console import Console
 
 from api.config import Address, Settings
 from api.serve import SIGNALS, Stop, call, open_ways_in
-from api.shop import DAY_MS, HOUR_MS, Shop
+from api.shop import DAY_MS, SLOT_MS, Shop
 from api.story import Storyteller, Traces
 from api.tables import flow_table
 from api.terminal import console, progress, thousands
@@ -40,7 +40,6 @@ from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
 
 DAYS = 90
-STEP_MS = HOUR_MS
 KEY_BYTES = 16
 CODES_PER_CUSTOMER = 5
 """Promo codes in each pool the flows draw from; nobody goes away empty-handed."""
@@ -82,7 +81,7 @@ class ToldKernel(Kernel):
 def demo(*, contacts: int, seed: int, http: Address | None) -> None:
     """Play the shop and print where everybody went. With `http`, stay up there until a signal."""
     logging.basicConfig(level=logging.WARNING)
-    end_ms = SystemClock().now_ms() // STEP_MS * STEP_MS
+    end_ms = SystemClock().now_ms() // SLOT_MS * SLOT_MS
     with tempfile.TemporaryDirectory(prefix="tidemill-demo-") as folder:
         box = Box(Path(folder), contacts=contacts, seed=seed, end_ms=end_ms, out=console())
         call(partial(box.run, http))
@@ -112,7 +111,7 @@ class Box:
         start_ms = end_ms - DAYS * DAY_MS
         self._key = (seed % 2 ** (8 * KEY_BYTES)).to_bytes(KEY_BYTES)
         self._clock = Timelapse(start_ms)
-        self._shop = Shop(contacts=contacts, seed=seed, start_ms=start_ms + STEP_MS, end_ms=end_ms)
+        self._shop = Shop(contacts=contacts, seed=seed, start_ms=start_ms + SLOT_MS, end_ms=end_ms)
         self._receipts: list[dict[str, str]] = []
         self._pulled = 0
         self._mail: dict[tuple[int, str, str], str] = {}
@@ -165,15 +164,15 @@ class Box:
         self._took_s = time.perf_counter() - began
 
     def _next_step(self, service: Service) -> int | None:
-        """The end of the next hour in which something happens; None: nothing before the end."""
+        """The next half hour in which something happens; None: nothing before the end."""
         wanted = [ms for ms in (self._shop.next_ms(), service.kernel.next_due_ms()) if ms is not None]
         if not wanted:
             return None
-        at_ms = (max(min(wanted), self._clock.now_ms()) // STEP_MS + 1) * STEP_MS
+        at_ms = max(-(-min(wanted) // SLOT_MS) * SLOT_MS, self._clock.now_ms())
         return at_ms if at_ms <= self._end_ms else None
 
     async def _step(self, service: Service, at_ms: int) -> None:
-        """Let what happened before `at_ms` reach the engine, durably, and its messages reach the customers."""
+        """Let what happens at `at_ms` reach the engine, durably, and its messages reach the customers."""
         self._clock.set(at_ms)
         receipts, self._receipts = self._receipts, []
         async with trio.open_nursery() as nursery:

@@ -125,8 +125,10 @@ async def open_ways_in(service: Service, settings: Settings, say: Say, stop: tri
             for address in settings.addresses(name):
                 taken[name] += await stack.enter_async_context(listening(address))
         async with trio.open_nursery() as inner:
-            await inner.start(intake.serve, taken["intake"])
-            await inner.start(stream.serve, taken["stream"])
+            if taken["intake"]:
+                await inner.start(intake.serve, taken["intake"])
+            if taken["stream"]:
+                await inner.start(stream.serve, taken["stream"])
             for address in http:
                 say(f"http    {url(address, 'http')}  management API, to try out at /docs")
             for listener in taken["intake"]:
@@ -203,7 +205,8 @@ class Report:
         self._bar.stop()
         counts = service.kernel.counts()
         recovered = service.recovered
-        took = f", recovered in {recovered.seconds:.2f} s" if recovered and service.kernel.seq else ""
+        found = recovered is not None and recovered.checkpoint_seq + recovered.batches > 0
+        took = f", recovered in {recovered.seconds:.2f} s" if recovered is not None and found else ""
         contacts, waiting = thousands(counts["contacts"]), thousands(counts["waiting"])
         self._say(f"data    {data}  {contacts} contacts, {waiting} waiting{took}")
 

@@ -3,6 +3,9 @@
 A queue of what each customer will do next, in order of time; doing one thing may queue others. One generator
 of random numbers, seeded: the same seed and the same answers of the engine give the same shop. What it says is
 what a real shop would say, lines in Segment's shape; it knows nothing of flows.
+
+Everything happens on the half hour. So do the ends of the waits that follow from it, and the engine, whose clock
+goes from one half hour to the next, is never late for anything.
 """
 
 from __future__ import annotations
@@ -15,13 +18,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from engine.flow.zone import local_to_ms, zone
+from engine.flow.zone import local_to_ms, ms_to_local, zone
 from engine.model import Effect
 from ext import instant
 
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
+HOUR_MS = 3_600_000
+SLOT_MS = HOUR_MS // 2
 DAY_MS = 24 * HOUR_MS
+OPENS, CLOSES = 8, 22
+"""Hours of the day between which customers are awake."""
 
 ARRIVALS_SHARE = 0.7
 """Customers come for the first time in this share of the simulated time, so that most can be followed."""
@@ -45,14 +50,7 @@ FIRST_NAMES = (
     *("Ivan", "Jonas", "Kofi", "Lea", "Liam", "Lucía", "Mai", "Marek", "Mia", "Nia", "Noah", "Olga", "Omar"),
     *("Priya", "Rosa", "Samir", "Sofia", "Tariq", "Tom", "Uma", "Vera", "Wei", "Yara", "Yuki", "Zoe"),
 )
-ZONES = (
-    "Europe/London",
-    "Europe/Paris",
-    "Europe/Berlin",
-    "America/New_York",
-    "Asia/Tokyo",
-    "Australia/Sydney",
-)
+ZONES = ("Europe/London", "Europe/Paris", "Europe/Athens")
 
 
 class Customer(msgspec.Struct):
@@ -100,15 +98,15 @@ class Shop:
         self.customers = [self._customer(number) for number in range(1, contacts + 1)]
         for customer in self.customers:
             first_ms = start_ms + int((end_ms - start_ms) * ARRIVALS_SHARE * self._chance.random())
-            self._plan(first_ms, customer, self._arrive)
+            self._later(first_ms, 0, 12, customer, self._arrive)
 
     def next_ms(self) -> int | None:
         """When the next thing happens in the shop; None if nothing will."""
         return self._queue[0][0] if self._queue else None
 
     def take(self, until_ms: int) -> bytes:
-        """What happens before `until_ms`, as input lines in order of time."""
-        while self._queue and self._queue[0][0] < until_ms:
+        """What happens up to and at `until_ms`, as input lines in order of time."""
+        while self._queue and self._queue[0][0] <= until_ms:
             at_ms, _, customer, act = heapq.heappop(self._queue)
             act(customer, at_ms)
         lines, self._lines = b"".join(self._lines), []
@@ -119,7 +117,7 @@ class Shop:
         customer = self.customers[int(effect.contact.rpartition("-")[2]) - 1]
         if self._chance.random() < customer.reads:
             customer.is_away = False
-            self._plan(effect.at + self._between(2, 30), customer, self._order)
+            self._later(effect.at, 1, 30, customer, self._order)
 
     # What customers do
 
@@ -137,9 +135,9 @@ class Shop:
             traits["subscriptions"] = {"email": "unsubscribed"}
         self._identify(customer, at_ms, traits)
         self._track(customer, at_ms, "Signed Up", {"source": self._chance.choice(["search", "friend", "ad"])})
-        self._plan(at_ms + 2 * MINUTE_MS, customer, self._visit)
+        self._visit(customer, at_ms)
         if customer.subscriber:
-            self._plan(at_ms + 10 * MINUTE_MS, customer, self._renew)
+            self._renew(customer, at_ms)
 
     def _visit(self, customer: Customer, at_ms: int) -> None:
         pages = 1 + int(self._chance.expovariate(0.3))
@@ -147,19 +145,14 @@ class Shop:
             product = {"product_id": f"p{self._chance.randrange(1, 200):03}", "price": self._price(customer)}
             self._track(customer, at_ms, "Product Viewed", product)
         if self._chance.random() < 0.45:
-            self._plan(at_ms + 3 * MINUTE_MS, customer, self._fill_cart)
-        minutes = 5 + pages
-        session = {"pages": pages, "duration": minutes * 60}
-        self._plan(
-            at_ms + minutes * MINUTE_MS,
-            customer,
-            lambda who, ms: self._track(who, ms, "Session Ended", session),
-        )
+            self._fill_cart(customer, at_ms)
+        session = {"pages": pages, "duration": pages * 100}
+        self._plan(at_ms + SLOT_MS, customer, lambda who, ms: self._track(who, ms, "Session Ended", session))
         if self._chance.random() < 0.12:
             customer.is_away = True
             return
-        later_ms = int(self._chance.expovariate(1 / customer.visit_every_days) * DAY_MS)
-        self._plan(self._awake(customer, at_ms + HOUR_MS + later_ms), customer, self._return)
+        days = self._chance.expovariate(1 / customer.visit_every_days)
+        self._later(at_ms + int(days * DAY_MS), 2, 12, customer, self._return)
 
     def _return(self, customer: Customer, at_ms: int) -> None:
         if not customer.is_away:
@@ -168,9 +161,9 @@ class Shop:
     def _fill_cart(self, customer: Customer, at_ms: int) -> None:
         self._track(customer, at_ms, "Cart Viewed", {"cart_id": f"c{at_ms}", "total": self._price(customer)})
         if self._chance.random() < customer.buys:
-            self._plan(at_ms + self._between(0.1, 0.6), customer, self._order)
-        elif self._chance.random() < 0.15:
-            self._plan(at_ms + self._between(20, 60), customer, self._order)
+            self._plan(at_ms + SLOT_MS, customer, self._order)
+        elif self._chance.random() < 0.2:
+            self._later(at_ms, 20, 60, customer, self._order)
 
     def _order(self, customer: Customer, at_ms: int) -> None:
         customer.orders += 1
@@ -218,19 +211,19 @@ class Shop:
     def _price(self, customer: Customer) -> float:
         return round(max(3.0, self._chance.lognormvariate(0, 0.5) * customer.spends), 2)
 
-    def _between(self, low_h: float, high_h: float) -> int:
-        return int(self._chance.uniform(low_h, high_h) * HOUR_MS)
-
-    def _awake(self, customer: Customer, at_ms: int) -> int:
-        """The same instant, or the next morning where it is night: between 8 and 22 h of the customer."""
+    def _later(self, at_ms: int, low_h: int, high_h: int, customer: Customer, act: Act) -> None:
+        """Some hours later, or the next morning if it is night then where the customer lives."""
+        at_ms += self._chance.randrange(low_h * HOUR_MS, high_h * HOUR_MS)
         place = zone(customer.zone)
-        local = datetime.fromtimestamp(at_ms / 1000, place)
-        if 8 <= local.hour < 22:
-            return at_ms
-        day = local.date() if local.hour < 8 else local.date() + timedelta(days=1)
-        return local_to_ms(place, day, 8 * 60 + self._chance.randrange(120))
+        day, minute, _ = ms_to_local(place, at_ms)
+        if minute >= CLOSES * 60:
+            day += timedelta(days=1)
+        if not OPENS * 60 <= minute < CLOSES * 60:
+            at_ms = local_to_ms(place, day, OPENS * 60 + self._chance.randrange(120))
+        self._plan(at_ms, customer, act)
 
     def _plan(self, at_ms: int, customer: Customer, act: Act) -> None:
-        if at_ms < self._end_ms:
+        at_ms = -(-at_ms // SLOT_MS) * SLOT_MS
+        if at_ms <= self._end_ms:
             self._serial += 1
             heapq.heappush(self._queue, (at_ms, self._serial, customer, act))

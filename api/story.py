@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
@@ -64,11 +64,11 @@ class Storyteller:
         self._documents = documents
         self._mail = mail
 
-    def tell(self, diary: Sequence[Deed], records: Iterable[TraceRecord]) -> Table:
+    def tell(self, diary: Iterable[Deed], records: Iterable[TraceRecord]) -> Table:
         """The diary and the records in one order of time."""
         name = self._customer.name
         lines = [(deed.ms, 0, name, Text(deed.words, style="bold")) for deed in diary]
-        lines += [(ms, 1, record.flow, self.told(record)) for ms, record in self.logical(diary, records)]
+        lines += [(record.at, 1, record.flow, self.told(record)) for record in records]
         made = Table(box=None, pad_edge=False, show_header=False)
         made.add_column(style="dim", no_wrap=True)
         made.add_column(no_wrap=True)
@@ -79,23 +79,6 @@ class Storyteller:
             made.add_row(stamp if stamp != last else "", Text(who, style="cyan" if rank else "bold"), what)
             last = stamp
         return made
-
-    def logical(
-        self, diary: Sequence[Deed], records: Iterable[TraceRecord]
-    ) -> Iterator[tuple[int, TraceRecord]]:
-        """Each record at its run's logical time (rule 2): from the event it entered by to the ends of its waits.
-
-        The demo's engine hears of an hour's events at the end of that hour, which would only confuse a reader.
-        """
-        times: dict[int, int] = {}
-        for record in records:
-            ms = times.get(record.run, record.at)
-            if record.what in ("entered", "refused"):
-                triggers = self._triggers(record.flow)
-                heard = [deed.ms for deed in diary if deed.event in triggers and deed.ms <= record.at]
-                ms = heard[-1] if heard else record.at
-            yield ms, record
-            times[record.run] = int(record.detail["until"]) if record.what == "waiting" else ms
 
     def told(self, record: TraceRecord) -> Text:
         """One trace record as a sentence without its subject."""
@@ -138,11 +121,6 @@ class Storyteller:
         node = self._documents.get(record.flow, {}).get("nodes", {}).get(record.node, {})
         assert isinstance(node, Mapping)
         return node
-
-    def _triggers(self, flow: str) -> list[str]:
-        nodes = self._documents.get(flow, {}).get("nodes", {}).values()
-        events = [node["trigger"].get("event", []) for node in nodes if node.get("kind") == "launch"]
-        return [name for one in events for name in ([one] if isinstance(one, str) else one)]
 
     def _stamp(self, ms: int) -> str:
         day, minute, _ = ms_to_local(zone(self._customer.zone), ms)

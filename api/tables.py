@@ -43,7 +43,7 @@ def flow_table(stats: Mapping[str, Any], document: Mapping[str, Any]) -> Table:
     order = [*nodes, *(node for node in figures if node not in nodes)]
     name = document.get("name")
     title = f"{stats['flow']}, version {stats['version']}" + (f": {name}" if name else "")
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    made = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False)
     made.add_column("node", header_style="dim", no_wrap=True)
     made.add_column("what it does", header_style="dim", overflow="fold")
     made.add_column("arrived", justify="right", header_style="dim", no_wrap=True)
@@ -52,7 +52,7 @@ def flow_table(stats: Mapping[str, Any], document: Mapping[str, Any]) -> Table:
     for node in order:
         counts = figures.get(node, {})
         made.add_row(
-            node,
+            Text(node),
             Text(phrase(nodes[node]) if node in nodes else "in an earlier version"),
             thousands(counts.get("arrived", 0)),
             Text(thousands(counts["waiting"]), style="cyan") if counts.get("waiting") else "",

@@ -37,6 +37,9 @@ def list_flows(client: Client, folder: str | None, status: str | None, as_json: 
     if as_json:
         print_json(flows)
         return
+    if not flows:
+        click.echo("No flows. Create one with: tidemill flows create FILE --launch")
+        return
     columns = ("flow", "name", "folder", "status", "version", "waiting", "entered", "launched")
     rows = [
         (

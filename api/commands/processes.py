@@ -21,7 +21,7 @@ DEMO_CONTACTS_MAX = 1_000_000
 @click.option("--intake", metavar="ADDRESS", multiple=True, help="Events by HTTP. Default 127.0.0.1:7701.")
 @click.option("--stream", metavar="ADDRESS", multiple=True, help="NDJSON streams. Default 127.0.0.1:7702.")
 @click.pass_context
-def serve_command(ctx: click.Context, **flags: Any) -> None:
+def serve_command(ctx: click.Context, /, **flags: Any) -> None:
     """Run the engine until SIGTERM or SIGINT, which stop it cleanly.
 
     An ADDRESS is HOST:PORT (port 0: any free one) or unix:PATH; give an option several times to listen in

@@ -70,5 +70,9 @@ def simulate_command(scenario: Path, stats: bool) -> None:
         return
     encode = msgspec.json.Encoder().encode
     out = sys.stdout.buffer
-    run(loaded, lambda record: out.write(encode(record) + b"\n") and None)
+
+    def write(record: dict[str, Any]) -> None:
+        out.write(encode(record) + b"\n")
+
+    run(loaded, write)
     out.flush()
