@@ -32,6 +32,7 @@ TAGS_PER_FLOW_MAX = 32
 TRIGGER_EVENTS_MAX = 32  # names in one trigger
 WINDOWS_PER_WAIT_MAX = 16
 DURATION_MS_MAX = 10 * 366 * 24 * 3600 * 1000  # ten years
+REVENUE_MAX = 10**12  # of one goal event, in the currency's unit; more is taken for a mistake
 LIMIT_PASSAGES_MAX = 10_000_000  # `max` of a limit node
 LIMIT_PASSAGES_KEPT_MIN = (
     10_000  # newest passages of a limit node kept beyond its window, for edits that widen it

@@ -37,6 +37,8 @@ cdef class FlowCore:
     cdef readonly dict numbers         # number, by node id
     cdef readonly dict passages        # Passages, by node number, kept over versions (rule 23)
     cdef readonly dict branches        # how many took (node number, branch name)
+    cdef readonly dict trials          # totals of A/B tests (rule 22), by (node number, variant)
+    cdef readonly dict trials_began    # first arrival at an A/B test, ms, by node number
     cdef readonly tuple events         # names that trigger it; none for a schedule
     cdef NodeCore launch
     cdef Plan where
@@ -80,6 +82,7 @@ cdef class Path:
     cdef readonly dict names           # number of an event name
     cdef readonly dict properties      # number of a numeric property's name
     cdef readonly dict flows           # FlowCore, by number
+    cdef dict goals                    # (FlowCore, NodeCore) of A/B tests, by name of the goal event
     cdef dict triggers                 # FlowCores in order of id, by event name
     cdef object queue
     cdef readonly object dooms         # (flow number, node) whose doomed runs are being ended

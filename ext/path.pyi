@@ -79,6 +79,15 @@ class FlowCore:
     @property
     def branches(self) -> dict[tuple[int, str], int]: ...
     @property
+    def trials(self) -> dict[tuple[int, str], list[int]]:
+        """Totals of A/B tests by (node number, variant): contacts, conversions, orders, revenue in hundredths, and
+        the sums over contacts of orders², revenue² and orders x revenue (rule 22)."""
+
+    @property
+    def trials_began(self) -> dict[int, int]:
+        """The first arrival at an A/B test, ms UTC, by node number."""
+
+    @property
     def events(self) -> tuple[str, ...]: ...
     @property
     def exit_events(self) -> tuple[str, ...]: ...
@@ -214,6 +223,9 @@ class Path:
     def arrival_count(self) -> int: ...
     def plan_triggers(self) -> None: ...
     def release(self, flow: FlowCore) -> None: ...
+    def reach_goals(self, contact: Contact, name: str, ms: int, packed: bytes) -> None:
+        """Rule 22: count a goal event."""
+
     def has_run(self, flow: FlowCore, contact: Contact, key: str | None) -> bool:
         """Whether a run of this `run_key` is in progress."""
 

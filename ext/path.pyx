@@ -10,6 +10,7 @@ its `host` (engine.kernel.cold), a Python object with these methods:
     identify(contact, body)                     traits from outside
     alias(contact, previous)                    two contacts turn out to be one
     key_of(plan, view) -> str | None            the value of run_key
+    worth_of(plan, view) -> int                 revenue of a goal event, in hundredths (rule 22)
     available(pool) -> int                      codes left (promo.available)
     cut(contact, event)                         a chain was cut (rule 19)
 
@@ -173,6 +174,8 @@ cdef class FlowCore:
         self.numbers = {}
         self.passages = {}
         self.branches = {}
+        self.trials = {}
+        self.trials_began = {}
         self.events = ()
         self.paused_ms = INT64_MAX
         self.start_ms = INT64_MIN
@@ -339,6 +342,8 @@ cdef class FlowCore:
             "counts": PyBytes_FromInts(self.counts, n * COUNTERS),
             "branches": [[no, name, count] for (no, name), count in sorted(self.branches.items())],
             "passages": [[no, kept.pack()] for no, kept in sorted(self.passages.items())],
+            "trials": [[no, name, totals] for (no, name), totals in sorted(self.trials.items())],
+            "trials_began": sorted(self.trials_began.items()),
             "paused": self.paused_ms,
             "start": self.start_ms,
             "end": self.end_ms,
@@ -355,6 +360,8 @@ cdef class FlowCore:
         assert len(counts) == <Py_ssize_t>(len(self.ids) * COUNTERS * sizeof(int64_t)), "counters of another layout"
         memcpy(self.counts, PyBytes_AS_STRING(counts), len(counts))
         self.branches = {(no, name): count for no, name, count in packed["branches"]}
+        self.trials = {(no, name): totals for no, name, totals in packed["trials"]}
+        self.trials_began = dict(packed["trials_began"])
         self.version = packed["version"]
         self.dead = packed["dead"]
         for no, doom, reason in packed["doom"]:
@@ -432,6 +439,7 @@ cdef class Path:
         self.properties = {}
         self.flows = {}
         self.triggers = {}
+        self.goals = {}
         self.queue = deque()
         self.dooms = deque()
         self.restored = []
@@ -647,9 +655,14 @@ cdef class Path:
         """Which flows an event name asks for. Paused flows stay in: they are passed over at the event."""
         cdef FlowCore flow
         self.triggers = {}
+        self.goals = {}
         for flow in sorted(self.flows.values(), key=_flow_id):
             for name in () if flow.dead else flow.events:
                 self.triggers[name] = (*self.triggers.get(name, ()), flow)
+            for node in () if flow.dead else flow.nodes:
+                if node is not None and (<NodeCore>node).code == KIND_AB_TEST:
+                    goal = node.planned.node.goal.event
+                    self.goals[goal] = (*self.goals.get(goal, ()), (flow, node))
         self.listening = any(flow.listens and not flow.dead for flow in self.flows.values())
         self.stale = True
 
@@ -702,6 +715,10 @@ cdef class Path:
         if keep:
             self.remember(contact, name, ms, body if packed is None else unpacked_json(packed))
         asked = self.triggers.get(name)
+        if contact.trials is not None and name in self.goals:
+            if packed is None:
+                packed = pack_object(body)
+            self.reach_goals(contact, name, ms, packed)
         if self.listening and contact.runs != NULL:
             if packed is None:
                 packed = pack_object(body)
@@ -719,6 +736,35 @@ cdef class Path:
                     continue
             self.try_enter(flow, contact, name, ms, packed, depth)
         return 0
+
+    def reach_goals(self, Contact contact, str name, int64_t ms, bytes packed):
+        """Rule 22: a goal event counts for the A/B tests that the contact came to not longer than `within` ago."""
+        cdef FlowCore flow
+        cdef NodeCore node
+        cdef int64_t place
+        for flow, node in self.goals[name]:
+            place = (<int64_t>flow.no << 16) | node.no
+            trial = contact.trials.get(place)
+            if trial is None:
+                continue
+            variant, first, orders, revenue = trial
+            if not first <= ms <= first + node.planned.node.goal.within_ms:
+                continue
+            worth = 0
+            if node.planned.plan is not None:
+                self.see(contact, name, ms, packed)
+                worth = self.host.worth_of(node.planned.plan, self.view)
+            contact.set_trial(place, (variant, first, orders + 1, revenue + worth))
+            totals = flow.trials[(node.no, variant)]
+            flow.trials[(node.no, variant)] = [
+                totals[0],
+                totals[1] + (orders == 0),
+                totals[2] + 1,
+                totals[3] + worth,
+                totals[4] + 2 * orders + 1,
+                totals[5] + (revenue + worth) ** 2 - revenue**2,
+                totals[6] + (orders + 1) * (revenue + worth) - orders * revenue,
+            ]
 
     cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1:
         """What an event means to the contact's waiting runs, in order of their ids: out by `exit_when`, or on by
@@ -1034,8 +1080,8 @@ cdef class Path:
         if node.code == KIND_SPLIT:
             drawn = siphash24_c(node.salt, <const uint8_t*>&id, 8)
         else:
-            if run.contact.variants is not None:
-                kept = run.contact.variants.get(place)
+            if run.contact.trials is not None and place in run.contact.trials:
+                kept = run.contact.trials[place][0]
             text = PyUnicode_AsUTF8AndSize(run.contact.id, &length)
             drawn = siphash24_c(node.salt, <const uint8_t*>text, length)
         drawn %= 10_000
@@ -1050,7 +1096,10 @@ cdef class Path:
                     break
         name = chosen[0]
         if node.code == KIND_AB_TEST and name != kept:
-            run.contact.set_variant(place, name)
+            run.contact.set_trial(place, (name, self.now_ms, 0, 0))
+            totals = flow.trials.get((node.no, name), [0] * 7)
+            flow.trials[(node.no, name)] = [totals[0] + 1, *totals[1:]]
+            flow.trials_began.setdefault(node.no, self.now_ms)
         flow.branches[(node.no, name)] = flow.branches.get((node.no, name), 0) + 1
         self.note(
             flow, run.id, run.contact, node.no, BRANCH, chosen[1], {"name": name} if self.trace is not None else None

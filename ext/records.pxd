@@ -40,7 +40,7 @@ cdef class Contact:
     cdef Mark* marks
     cdef Ended* ended                  # ring of the last ones, oldest first
     cdef int32_t ended_size
-    cdef readonly dict variants        # (flow << 16 | node) -> name of the variant, or None
+    cdef readonly dict trials          # (flow << 16 | node) -> (variant, first arrival ms, orders, revenue), or None
     cdef void* runs                    # the first of its Runs (not owned)
     cdef int64_t index                 # place in Path.order, -1 once deleted
     cdef uint32_t touched              # snapshot generation in which it last changed
@@ -53,7 +53,7 @@ cdef class Contact:
     cdef double sum(self, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept
     cdef Mark* mark(self, int32_t flow) noexcept
     cdef Mark* mark_or_new(self, int32_t flow) except NULL
-    cpdef set_variant(self, int64_t place, str name)
+    cpdef set_trial(self, int64_t place, tuple trial)
     cdef int add_ended(self, Ended entry) except -1
     cdef int absorb(self, Contact other) except -1
 

@@ -16,10 +16,10 @@ class Contact:
     @property
     def created_ms(self) -> int: ...
     @property
-    def variants(self) -> dict[int, str] | None:
-        """Name of the A/B variant by `flow << 16 | node` (rule 21)."""
+    def trials(self) -> dict[int, tuple[str, int, int, int]] | None:
+        """`(variant, first arrival ms, orders, revenue in hundredths)` of an A/B test by `flow << 16 | node`."""
 
-    def set_variant(self, place: int, name: str) -> None: ...
+    def set_trial(self, place: int, trial: tuple[str, int, int, int]) -> None: ...
     def events(self) -> list[tuple[int, int, int]]:
         """`(name number, events kept, latest timestamp)`, in order of the name's number (rule 10)."""
 

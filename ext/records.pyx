@@ -248,13 +248,13 @@ cdef class Contact:
             mark = mark.next
         return sorted(found)
 
-    # A/B assignments (rule 21)
+    # A/B tests (rules 21, 22)
 
-    cpdef set_variant(self, int64_t place, str name):
-        """Keep the first assignment at `flow << 16 | node`."""
-        if self.variants is None:
-            self.variants = {}
-        self.variants[place] = name
+    cpdef set_trial(self, int64_t place, tuple trial):
+        """Keep `(variant, first arrival ms, orders, revenue in hundredths)` of the test at `flow << 16 | node`."""
+        if self.trials is None:
+            self.trials = {}
+        self.trials[place] = trial
 
     # Runs
 
@@ -293,7 +293,7 @@ cdef class Contact:
         return found
 
     cdef int absorb(self, Contact other) except -1:
-        """Take over history, frequency, variants, segments, points and ended runs of another contact (alias).
+        """Take over history, frequency, trials, segments, points and ended runs of another contact (alias).
         Runs and traits are the path's and the kernel's business."""
         cdef Series* series = other.series
         cdef Column* column
@@ -322,8 +322,8 @@ cdef class Contact:
             mine.once = mine.once or theirs.once
             mine.last_ms = max(mine.last_ms, theirs.last_ms)
             theirs = theirs.next
-        if other.variants is not None:
-            self.variants = {**other.variants, **(self.variants or {})}
+        if other.trials is not None:
+            self.trials = {**other.trials, **(self.trials or {})}
         self.segments = tuple(sorted(set(self.segments) | set(other.segments)))
         self.points += other.points
         self.created_ms = min(self.created_ms, other.created_ms)
@@ -363,7 +363,7 @@ cdef class Contact:
                 self.points,
                 histories,
                 self.frequency(),
-                sorted(self.variants.items()) if self.variants else [],
+                sorted(self.trials.items()) if self.trials else [],
                 self.ended_runs(),
                 [run.pack() for run in self.live_runs()],
             )
@@ -398,8 +398,8 @@ cdef class Contact:
             mark.reserved = reserved
             mark.once = once
             mark.last_ms = INT64_MIN if last is None else last
-        for place, variant in fields[7]:
-            contact.set_variant(place, variant)
+        for place, trial in fields[7]:
+            contact.set_trial(place, tuple(trial))
         for run, flow, version, node, entered_ms, left_ms, reason in fields[8]:
             contact.add_ended(
                 Ended(run=run, entered_ms=entered_ms, left_ms=left_ms, flow=flow, node=node, version=version, reason=reason)

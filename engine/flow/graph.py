@@ -1,4 +1,4 @@
-"""The edges of a flow: they lead to nodes that exist and never round in a circle; a node that none reaches is a warning."""
+"""The edges of a flow: they lead to nodes that exist, never round in a circle; unreached nodes are warned of."""
 
 from __future__ import annotations
 

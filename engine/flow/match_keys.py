@@ -19,7 +19,11 @@ def _match_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
         events = got.get("event", ())
         reader.expressions.append(
             Expression(
-                reader.node, f"{at}/where", got["where"], "condition", events if isinstance(events, tuple) else ()
+                reader.node,
+                f"{at}/where",
+                got["where"],
+                "condition",
+                events if isinstance(events, tuple) else (),
             )
         )
 

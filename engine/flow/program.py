@@ -57,8 +57,8 @@ VERB_OF: dict[type[Action], str] = {
 
 class PlannedAction(msgspec.Struct, frozen=True):
     """`verb` is the action's key in the document; `body` what is to be filled in: the message of a `send`, the
-    `set` of an `update_customer`, the properties of an `emit`, the number of `points`. Strings in it that hold
-    Liquid are `Template`s; `filled` says that there are none, so that `body` can be used as it is."""
+    `set` and `increment` of an `update_customer`, the properties of an `emit`, the number of `points`. Strings in
+    it that hold Liquid are `Template`s; `filled` says that there are none, so that `body` can be used as it is."""
 
     verb: str
     action: Action
@@ -67,7 +67,8 @@ class PlannedAction(msgspec.Struct, frozen=True):
 
 
 class PlannedNode(msgspec.Struct, frozen=True):
-    """A node with its expression (`when` of a condition, `until.date` of a wait) and its actions."""
+    """A node with its expression (`when` of a condition, `until.date` of a wait, `goal.revenue` of an A/B test) and
+    its actions."""
 
     id: str
     kind: str
@@ -148,6 +149,9 @@ def _node(id: str, node: Node, scope: Scope, schema: Schema) -> PlannedNode:
         match = _match(node.until_event, schema)
         where = node.until_event.where
         decided_by_event = where is not None and sees_event(where, schema)
+    elif isinstance(node, AbTest) and node.goal.revenue is not None:
+        seen = Scope(event=True, entities=schema.entities_of((node.goal.event,)), schema=schema)
+        expression = compile_value(node.goal.revenue, seen)
     elif isinstance(node, Step):
         actions = tuple(_action(action) for action in node.actions)
     return PlannedNode(id, KIND_OF[type(node)], node, expression, match, decided_by_event, actions)
@@ -161,7 +165,7 @@ def _action(action: Action) -> PlannedAction:
     elif isinstance(action, Points):
         raw = action.add
     elif isinstance(action, UpdateCustomer):
-        raw = action.set
+        raw = {"set": action.set, "increment": action.increment}
     elif isinstance(action, Emit):
         raw = action.properties
     body, filled = _compile(raw)

@@ -42,7 +42,17 @@ class Templated(NamedTuple):
 class Reader:
     """Collects; never raises. `node` is the id of the node being read, "" outside of nodes."""
 
-    __slots__ = ("codes", "count", "edges", "expressions", "launches", "node", "problems", "templates", "warnings")
+    __slots__ = (
+        "codes",
+        "count",
+        "edges",
+        "expressions",
+        "launches",
+        "node",
+        "problems",
+        "templates",
+        "warnings",
+    )
 
     def __init__(self) -> None:
         self.node = ""

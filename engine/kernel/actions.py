@@ -7,14 +7,16 @@ the state, now and for ever; a message becomes an effect, which others deliver.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import msgspec
 
 from engine.flow.document import ChangeSegments, Emit, IssuePromoCode, Points, Send, UpdateCustomer
-from engine.flow.program import PlannedAction, PlannedNode, fill
+from engine.flow.program import PlannedAction, PlannedNode, Program, fill
 from engine.flow.template import TemplateError
 from engine.kernel.contacts import add_points, change_segments, change_traits, traits_of
+from engine.kernel.dates import zone_name
 from engine.kernel.state import State
 from engine.model import Effect
 from ext import instant
@@ -28,6 +30,7 @@ EXECUTED, NOT_SENT, FAILED = "executed", "not_sent", "failed"
 ADDRESS_TRAIT = {"email": "email", "sms": "phone", "mobile_push": "push_tokens", "web_push": "web_push"}
 """The trait that holds the address for a channel; a webhook and channels of one's own need none."""
 
+NO_PROPERTIES = b"\x80"
 HEADINGS = frozenset({"subject", "title"})
 """Parts of a message that do not make it a message by themselves."""
 
@@ -38,11 +41,12 @@ _unpack = msgspec.msgpack.Decoder().decode
 class Act:
     """One step of one run being carried out."""
 
-    def __init__(self, state: State, run: Run, planned: PlannedNode, entities: tuple[str, ...]) -> None:
+    def __init__(self, state: State, run: Run, planned: PlannedNode, program: Program) -> None:
         self.state = state
         self.run = run
         self.planned = planned
-        self.entities = entities
+        self.entities = program.entities
+        self.flow_zone = program.flow.timezone
 
     def outcomes(self) -> list[dict[str, str]]:
         """Carry out every action, in order; one entry each, in the shape of the trace."""
@@ -82,10 +86,11 @@ class Act:
         context: dict[str, Any] = {
             "customer": customer,
             "codes": dict(run.codes or {}),
+            "zone": zone_name(customer, self.flow_zone),
             "now": instant.format(self.state.now_ms),
         }
         if run.event_name is not None:
-            properties = _unpack(run.properties)
+            properties = _unpack(run.properties or NO_PROPERTIES)
             stamp = instant.format(run.event_ms)
             context["event"] = {"name": run.event_name, "timestamp": stamp, "properties": properties}
             context.update((entity, properties) for entity in self.entities)
@@ -156,16 +161,12 @@ class Act:
 
     def update_customer(self, place: int, action: UpdateCustomer, body: dict[str, Any]) -> Failure:
         traits = traits_of(self.run.contact)
-        changes: dict[str, Any] = {**body, **dict.fromkeys(action.unset)}
-        for name, by in action.increment.items():
+        changes: dict[str, Any] = {**body["set"], **dict.fromkeys(action.unset)}
+        for name, by in body["increment"].items():
             had = changes.get(name, traits.get(name))
-            if had is None:
-                had = 0
-            if isinstance(had, bool) or not isinstance(had, int | float):
-                return FAILED, f"The trait {name} is not a number, so it cannot be incremented."
-            total = had + by
-            if isinstance(total, int) and not -(1 << 63) <= total < 1 << 63:
-                return FAILED, f"The trait {name} would no longer fit into 64 bits."
+            total = _sum(0 if had is None else had, _number(by))
+            if total is None:
+                return FAILED, f"The trait {name} cannot be incremented: not a number, or too large."
             changes[name] = total
         if not change_traits(self.state, self.run.contact, changes, depth=self.run.depth + 1):
             return FAILED, "The contact's traits would grow beyond their bound."
@@ -194,6 +195,28 @@ def outcome_of(outcomes: list[dict[str, str]]) -> str:
     """Rule 12: executed if one was, else not_sent if one was not sent, else failed."""
     found = {entry["outcome"] for entry in outcomes}
     return EXECUTED if EXECUTED in found else NOT_SENT if NOT_SENT in found else FAILED
+
+
+def _number(value: Any) -> Any:
+    """A number that a template gave as text; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value.strip())
+        except ValueError:
+            continue
+    return value
+
+
+def _sum(one: Any, other: Any) -> int | float | None:
+    """None where one is no number, or the sum has no place in 64 bits or among the doubles."""
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other)):
+        return None
+    total: int | float = one + other
+    if isinstance(total, int):
+        return total if -(1 << 63) <= total < 1 << 63 else None
+    return total if isfinite(total) else None
 
 
 def _is_empty(message: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from engine.kernel import contacts
 from engine.kernel.actions import Act, outcome_of
 from engine.kernel.dates import date_of, opening, zone_of
 from engine.kernel.state import State
+from engine.limits import REVENUE_MAX
 from ext.path import WHATS, FlowCore, NodeCore
 from ext.predicate import EvaluationError, Plan, View
 from ext.records import Contact, Run
@@ -25,7 +26,7 @@ class Host:
         """Carry out a step; the code of its outcome and the trace's detail."""
         program = self.state.flows[run.flow.id].program
         assert program is not None
-        outcomes = Act(self.state, run, node.planned, program.entities).outcomes()
+        outcomes = Act(self.state, run, node.planned, program).outcomes()
         return _WHAT[outcome_of(outcomes)], {"actions": outcomes}
 
     def date_of(self, run: Run, node: NodeCore, view: View) -> int | None:
@@ -60,6 +61,16 @@ class Host:
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
         return str(value)
+
+    def worth_of(self, plan: Plan, view: View) -> int:
+        """Revenue in hundredths of the currency unit; what is no number is worth nothing (rule 22)."""
+        try:
+            value = plan.value(view)
+        except EvaluationError:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < REVENUE_MAX:
+            return 0
+        return round(value * 100)
 
     def available(self, pool: str) -> int:
         return self.state.pools.available(pool)

@@ -13,10 +13,15 @@ from ext import instant
 DAY_MS = 86_400_000
 
 
-def zone_of(traits: dict[str, Any], flow_zone: str) -> ZoneInfo:
+def zone_name(traits: dict[str, Any], flow_zone: str) -> str:
     """The contact's `timezone` if it is one, else the flow's."""
     own = traits.get("timezone")
-    return zone(own if isinstance(own, str) and is_zone(own) else flow_zone)
+    return own if isinstance(own, str) and is_zone(own) else flow_zone
+
+
+def zone_of(traits: dict[str, Any], flow_zone: str) -> ZoneInfo:
+    """As `zone_name`, the zone itself."""
+    return zone(zone_name(traits, flow_zone))
 
 
 def opening(windows: tuple[Window, ...], where: ZoneInfo, ms: int) -> int:

@@ -106,12 +106,21 @@ def _save(state: State, flow: FlowState, document: dict[str, Any]) -> None:
     flow.draft = Draft(document, flow.revisions, state.now_ms, problems)
 
 
-def start_draft(state: State, flow: FlowState, *, replace: bool) -> None:
-    """Begin to edit a launched flow: a copy of the active version (rule 25)."""
+def start_draft(state: State, flow: FlowState, *, replace: bool, version: int | None = None) -> None:
+    """Begin to edit a launched flow: a copy of the active version, or of an old one to restore (rule 25)."""
     if flow.active is None or (flow.draft is not None and not replace):
         detail = f"The flow {flow.id!r} has a draft already."
         raise Refused("draft_exists", detail, remedy="Repeat with replace=true to start over.", status=409)
-    _save(state, flow, flow.active.document)
+    source = flow.active if version is None else version_of(flow, version)
+    _save(state, flow, source.document)
+
+
+def version_of(flow: FlowState, number: int) -> Version:
+    """A launched version, or Refused with 404."""
+    for version in flow.versions:
+        if version.version == number:
+            return version
+    raise Refused("no_such_version", f"The flow {flow.id!r} has no version {number}.", status=404)
 
 
 def delete_draft(state: State, flow: FlowState) -> None:

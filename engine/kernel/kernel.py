@@ -20,7 +20,7 @@ from engine.kernel.operations import OPERATIONS
 from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
 from engine.limits import REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
-from engine.model import Batch, Control, Effect, Outcome
+from engine.model import Batch, Control, Effect, Outcome, TraceRecord
 from ext.event import Event
 from ext.path import Path
 
@@ -74,8 +74,9 @@ class Kernel:
         assert batch.seq == self._state.seq + 1, f"batch {batch.seq} after {self._state.seq}"
         path, state = self._path, self._state
         state.seq = batch.seq
-        state.effects = effects = []
-        path.trace = trace = [] if self._trace else None
+        effects: list[Effect] = []
+        trace: list[TraceRecord] | None = [] if self._trace else None
+        state.effects, path.trace = effects, trace
         path.begin(batch.now_ms)
         path.fire(TIMERS_PER_BATCH_MAX)
         path.reap(REAPED_PER_BATCH_MAX)
@@ -154,6 +155,10 @@ class Kernel:
 
     def stats(self, flow: str) -> dict[str, Any]:
         return reads.stats(flows.known(self._state, flow))
+
+    def report(self, flow: str, node: str) -> dict[str, Any]:
+        """The report of an A/B test (rule 22)."""
+        return reads.ab_report(self._state, flows.known(self._state, flow), node)
 
     def runs(
         self, flow: str, *, node: str | None = None, limit: int = 100, cursor: str | None = None

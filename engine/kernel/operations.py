@@ -14,7 +14,7 @@ from engine.errors import Refused
 from engine.flow.schema import parse_schema
 from engine.flow.values import is_id
 from engine.kernel import contacts, flows, reads
-from engine.kernel.state import State
+from engine.kernel.state import FlowState, State
 from engine.limits import CONTACT_ID_BYTES_MAX, JSON_DEPTH_MAX
 from engine.model import Receipt
 from ext.event import depth_of
@@ -32,7 +32,7 @@ def _get(args: Args, name: str, kind: type, *, optional: bool = False) -> Any:
     return value
 
 
-def _flow(state: State, args: Args) -> flows.FlowState:
+def _flow(state: State, args: Args) -> FlowState:
     return flows.known(state, _get(args, "flow", str))
 
 
@@ -73,7 +73,8 @@ def save_draft(state: State, args: Args) -> Answer:
 
 def start_draft(state: State, args: Args) -> Answer:
     flow = _flow(state, args)
-    flows.start_draft(state, flow, replace=bool(args.get("replace")))
+    version = _get(args, "version", int, optional=True)
+    flows.start_draft(state, flow, replace=bool(args.get("replace")), version=version)
     return reads.draft(state, flow)
 
 

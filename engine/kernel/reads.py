@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 
 from engine.errors import Refused
-from engine.flow.document import Flow, Launch
+from engine.flow.document import AbTest, Flow, Launch
 from engine.flow.values import format_duration
 from engine.kernel import contacts, flows
 from engine.kernel.state import FlowState, State
+from engine.report import VariantTotals, report
 from ext import instant
 from ext.path import REASONS
 from ext.records import Contact, Run
 
+NO_TOTALS = [0] * 7
 FOREVER_AGO, NEVER = -(1 << 63), (1 << 63) - 1
 
 WHY = {
@@ -44,6 +46,7 @@ def flow_row(state: State, flow: FlowState) -> dict[str, Any]:
         "name": shown.get("name", flow.id),
         "folder": shown.get("folder", "main"),
         "brand": shown.get("brand"),
+        "tags": shown.get("tags", []),
         "status": status,
         "reason": reason,
         "version": None if flow.active is None else flow.active.version,
@@ -99,10 +102,9 @@ def version_row(version: Any) -> dict[str, Any]:
 
 
 def version_detail(flow: FlowState, number: int) -> dict[str, Any]:
-    for version in flow.versions:
-        if version.version == number:
-            return {**version_row(version), "flow": flow.id, "document": version.document}
-    raise Refused("no_such_version", f"The flow {flow.id!r} has no version {number}.", status=404)
+    """A version with its document; 404 where there is none."""
+    version = flows.version_of(flow, number)
+    return {**version_row(version), "flow": flow.id, "document": version.document}
 
 
 def draft(state: State, flow: FlowState) -> dict[str, Any]:
@@ -123,6 +125,29 @@ def stats(flow: FlowState) -> dict[str, Any]:
     """Numbers per node, in the shape of the stats API."""
     nodes = {} if flow.core is None else flow.core.stats()
     return {"flow": flow.id, "version": None if flow.active is None else flow.active.version, "nodes": nodes}
+
+
+def ab_report(state: State, flow: FlowState, node: str) -> dict[str, Any]:
+    """The report of an A/B test of the active version (rule 22)."""
+    planned = None if flow.program is None else flow.program.flow.nodes.get(node)
+    if not isinstance(planned, AbTest) or flow.core is None:
+        detail = f"The flow {flow.id!r} runs no A/B test {node!r}."
+        raise Refused("no_such_test", detail, status=404)
+    number = flow.core.numbers[node]
+    totals = [
+        VariantTotals(
+            variant.name,
+            variant.share,
+            variant.control,
+            *flow.core.trials.get((number, variant.name), NO_TOTALS),
+        )
+        for variant in planned.variants
+    ]
+    began_ms = flow.core.trials_began.get(number)
+    found = report(
+        totals, metric=planned.metric, confidence=planned.confidence, started_ms=began_ms, now_ms=state.now_ms
+    )
+    return {"flow": flow.id, "node": node, **found}
 
 
 def runs_page(flow: FlowState, node: str | None, limit: int, cursor: str | None) -> dict[str, Any]:

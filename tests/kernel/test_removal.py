@@ -82,6 +82,12 @@ def test_a_deleted_flow_is_gone_at_once_and_its_runs_soon(bench: Bench) -> None:
     bench.track("c1", "Order Completed", '{"total": 70}')
     bench.apply()
     bench.apply()
-    assert [contact for contact, reason in left(bench) if reason == "deleted"] == ["c3", "c1", "c2", "c5", "c4"]
+    assert [contact for contact, reason in left(bench) if reason == "deleted"] == [
+        "c3",
+        "c1",
+        "c2",
+        "c5",
+        "c4",
+    ]
     assert bench.kernel.counts()["waiting"] == 0
     assert bench.kernel.contact_runs("c3") == []
