@@ -21,6 +21,7 @@ REASONS = {
     "limit_reached": "ends: the limit is reached",
     "stopped": "ends: the flow was paused",
     "removed": "ends: removed by a new version",
+    "exited": "ends: left as the flow's exit says",
     "deleted": "ends: the contact was deleted",
 }
 
@@ -87,10 +88,11 @@ class Storyteller:
             case "entered":
                 return Text(f"enters on {detail.get('event', 'its schedule')}", style="green")
             case "refused":
-                until = f" until {self._stamp(detail['until'])}" if "until" in detail else ""
+                until = f" until {self._stamp(detail['until'])}" if detail.get("until") else ""
                 return Text(f"is not let in: {detail['reason'].replace('_', ' ')}{until}", style="yellow")
             case "waiting":
-                return Text(f"{record.node}: waits until {self._stamp(detail['until'])}")
+                until = f" until {self._stamp(detail['until'])}" if detail.get("until") else ""
+                return Text(f"{record.node}: waits{until}")
             case "condition":
                 reason = f" ({detail['error']})" if detail.get("error") else ""
                 return Text(f"{record.node}: {'yes' if detail['result'] else 'no'}{reason}")

@@ -26,6 +26,7 @@ OUTCOMES = {
     "limit_reached": "yellow",
     "stopped": "yellow",
     "removed": "yellow",
+    "exited": "yellow",
     "deleted": "yellow",
 }
 """The outcomes in the order in which they are shown, with their colour."""
@@ -82,8 +83,7 @@ def phrase(node: Mapping[str, Any]) -> str:
 def _launch(node: Mapping[str, Any]) -> str:
     trigger = node.get("trigger") or {}
     if "event" in trigger:
-        names = trigger["event"]
-        words = "on " + (names if isinstance(names, str) else " or ".join(names))
+        words = f"on {_events(trigger)}"
     else:
         schedule = trigger.get("schedule") or {}
         days = " ".join(str(day) for day in schedule.get("days", []))
@@ -91,6 +91,11 @@ def _launch(node: Mapping[str, Any]) -> str:
             filter(None, ("every", str(schedule.get("every")), days, "at", str(schedule.get("at"))))
         )
     return f"{words} if {node['where']}" if node.get("where") else words
+
+
+def _events(trigger: Mapping[str, Any]) -> str:
+    names = trigger.get("event", [])
+    return names if isinstance(names, str) else " or ".join(names)
 
 
 def _step(node: Mapping[str, Any]) -> str:
@@ -117,8 +122,10 @@ def action_phrase(action: Mapping[str, Any]) -> str:
 
 def _wait(node: Mapping[str, Any]) -> str:
     words = []
+    if "until_event" in node:
+        words.append("wait for " + _events(node["until_event"]))
     if "for" in node:
-        words.append(f"wait {node['for']}")
+        words.append(f"at most {node['for']}" if words else f"wait {node['for']}")
     if "until" in node:
         until = node["until"]
         words.append(

@@ -26,34 +26,43 @@ from engine.flow.validate import check
 def check_command(flows: tuple[Path, ...], schema: Path | None, as_json: bool) -> None:
     """Check flow documents (YAML or JSON) and print every problem with its place.
 
-    FILE:LINE: NODE: what is wrong. Exits 1 if any document has a problem.
+    FILE:LINE: NODE: what is wrong. Exits 1 if any document has a problem; a warning is no problem.
     """
     known = DEFAULT if schema is None else read_schema(schema)
     faulty = 0
     for path in flows:
-        problems = _problems(path, known)
+        problems, warnings = _checked(path, known)
         faulty += bool(problems)
         if as_json:
-            print_json({"file": str(path), "problems": problems})
+            print_json({"file": str(path), "problems": problems, "warnings": warnings})
             continue
         for problem in problems:
             click.echo(_line(path, problem))
+        for problem in warnings:
+            click.echo(_line(path, problem, "warning: "))
         if not problems:
             click.echo(f"{path}: ready to launch.")
     if faulty:
         sys.exit(1)
 
 
-def _problems(path: Path, known: Schema) -> list[Problem]:
-    data = read_bytes(path)
-    loaded = load(data, yaml=is_yaml(path))
-    problems = loaded.problems or check(loaded.raw, known).problems
-    return sorted(locate(problems, loaded), key=lambda problem: problem.line)
+def _checked(path: Path, known: Schema) -> tuple[list[Problem], list[Problem]]:
+    """Problems and warnings, each in order of lines."""
+    loaded = load(read_bytes(path), yaml=is_yaml(path))
+    if loaded.problems:
+        return list(loaded.problems), []
+    checked = check(loaded.raw, known)
+    problems, warnings = locate(checked.problems, loaded), locate(checked.warnings, loaded)
+    return sorted(problems, key=_line_number), sorted(warnings, key=_line_number)
 
 
-def _line(path: Path, problem: Problem) -> str:
+def _line_number(problem: Problem) -> int:
+    return problem.line
+
+
+def _line(path: Path, problem: Problem, kind: str = "") -> str:
     place = f"{path}:{problem.line}" if problem.line else str(path)
-    return f"{place}: {problem.node or 'flow'}: {problem.detail}"
+    return f"{place}: {problem.node or 'flow'}: {kind}{problem.detail}"
 
 
 @click.command("schema")

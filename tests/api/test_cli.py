@@ -122,6 +122,15 @@ def test_problems_can_be_read_by_a_program(folder: Path) -> None:
     )
 
 
+def test_a_warning_is_said_and_is_no_problem(folder: Path) -> None:
+    path = folder / "hello.yaml"
+    path.write_text(FLOW + "  lonely: {kind: wait, for: 1d}\n")
+    result = tidemill("check", path)
+    assert result.exit_code == 0
+    assert re.match(rf"{re.escape(str(path))}:6: lonely: warning: ", result.stdout)
+    assert result.stdout.endswith("ready to launch.\n")
+
+
 def test_a_text_that_is_no_document_has_its_line(folder: Path) -> None:
     (folder / "broken.yaml").write_text("id: [hello\nname: x\n")
     result = tidemill("check", folder / "broken.yaml")

@@ -44,6 +44,7 @@ def text_of(renderable: object) -> str:
             "segment a, out of segment b",
         ),
         ({"kind": "wait", "for": "3d"}, "wait 3d"),
+        ({"kind": "wait", "until_event": {"event": "A"}, "for": "3d"}, "wait for A, at most 3d"),
         ({"kind": "wait", "until": {"date": "d", "offset": "-2d", "at": "10:00"}}, "wait until d -2d 10:00"),
         (
             {
