@@ -244,7 +244,7 @@ async def get_stats(flow: str) -> Response:
 
 
 @flows.get("/flows/<flow>/runs")
-@operation(query=RunsQuery, answers={200: shapes.Runs}, refusals=(404, 422))
+@operation(query=RunsQuery, answers={200: shapes.Runs}, refusals=(400, 404, 422))
 async def list_runs(flow: str) -> Response:
     """List the runs that wait in a flow."""
     asked = query(RunsQuery)

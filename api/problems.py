@@ -89,8 +89,13 @@ def pointer_of(path: str) -> str:
     for name, index in _PART.findall(path):
         if index == "...":
             break
-        parts.append((name or index).replace("~", "~0").replace("/", "~1"))
+        parts.append(escaped(name or index))
     return "".join(f"/{part}" for part in parts)
+
+
+def escaped(part: str) -> str:
+    """A key as a part of a JSON Pointer (RFC 6901)."""
+    return part.replace("~", "~0").replace("/", "~1")
 
 
 def install(app: Quart, on_bug: OnBug) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import trio
 from quart import Response, current_app, request
 
-from api.problems import invalid, wrong
+from api.problems import escaped, invalid, wrong
 from engine.errors import TidemillError
 from engine.flow.source import load
 from engine.limits import CONTROL_BYTES_MAX, FLOW_DOCUMENT_BYTES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
@@ -25,6 +25,8 @@ JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 ENVELOPE_BYTES = 64 * 1024
 """Room for what the engine writes around a body in its journal line."""
+
+INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 
 T = TypeVar("T")
 
@@ -87,6 +89,7 @@ async def document() -> dict[str, Any]:
     data = await _bytes(FLOW_DOCUMENT_BYTES_MAX)
     if request.mimetype in YAML:
         raw = await trio.to_thread.run_sync(_from_yaml, data)
+        _check_numbers(raw)
         return _converted(raw, dict[str, Any])
     if request.mimetype not in ("", JSON):
         raise _unsupported(f"{JSON} and {YAML[0]}")
@@ -126,13 +129,28 @@ def _converted(raw: object, shape: type[T], *, strict: bool = True) -> T:
 
 def _decoded(data: bytes, shape: type[T]) -> T:
     try:
-        return msgspec.json.decode(data, type=shape)
+        taken = msgspec.json.decode(data, type=shape)
+        _check_numbers(msgspec.to_builtins(taken))
+        return taken
     except msgspec.ValidationError as error:
         raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TidemillError("not_json", f"The body is not JSON: {error}.") from None
     except RecursionError:
         raise TidemillError("not_json", "The body nests too deeply.") from None
+
+
+def _check_numbers(raw: object) -> None:
+    """Refuse a whole number of more than 64 bits: the engine keeps what it is given in MessagePack."""
+    left: list[tuple[str, object]] = [("", raw)]
+    while left:
+        pointer, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{pointer}/{escaped(str(key))}", item) for key, item in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{pointer}/{index}", item) for index, item in enumerate(value)]
+        elif isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+            raise wrong(pointer, "A whole number has at most 64 bits")
 
 
 def _unsupported(wanted: str) -> TidemillError:

@@ -28,6 +28,7 @@ class FlowEntry(Shape):
     name: str
     folder: str
     brand: str | None
+    tags: list[str]
     status: Literal["draft", "ready", "launching", "active", "paused", "creating_draft"]
     reason: Annotated[str | None, msgspec.Meta(description="Why it is paused: by whom, or `schedule_end`.")]
     version: Annotated[int | None, msgspec.Meta(description="The active version.")]

@@ -84,6 +84,8 @@ async def simulate(kernel: Kernel, flow: str, wanted: SimulateRequest) -> Simula
     schema = kernel.schema()
     try:
         scenario = parse(raw, place=PLACE, folder=Path())
+        if scenario.start_ms < 0:
+            raise wrong("/start", "The engine's time begins in 1970")
         return await trio.to_thread.run_sync(_run, scenario, flow, schema, limiter=_one_at_a_time)
     except ScenarioError as error:
         raise TidemillError("invalid", error.detail, remedy=error.remedy, status=422) from None

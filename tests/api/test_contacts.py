@@ -49,6 +49,8 @@ def test_any_text_is_an_id_when_it_is_percent_encoded(tmp_path: Path, contact: s
         ({"traits": []}, "/traits"),
         ({"traits": {}, "trait": {}}, ""),
         ([], ""),
+        ({"traits": {"a/b": [1, {"n": 1 << 70}]}}, "/traits/a~1b/1/n"),
+        ({"traits": {"n": -(1 << 63) - 1}}, "/traits/n"),
     ],
 )
 def test_traits_of_a_wrong_shape_are_refused_with_their_place(

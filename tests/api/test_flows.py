@@ -72,6 +72,8 @@ nodes:
         (b" " * (9 * 1024 * 1024), "application/json", 413, "too_large"),
         (b" " * (3 * 1024 * 1024), "application/json", 413, "too_large"),
         (b"{}", "application/json", 422, "invalid_flow"),
+        (b'{"id": "welcome", "max": 99999999999999999999}', "application/json", 422, "invalid"),
+        (b"{id: welcome, max: 99999999999999999999}", "application/yaml", 422, "invalid"),
         (b"[1]", "application/json", 422, "invalid"),
     ],
 )
@@ -344,5 +346,15 @@ def test_a_simulation_takes_no_files_and_says_what_it_cannot_read(
         assert refused.problem.status == 422
         if pointer is not None:
             assert [problem.pointer for problem in refused.problem.errors] == [pointer]
+
+    with_api(tmp_path, body)
+
+
+def test_a_simulation_does_not_begin_before_time_does(tmp_path: Path) -> None:
+    async def body(api: Api) -> None:
+        await api.post("/v1/flows", FLOW)
+        wanted = {"start": "1127-11-30T12:11:05Z", "until": "2026-08-20T00:00:00Z"}
+        refused = await api.post("/v1/flows/welcome/simulate", wanted)
+        assert (refused.status, refused.problem.errors[0].pointer) == (422, "/start")
 
     with_api(tmp_path, body)
