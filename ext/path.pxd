@@ -54,6 +54,7 @@ cdef class FlowCore:
     cdef readonly int64_t end_ms       # INT64_MAX: none
     cdef public int64_t paused_ms      # since when; INT64_MAX: not paused
     cdef readonly bint hold
+    cdef readonly object held          # SortedList of (due, run id): runs kept while it is paused (rule 28)
     cdef readonly bint dead            # deleted; its runs are still being ended
     cdef void** heads                  # the runs at each node, in order of arrival
     cdef void** tails
@@ -85,6 +86,7 @@ cdef class Path:
     cdef dict goals                    # (FlowCore, NodeCore) of A/B tests, by name of the goal event
     cdef dict triggers                 # FlowCores in order of id, by event name
     cdef object queue
+    cdef readonly dict holding         # FlowCores with held runs, by number
     cdef readonly object dooms         # (flow number, node) whose doomed runs are being ended
     cdef list restored
     cdef ContactView view
@@ -134,6 +136,7 @@ cdef class Path:
     cdef int disarm(self, Run run) except -1
     cdef int advance(self, Run run, int32_t at, int32_t no) except -1
     cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1
+    cdef int keep_held(self, FlowCore flow, Run run) except -1
     cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept
     cdef int leave_by_event(self, Run run, int32_t depth) except -1
     cdef int leave(self, Run run, int64_t due) except -1

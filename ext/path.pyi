@@ -101,6 +101,10 @@ class FlowCore:
     def end_ms(self) -> int: ...
     @property
     def hold(self) -> bool: ...
+    @property
+    def held(self) -> Any:
+        """SortedList of (due, run id): runs kept while the flow is paused."""
+
     def number(self, id: str | None) -> int: ...
     def passages_of(self, no: int, max: int, per_ms: int) -> Passages: ...
     def know(self, id: str) -> None:
@@ -113,13 +117,10 @@ class FlowCore:
     def running(self, ms: int) -> bool:
         """Whether it takes entries at an instant (rules 9, 28)."""
 
-    def runs_waiting(self, node: int) -> list[Run]:
-        """The runs at a node, in order of (due, run id)."""
+    def runs_waiting(self, node: int, after: int, most: int) -> list[Run]:
+        """Runs at a node in order of arrival, those that arrived after `after`, at most so many."""
 
     def waiting_by_node(self) -> dict[str, int]: ...
-    def first_contacts(self, node: int, most: int) -> list[str]:
-        """Contacts that wait at a node, in order of arrival."""
-
     def ending(self) -> bool:
         """Whether runs of it are still to be ended."""
 
@@ -222,7 +223,16 @@ class Path:
     @property
     def arrival_count(self) -> int: ...
     def plan_triggers(self) -> None: ...
-    def release(self, flow: FlowCore) -> None: ...
+    def release(self, limit: int) -> int:
+        """Held runs of flows that go on leave, at most `limit`; how many there were (rule 28)."""
+
+    def releasing(self) -> bool:
+        """Whether held runs are still to leave at this instant."""
+
+    @property
+    def holding(self) -> dict[int, FlowCore]:
+        """Flows with held runs, by number."""
+
     def reach_goals(self, contact: Contact, name: str, ms: int, packed: bytes) -> None:
         """Rule 22: count a goal event."""
 

@@ -177,6 +177,7 @@ cdef class FlowCore:
         self.trials = {}
         self.trials_began = {}
         self.events = ()
+        self.held = SortedList()
         self.paused_ms = INT64_MAX
         self.start_ms = INT64_MIN
         self.end_ms = INT64_MAX
@@ -270,14 +271,15 @@ cdef class FlowCore:
     cdef int64_t* counters(self, int32_t node) noexcept:
         return self.counts + node * COUNTERS
 
-    def runs_waiting(self, int32_t node):
-        """The runs at a node, in order of (due, run id)."""
+    def runs_waiting(self, int32_t node, int64_t after, Py_ssize_t most):
+        """Runs at a node in order of arrival, those that arrived after `after`, at most so many."""
         cdef list found = []
         cdef void* at = self.heads[node]
-        while at != NULL:
-            found.append(<Run>at)
+        after = max(after, self.doom[node])
+        while at != NULL and len(found) < most:
+            if (<Run>at).arrival > after:
+                found.append(<Run>at)
             at = (<Run>at).next_at_node
-        found.sort(key=_due_and_id)
         return found
 
     def waiting_by_node(self):
@@ -287,16 +289,6 @@ cdef class FlowCore:
             for no in range(len(self.ids))
             if self.waiting[no] > self.doomed[no]
         }
-
-    def first_contacts(self, int32_t node, Py_ssize_t most):
-        """Ids of the contacts that wait at a node, in order of arrival, at most so many runs looked at."""
-        cdef list found = []
-        cdef void* at = self.heads[node]
-        while at != NULL and len(found) < most:
-            if (<Run>at).arrival > self.doom[node]:
-                found.append((<Run>at).contact.id)
-            at = (<Run>at).next_at_node
-        return found
 
     def ending(self):
         """Whether runs of it are still to be ended."""
@@ -378,10 +370,6 @@ cdef class FlowCore:
         self.end_ms = packed["end"]
 
 
-def _due_and_id(Run run):
-    return run.due_ms, run.id
-
-
 def _flow_id(FlowCore flow):
     return flow.id
 
@@ -442,6 +430,7 @@ cdef class Path:
         self.goals = {}
         self.queue = deque()
         self.dooms = deque()
+        self.holding = {}
         self.restored = []
         self.view = ContactView()
         self.view.path = self
@@ -666,16 +655,37 @@ cdef class Path:
         self.listening = any(flow.listens and not flow.dead for flow in self.flows.values())
         self.stale = True
 
-    def release(self, FlowCore flow not None):
-        """Runs that were held while the flow was paused leave now, in (due, run id) order (rule 28)."""
+    cdef int keep_held(self, FlowCore flow, Run run) except -1:
+        """Its wait is over while the flow is paused and holds: it stays until the flow goes on."""
+        flow.held.add((run.due_ms, run.id))
+        self.holding[flow.no] = flow
+        return 0
+
+    def release(self, Py_ssize_t limit):
+        """Held runs of flows that go on leave now, flow by flow in order of their numbers, each flow's in (due, run
+        id) order, at most `limit`. How many there were (rule 28)."""
+        cdef FlowCore flow
         cdef Run run
-        held = []
-        for no in range(len(flow.ids)):
-            held += [run for run in flow.runs_waiting(no) if not (<Run>run).armed]
-        held.sort(key=_due_and_id)
-        for run in held:
-            self.leave(run, run.due_ms)
-            self.drain()
+        cdef int64_t due, id
+        cdef Py_ssize_t released = 0
+        for no in sorted(self.holding):
+            flow = <FlowCore>self.holding[no]
+            while flow.held and released < limit and (flow.dead or flow.runs_at(self.now_ms)):
+                due, id = flow.held.pop(0)
+                found = self.runs.get(id)
+                if found is None or (<Run>found).armed:
+                    continue
+                run = <Run>found
+                self.leave(run, due)
+                self.drain()
+                released += 1
+            if not flow.held:
+                del self.holding[no]
+        return released
+
+    def releasing(self):
+        """Whether held runs are still to leave at this instant."""
+        return any((<FlowCore>flow).runs_at(self.now_ms) for flow in self.holding.values())
 
     # An event happens
 
@@ -1143,7 +1153,7 @@ cdef class Path:
         cdef FlowCore flow = <FlowCore>run.flow
         cdef int32_t at = run.node
         if not flow.runs_at(self.now_ms):
-            return 0 if flow.hold else self.finish(run, at, STOPPED)
+            return self.keep_held(flow, run) if flow.hold else self.finish(run, at, STOPPED)
         run.logical_ms = run.due_ms
         run.depth = depth
         self.detach(run)
@@ -1166,7 +1176,7 @@ cdef class Path:
         if not flow.runs_at(due):
             if flow.hold:
                 if not flow.runs_at(self.now_ms):
-                    return 0
+                    return self.keep_held(flow, run)
             else:
                 return self.finish(run, node.no, STOPPED)
         if node.windows and self.now_ms > due:
@@ -1399,6 +1409,8 @@ cdef class Path:
             flow = <FlowCore>run.flow
             if run.arrival <= flow.doom[run.node]:
                 flow.doomed[run.node] += 1
+            if not run.armed:
+                self.keep_held(flow, run)
         self.restored = []
 
     def pack(self):

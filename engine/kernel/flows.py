@@ -209,7 +209,7 @@ def launch_document(state: State, document: dict[str, Any], flow: FlowState | No
 
 
 def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
-    """Install the newest version, doom the runs whose wait is gone from it (rule 27), let held ones go."""
+    """Install the newest version, doom the runs whose wait is gone from it (rule 27)."""
     core = flow.core
     if core is None:
         core = FlowCore(state.flow_numbers, flow.id)
@@ -222,8 +222,6 @@ def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
     state.path.reap(REAPED_PER_BATCH_MAX)
     core.paused_ms = NOT_PAUSED
     plan_occurrence(state, flow)
-    if core.running(state.now_ms):
-        state.path.release(core)
     return removed
 
 
@@ -260,7 +258,8 @@ def plan_occurrence(state: State, flow: FlowState, from_ms: int | None = None) -
 def _count_removed(core: FlowCore, gone: list[int]) -> dict[str, Any]:
     """How many runs wait where, and the first contacts among them, in order of arrival."""
     waiting = core.waiting_by_node()
-    contacts = (id for node in gone for id in core.first_contacts(node, IMPACT_CONTACTS_MAX))
+    runs = (run for node in gone for run in core.runs_waiting(node, 0, IMPACT_CONTACTS_MAX))
+    contacts = (run.contact.id for run in runs)
     nodes = {core.ids[node]: waiting[core.ids[node]] for node in gone}
     return {
         "total": sum(nodes.values()),
@@ -316,14 +315,12 @@ def pause(state: State, flow: FlowState) -> None:
 
 
 def resume(state: State, flow: FlowState) -> None:
-    """Take entries again; runs held meanwhile leave now. Resuming a running flow changes nothing."""
+    """Take entries again; runs held meanwhile leave. Resuming a running flow changes nothing."""
     core = _launched(flow)
     if core.paused_ms != NOT_PAUSED:
         core.paused_ms = NOT_PAUSED
         flow.updated_ms = state.now_ms
         plan_occurrence(state, flow)
-        if core.running(state.now_ms):
-            state.path.release(core)
 
 
 def set_schedule(state: State, flow: FlowState, args: dict[str, Any]) -> None:
@@ -337,8 +334,6 @@ def set_schedule(state: State, flow: FlowState, args: dict[str, Any]) -> None:
         raise Refused("invalid_schedule", "The end has to come after the start.", status=422)
     core.set_schedule(start, end)
     flow.updated_ms = state.now_ms
-    if core.running(state.now_ms):
-        state.path.release(core)
 
 
 def _instant(args: dict[str, Any], key: str) -> int | None:

@@ -64,7 +64,7 @@ class Kernel:
 
     def next_due_ms(self) -> int | None:
         """When a timer or a scheduled launch wants the next batch, ms UTC; None if nothing does."""
-        if self._path.dooms:
+        if self._path.dooms or self._path.releasing():
             return self.now_ms
         due = [ms for ms in (self._path.next_due_ms(), schedules.next_due_ms(self._state)) if ms is not None]
         return min(due, default=None)
@@ -80,6 +80,7 @@ class Kernel:
         path.begin(batch.now_ms)
         path.fire(TIMERS_PER_BATCH_MAX)
         path.reap(REAPED_PER_BATCH_MAX)
+        path.release(TIMERS_PER_BATCH_MAX)
         schedules.occur(state)
         answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
         for place, given in enumerate(batch.inputs):
@@ -103,6 +104,7 @@ class Kernel:
         except Refused as refused:
             return refused
         self._path.drain()
+        self._path.release(TIMERS_PER_BATCH_MAX)
         return answer
 
     # Snapshots

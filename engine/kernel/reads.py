@@ -151,28 +151,28 @@ def ab_report(state: State, flow: FlowState, node: str) -> dict[str, Any]:
 
 
 def runs_page(flow: FlowState, node: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Waiting runs of a flow in order of run id, from the one after the cursor on."""
+    """Waiting runs of a flow, node by node in order of arrival, from behind the cursor (`node number.arrival`) on."""
     if flow.core is None:
         return {"runs": [], "cursor": None}
     core = flow.core
     numbers = range(len(core.ids)) if node is None else [core.numbers[node]] if node in core.numbers else []
-    after = _cursor(cursor)
-    found = sorted((run for n in numbers for run in core.runs_waiting(n) if run.id > after), key=_id)
+    at, after = _cursor(cursor)
+    found: list[Run] = []
+    for number in numbers:
+        if number >= at and len(found) <= limit:
+            found += core.runs_waiting(number, after if number == at else 0, limit + 1 - len(found))
     page = found[:limit]
     rows = [{"run": run.id, "contact": run.contact.id, **_waiting_row(run)} for run in page]
-    return {"runs": rows, "cursor": str(page[-1].id) if len(found) > limit else None}
+    return {"runs": rows, "cursor": f"{page[-1].node}.{page[-1].arrival}" if len(found) > limit else None}
 
 
-def _cursor(cursor: str | None) -> int:
-    if cursor is None or cursor == "":
-        return 0
-    if not cursor.isdecimal() or len(cursor) > 19:
+def _cursor(cursor: str | None) -> tuple[int, int]:
+    if not cursor:
+        return 0, 0
+    node, _, arrival = cursor.partition(".")
+    if not (node.isdecimal() and arrival.isdecimal() and len(cursor) <= 32):
         raise Refused("invalid_cursor", "This is not a cursor that a list gave.", status=400)
-    return int(cursor)
-
-
-def _id(run: Run) -> int:
-    return run.id
+    return int(node), int(arrival)
 
 
 def _waiting_row(run: Run) -> dict[str, Any]:
