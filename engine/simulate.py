@@ -23,6 +23,8 @@ from engine.model import Batch, Control, Input, Outcome, TraceRecord
 from ext import instant
 
 RECEIPTS_EVERY = 10_000
+INSTANTS = ("until", "schedule")
+"""Keys of a trace record's detail that are instants."""
 
 Answer = dict[str, Any] | Refused | None
 Sink = Callable[[dict[str, Any]], None]
@@ -31,10 +33,11 @@ Timed = tuple[int, Input]
 
 
 def render(record: TraceRecord) -> dict[str, Any]:
-    """A trace record as people read it: instants (`at`, and `until` in `detail`) as RFC 3339."""
+    """A trace record as people read it: instants (`at`; `until` and `schedule` in `detail`) as RFC 3339."""
     detail = record.detail
-    if isinstance(until := detail.get("until"), int):
-        detail = detail | {"until": instant.format(until)}
+    for key in INSTANTS:
+        if isinstance(ms := detail.get(key), int):
+            detail = detail | {key: instant.format(ms)}
     return {
         "at": instant.format(record.at),
         "flow": record.flow,

@@ -11,6 +11,7 @@ import pytest
 
 from engine import scenario
 from engine.scenario import ScenarioError, difference
+from ext import instant
 from tests.reference import interpreter
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
@@ -54,8 +55,8 @@ def test_the_kernel_does_what_the_scenario_expects(path: Path) -> None:
 @pytest.mark.parametrize("path", SMALL, ids=lambda path: path.stem)
 def test_the_reference_does_what_the_scenario_expects(path: Path) -> None:
     read = scenario.load(path)
-    raw = msgspec.yaml.decode(path.read_bytes())
-    trace = interpreter.play(read.flows, read.inputs, raw["start"], raw["until"])
+    start, until = instant.format(read.start_ms), instant.format(read.until_ms)
+    trace = interpreter.play(read.flows, read.inputs, start, until)
     assert read.expect is not None
     assert difference(read.expect, [record for record in trace if record["what"] in read.only]) == ""
 

@@ -122,6 +122,23 @@ def date_of(value: Any, zone: ZoneInfo, at: str | None, offset_ms: int) -> int |
     return local(zone, day + timedelta(days=whole_days), minute_of_day(at)) + rest_ms
 
 
+def occurrence(rule: dict[str, Any], zone: ZoneInfo, since: int) -> int:
+    """The first instant at or after `since` at which a schedule comes round (rule 11)."""
+    day = to_datetime(since, zone).date() - timedelta(days=1)
+    while True:
+        tomorrow = day + timedelta(days=1)
+        last = tomorrow.month != day.month
+        if (
+            rule["every"] == "day"
+            or (rule["every"] == "week" and DAYS[day.weekday()] in rule["days"])
+            or (rule["every"] == "month" and (day.day in rule["days"] or (last and "last" in rule["days"])))
+        ):
+            found = local(zone, day, minute_of_day(rule["at"]))
+            if found >= since:
+                return found
+        day = tomorrow
+
+
 def plain_date(text: str) -> date:
     """`YYYY-MM-DD`; ValueError where it is none."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):

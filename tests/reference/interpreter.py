@@ -15,9 +15,11 @@ from typing import Any
 from tests.reference import chance, civil
 from tests.reference.acting import Acting
 from tests.reference.conditions import EvaluationFailed, Evaluator
+from tests.reference.hearing import Hearing
 from tests.reference.knowing import EVENTS_PER_NAME_MAX, Knowing
 
 EVENT_AGE_MS_MAX = 7 * 24 * 3600 * 1000
+OCCURRENCE_AGE_MS_MAX = 24 * 3600 * 1000
 KEPT_AS = {"page": "Page Viewed", "screen": "Screen Viewed", "group": "Group Joined"}
 
 Document = dict[str, Any]
@@ -56,7 +58,7 @@ class TooMuch(Exception):
     """The case is larger than was asked for."""
 
 
-class Reference(Knowing, Acting):
+class Reference(Knowing, Hearing, Acting):
     """One engine: `now` is the virtual time, `trace` what happened so far."""
 
     def __init__(self, start_ms: int, key: bytes) -> None:
@@ -156,16 +158,19 @@ class Reference(Knowing, Acting):
             history.append((event["timestamp"], event["properties"]))
             history.sort(key=lambda item: item[0])
             del history[:-EVENTS_PER_NAME_MAX]
+        self.listen(event)
         for name in sorted(self.flows):
             self.try_flow(self.flows[name], event)
 
     def try_flow(self, flow: dict[str, Any], event: dict[str, Any]) -> None:
         """The checks in the order in which they are made: running, trigger, where, age, start, frequency."""
+        wanted = flow["nodes"][flow["launch_node"]]["trigger"].get("event", ())
+        if self.running(flow) and event["name"] in ([wanted] if isinstance(wanted, str) else wanted):
+            self.try_entering(flow, event)
+
+    def try_entering(self, flow: dict[str, Any], event: dict[str, Any]) -> None:
         contact = event["contact"]
         start, launch = flow["launch_node"], flow["nodes"][flow["launch_node"]]
-        wanted = launch["trigger"]["event"]
-        if not self.running(flow) or event["name"] not in ([wanted] if isinstance(wanted, str) else wanted):
-            return
         if "where" in launch:
             holds, _ = self.evaluator.test(launch["where"], self.variables(contact, event))
             if not holds:
@@ -177,6 +182,12 @@ class Reference(Knowing, Acting):
             refusal = {"reason": "schedule"}
         else:
             refusal = self.refused_by_frequency(flow, contact)
+        key = None
+        if refusal is None and "run_key" in launch:
+            key = self.key_of(flow, event)
+            beside = [run for run in self.runs if run["flow"] == flow["id"] and run["contact"] == contact]
+            if key is None or key in [run["key"] for run in beside]:
+                refusal = {"reason": "run_key"}
         if refusal is not None:
             self.record(flow, 0, contact, start, "refused", refusal)
             return
@@ -193,9 +204,13 @@ class Reference(Knowing, Acting):
             "node": start,
             "due": None,
             "held": False,
+            "key": key,
+            "awaited": False,
         }
         self.runs.append(run)
-        self.record(flow, run["id"], contact, start, "entered", {"event": event["name"]})
+        by_event = event["name"] is not None
+        detail = {"event": event["name"]} if by_event else {"schedule": civil.write(event["timestamp"])}
+        self.record(flow, run["id"], contact, start, "entered", detail)
         self.advance(run, launch.get("next"))
 
     def running(self, flow: dict[str, Any]) -> bool:
@@ -259,11 +274,14 @@ class Reference(Knowing, Acting):
                         node = spec["missing"]
                         continue
                     self.record_run(run, "waiting", {"until": civil.write(end)})
+                    if "until_event" in spec and self.heard_before(run, spec["until_event"]):
+                        node = spec.get("next")
+                        continue
                     if end > self.now:
                         run["due"] = end
                         return
                     run["logical"] = end
-                    node = spec.get("next")
+                    node = spec.get("else" if "until_event" in spec else "next")
                 case kind:
                     raise AssertionError(f"no node is a {kind!r}")
         self.end(run, "completed")
@@ -322,21 +340,32 @@ class Reference(Knowing, Acting):
     # ---- waits that end
 
     def fire(self, until: int) -> None:
-        """Every wait that is over by `until`, in the order (due, run id)."""
+        """Every wait that is over by `until`, in the order (due, run id), and every scheduled launch.
+
+        Decided: at one instant waits come first, then launches in the order (occurrence, flow id).
+        """
         while True:
             waiting = [run for run in self.runs if run["due"] is not None and not run["held"]]
-            if not waiting:
+            run = min(waiting, key=lambda run: (run["due"], run["id"]), default=None)
+            rounds = [(when, name) for name, flow in self.flows.items() if (when := self.next_round(flow))]
+            dues = [run["due"]] if run else []
+            dues += [when for when, _ in rounds]
+            if not dues or max(min(dues), self.now) > until:
                 break
-            run = min(waiting, key=lambda run: (run["due"], run["id"]))
-            if max(run["due"], self.now) > until:
-                break
-            self.now = max(run["due"], self.now)
-            self.wake(run)
-            self.drain()
+            self.now = max(min(dues), self.now)
+            if run and run["due"] <= self.now:
+                self.wake(run)
+                self.drain()
+            else:
+                when, name = min(rounds)
+                self.occur(self.flows[name], when)
 
     def wake(self, run: Run) -> None:
         """The wait of a run is over: it leaves, is stopped, or is held (rule 28)."""
         flow, due = self.flows[run["flow"]], run["due"]
+        if run["awaited"]:
+            self.leave_by_event(run, depth=0)
+            return
         stops = [instant for instant in (flow["paused_at"], flow["end"]) if instant is not None]
         if not self.running(flow) and any(due >= instant for instant in stops):
             if flow["document"].get("when_paused", "leave") == "hold":
@@ -355,7 +384,7 @@ class Reference(Knowing, Acting):
         run["due"] = None
         run["logical"] = due  # rule 2: not when the machine got to it
         run["depth"] = 0
-        self.advance(run, spec.get("next"))
+        self.advance(run, spec.get("else" if "until_event" in spec else "next"))
 
     def release(self, flow: str) -> None:
         """Runs that were held leave, if the flow runs again. Decided: resumed after its end, it does not."""
@@ -364,6 +393,36 @@ class Reference(Knowing, Acting):
         held = [run for run in self.runs if run["flow"] == flow and run["held"]]
         for run in sorted(held, key=lambda run: (run["due"], run["id"])):
             self.wake(run)
+            self.drain()
+
+    # ---- scheduled launches
+
+    def next_round(self, flow: dict[str, Any]) -> int | None:
+        """The next occurrence of a scheduled launch, none twice (rule 11)."""
+        rule = flow["nodes"][flow["launch_node"]]["trigger"].get("schedule")
+        if rule is None:
+            return None
+        zone = civil.zone_of(flow["document"].get("timezone", "UTC"))
+        return civil.occurrence(rule, zone, max(flow["since"], (flow["occurred"] or 0) + 1))
+
+    def occur(self, flow: dict[str, Any], when: int) -> None:
+        """Enters everybody for whom `where` holds; skipped where it is a day late, or the flow did not run then.
+
+        Decided: nor where the flow has ended since, while the engine was down: no entries after the end.
+        """
+        flow["occurred"] = when
+        stops = [instant for instant in (flow["paused_at"], flow["end"]) if instant is not None]
+        early = flow["start"] is not None and when < flow["start"]
+        if (
+            early
+            or not self.running(flow)
+            or any(when >= instant for instant in stops)
+            or self.now - when >= OCCURRENCE_AGE_MS_MAX
+        ):
+            return
+        for contact in sorted(self.contacts, key=str.encode):
+            event = {"name": None, "contact": contact, "timestamp": when, "properties": {}, "depth": 0}
+            self.try_entering(flow, event)
             self.drain()
 
     # ---- versions
@@ -383,6 +442,8 @@ class Reference(Knowing, Acting):
             "paused_at": None,
             "start": civil.instant(schedule["start"]) if "start" in schedule else None,
             "end": civil.instant(schedule["end"]) if "end" in schedule else None,
+            "since": self.now,
+            "occurred": old["occurred"] if old else None,
         }
         for run in [run for run in self.runs if run["flow"] == name]:
             if nodes.get(run["node"], {}).get("kind") != "wait":

@@ -60,6 +60,14 @@ WHENCE = (
     "now",
     "customer.city",
 )
+MATCHES: tuple[Any, ...] = (
+    {"event": "Cart Viewed"},
+    {"event": ["Order Completed", "Ping"]},
+    {"event": "Order Completed", "where": "event.properties.total == 10"},
+    {"event": "Session Ended", "where": "customer.points > 0"},
+    {"event": "Contact Updated"},
+    'customer.city == "York"',
+)
 CHANNELS = ("email", "sms", "mobile_push", "web_push", "webhook")
 TEXTS = (
     "Hello",
@@ -106,7 +114,14 @@ def flow(random: Random, name: str) -> dict[str, Any]:
     nodes = reached(nodes)
     if not any("issue_promo_code" in action for spec in nodes.values() for action in spec.get("actions", ())):
         without_codes(nodes)
+    if random.random() < 0.12:
+        nodes = without_event(nodes)
+        nodes["start"]["trigger"] = {"schedule": occurrences(random)}
+    elif random.random() < 0.08:
+        nodes["start"]["run_key"] = "event.properties.amount"
     document: dict[str, Any] = {"id": name, "name": name, "nodes": nodes}
+    if random.random() < 0.12:
+        document["exit_when"] = random.choice(MATCHES)
     if random.random() < 0.7:
         document["timezone"] = random.choice(ZONES)
     if random.random() < 0.5:
@@ -127,6 +142,34 @@ def without_codes(nodes: dict[str, dict[str, Any]]) -> None:
             for part, text in action.get("message", {}).items():
                 if text == "{{ codes.code }}":
                     action["message"][part] = "Hello"
+
+
+def occurrences(random: Random) -> dict[str, Any]:
+    """A scheduled launch (rule 11)."""
+    at = random.choice(("09:00", "01:30", "02:30", "00:00"))
+    match random.choice(("day", "week", "month")):
+        case "week":
+            return {"every": "week", "days": random.choice((["mon"], ["sun", "thu"])), "at": at}
+        case "month":
+            return {"every": "month", "days": random.choice(([1, 15], [29, 31], ["last"])), "at": at}
+        case _:
+            return {"every": "day", "at": at}
+
+
+def without_event(value: Any, key: str = "") -> Any:
+    """The same without a mention of `event`, which a scheduled launch has none of."""
+    if isinstance(value, dict):
+        return {name: without_event(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [without_event(item, key) for item in value]
+    if not isinstance(value, str) or "event." not in value:
+        return value
+    instead: dict[str, Any] = {
+        "when": "has(customer.city)",
+        "where": "customer.points < 9",
+        "date": "customer.due",
+    }
+    return instead.get(key, 1 if key == "add" else "Hello")
 
 
 def edge(random: Random, names: list[str], after: int) -> str | None:
@@ -174,7 +217,8 @@ def body(random: Random, name: str, names: list[str], number: int) -> dict[str, 
         case "step":
             return with_edges(step(random), next=onward)
         case "wait":
-            return with_edges(wait(random), next=onward, missing=edge(random, names, number))
+            other = edge(random, names, number)
+            return with_edges(wait(random), **{"next": onward, "missing": other, "else": other})
         case "condition":
             spec = {"kind": "condition", "when": random.choice(CONDITIONS)}
             return with_edges(spec, **{"then": onward, "else": edge(random, names, number)})
@@ -192,9 +236,10 @@ def body(random: Random, name: str, names: list[str], number: int) -> dict[str, 
 
 
 def with_edges(spec: dict[str, Any], **keys: str | None) -> dict[str, Any]:
-    """`spec` with those of the keys that are not None; `missing` only where there is a date that can be."""
+    """`spec` with those of the keys that are not None and that such a node has."""
     for key, value in keys.items():
-        if value is not None and (key != "missing" or "until" in spec):
+        needs = {"missing": "until", "else": "until_event" if spec.get("kind") == "wait" else "kind"}.get(key)
+        if value is not None and (needs is None or needs in spec):
             spec[key] = value
     return spec
 
@@ -214,6 +259,10 @@ def shares(random: Random, names: list[str], number: int) -> list[dict[str, Any]
 def wait(random: Random) -> dict[str, Any]:
     spec: dict[str, Any] = {"kind": "wait"}
     how = random.choice(("for", "for", "until", "window"))
+    if random.random() < 0.1:
+        match = random.choice(MATCHES)
+        match = {"where": match} if isinstance(match, str) else match
+        return spec | {"until_event": match, "for": random.choice(DURATIONS[3:])}
     if how == "for":
         spec["for"] = random.choice(DURATIONS)
     elif how == "until":

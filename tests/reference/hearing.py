@@ -1,0 +1,92 @@
+"""What an event means to runs that wait, for the reference: `exit_when`, `until_event`, `run_key`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.reference.conditions import EvaluationFailed, Evaluator
+
+Run = dict[str, Any]
+
+
+class Hearing:
+    """The part of the reference that listens."""
+
+    now: int
+    flows: dict[str, dict[str, Any]]
+    contacts: dict[str, dict[str, Any]]
+    runs: list[Run]
+    evaluator: Evaluator
+
+    def listen(self, event: dict[str, Any]) -> None:
+        """The contact's waiting runs in order of their ids: out by `exit_when`, or on by `until_event`."""
+        for run in sorted(self.runs, key=lambda run: run["id"]):
+            if run["contact"] != event["contact"] or run["due"] is None or run not in self.runs:
+                continue
+            flow = self.flows[run["flow"]]
+            leave = flow["document"].get("exit_when")
+            if leave is not None and self.heard(run, leave, event):
+                self.end(run, "exited")
+                continue
+            awaited = flow["nodes"][run["node"]].get("until_event")
+            in_time = not run["awaited"] and event["timestamp"] >= run["event"]["timestamp"]
+            if awaited is not None and in_time and self.heard(run, awaited, event):
+                run["awaited"] = True
+                run["due"] = max(run["logical"], event["timestamp"])
+                self.leave_by_event(run, event["depth"])
+
+    def leave_by_event(self, run: Run, depth: int) -> None:
+        """Decided: logical time is that of the event, not before the run came to the wait."""
+        flow = self.flows[run["flow"]]
+        if not self.running(flow):
+            if flow["document"].get("when_paused", "leave") == "hold":
+                run["held"] = True
+            else:
+                self.end(run, "stopped")
+            return
+        run["logical"], run["due"] = run["due"], None
+        run["depth"], run["held"], run["awaited"] = depth, False, False
+        self.advance(run, flow["nodes"][run["node"]].get("next"))
+
+    def heard(self, run: Run, match: Any, event: dict[str, Any]) -> bool:
+        """Whether it is such an event, of the run's key, and its `where` holds."""
+        names, where = parts(match)
+        flow = self.flows[run["flow"]]
+        if names and event["name"] not in names:
+            return False
+        if "run_key" in flow["nodes"][flow["launch_node"]] and self.key_of(flow, event) != run["key"]:
+            return False
+        return where is None or self.evaluator.test(where, self.variables(run["contact"], event))[0]
+
+    def heard_before(self, run: Run, match: Any) -> bool:
+        """Decided: what is so already passes at once, so far as history can tell: not by what an event carried."""
+        names, where = parts(match)
+        flow = self.flows[run["flow"]]
+        about_event = where is not None and re.search(r"\b(event|order|session|product)\b", where)
+        if about_event or (names and "run_key" in flow["nodes"][flow["launch_node"]]):
+            return False
+        events = self.contacts[run["contact"]]["events"]
+        since = run["event"]["timestamp"]
+        latest = {name: max(at for at, _ in events[name]) for name in names if events.get(name)}
+        own = run["event"]["name"]
+        if names and not any(at > since or (at == since and name != own) for name, at in latest.items()):
+            return False
+        return where is None or self.evaluator.test(where, self.variables(run["contact"], run["event"]))[0]
+
+    def key_of(self, flow: dict[str, Any], event: dict[str, Any]) -> str | None:
+        """Texts and whole numbers are keys."""
+        text = flow["nodes"][flow["launch_node"]]["run_key"]
+        try:
+            value = self.evaluator.value(text, self.variables(event["contact"], event))
+        except EvaluationFailed:
+            return None
+        return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+
+
+def parts(match: Any) -> tuple[tuple[str, ...], str | None]:
+    """The names looked for (none: any) and the condition, of an expression or of `{event, where}`."""
+    if isinstance(match, str):
+        return (), match
+    names = match.get("event", ())
+    return (names,) if isinstance(names, str) else tuple(names), match.get("where")
