@@ -18,7 +18,7 @@ from engine.limits import (
     MESSAGE_BYTES_MAX,
 )
 from engine.model import Control, Input
-from ext.event import Event, convert, survey
+from ext.event import Event, convert, narrow, survey
 
 NOTHING = msgspec.Raw(b"{}")
 _any = msgspec.json.Decoder()
@@ -193,8 +193,9 @@ def _control(line: bytes) -> Control | None:
 
 
 def control_of(raw: dict[str, Any]) -> Control:
-    """The operation in a decoded `{"type": "control", "op": …}`."""
-    return Control(str(raw["op"]), {key: value for key, value in raw.items() if key not in ("type", "op")})
+    """The operation in a decoded `{"type": "control", "op": …}`. Whole numbers beyond 64 bits become doubles."""
+    args = {key: value for key, value in raw.items() if key not in ("type", "op")}
+    return Control(str(raw["op"]), narrow(args))
 
 
 def encode_control(operation: Control) -> bytes:

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 class Kind(IntEnum):
     TRACK = 0
@@ -35,6 +36,9 @@ class Event:
 def survey(lines: bytes) -> tuple[int, bool]:
     """Of lines of JSON: how deep they nest, and whether every line holds one value and every value lies on one
     line. Safe on any bytes; only of JSON does it say something true."""
+
+def narrow(value: Any) -> Any:
+    """A JSON value in which whole numbers beyond 64 bits have become doubles."""
 
 def depth_of(json: bytes) -> int:
     """How deeply objects and arrays nest in a valid JSON text."""

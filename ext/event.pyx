@@ -180,3 +180,13 @@ def convert(messages, Py_ssize_t first_line):
             rejected.append((line, wrong[0], wrong[1]))
         line += 1
     return events, rejected
+
+
+def narrow(value):
+    if type(value) is int and not -(1 << 63) <= value < 1 << 63:
+        return float(value)
+    if type(value) is dict:
+        return {key: narrow(item) for key, item in value.items()}
+    if type(value) is list:
+        return [narrow(item) for item in value]
+    return value

@@ -10,7 +10,7 @@ from engine.kernel.actions import Act, outcome_of
 from engine.kernel.dates import date_of, opening, zone_of
 from engine.kernel.state import State
 from engine.limits import REVENUE_MAX
-from ext.path import WHATS, FlowCore, NodeCore
+from ext.flow import WHATS, FlowCore, NodeCore
 from ext.predicate import EvaluationError, Plan, View
 from ext.records import Contact, Run
 

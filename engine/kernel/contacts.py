@@ -15,7 +15,8 @@ import msgspec
 from engine.errors import Refused
 from engine.kernel.state import State
 from engine.limits import TRAITS_BYTES_MAX
-from ext.path import REASONS, pack_object
+from ext.flow import REASONS
+from ext.path import pack_object
 from ext.records import Contact
 
 ENGINE_OWNED = frozenset({"segments", "points"})

@@ -21,7 +21,7 @@ from engine.flow.zone import zone
 from engine.kernel.state import Draft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
 from ext import instant
-from ext.path import REASONS, FlowCore
+from ext.flow import REASONS, FlowCore
 from ext.siphash import siphash24
 
 NOT_PAUSED = (1 << 63) - 1
@@ -88,15 +88,20 @@ def save_draft(state: State, flow: FlowState, document: dict[str, Any], revision
     if flow.draft is None:
         detail = f"The flow {flow.id!r} has no draft."
         raise Refused("no_draft", detail, remedy="Start one with POST /v1/flows/{id}/draft.", status=409)
-    if revision is not None and revision != flow.draft.revision:
-        detail = f"The draft was saved by somebody else meanwhile (revision {flow.draft.revision})."
-        raise Refused("stale_revision", detail, remedy="Read it again and repeat your change.", status=412)
+    check_revision(flow, revision)
     if document.get("id") != flow.id:
         problem = Problem(
             "", "/id", "id_changed", f"The id of this flow is {flow.id!r} and cannot be changed."
         )
         raise Refused("id_changed", problem.detail, status=422, problems=(problem,))
     _save(state, flow, document)
+
+
+def check_revision(flow: FlowState, revision: int | None) -> None:
+    """Refused with 412 where the draft is no longer the one that was read; None: whatever it is."""
+    if revision is not None and flow.draft is not None and revision != flow.draft.revision:
+        detail = f"The draft was saved by somebody else meanwhile (revision {flow.draft.revision})."
+        raise Refused("stale_revision", detail, remedy="Read it again and repeat your change.", status=412)
 
 
 def _save(state: State, flow: FlowState, document: dict[str, Any]) -> None:

@@ -57,7 +57,9 @@ def launch(state: State, args: Args) -> Answer:
     """`flow`: a document, or the id of the flow whose draft is to be launched."""
     if isinstance(args.get("flow"), dict):
         return flows.launch_document(state, args["flow"])
-    return flows.launch_draft(state, _flow(state, args))
+    flow = _flow(state, args)
+    flows.check_revision(flow, _get(args, "revision", int, optional=True))
+    return flows.launch_draft(state, flow)
 
 
 def create_flow(state: State, args: Args) -> Answer:
@@ -80,6 +82,7 @@ def start_draft(state: State, args: Args) -> Answer:
 
 def delete_draft(state: State, args: Args) -> Answer:
     flow = _flow(state, args)
+    flows.check_revision(flow, _get(args, "revision", int, optional=True))
     flows.delete_draft(state, flow)
     return {"flow": flow.id, "deleted": "draft" if flow.core is not None else "flow"}
 

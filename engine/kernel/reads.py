@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import Any
 
 import msgspec
@@ -12,9 +11,10 @@ from engine.flow.document import AbTest, Flow, Launch
 from engine.flow.values import format_duration
 from engine.kernel import contacts, flows
 from engine.kernel.state import FlowState, State
+from engine.limits import SCANNED_CONTACTS_MAX
 from engine.report import VariantTotals, report
 from ext import instant
-from ext.path import REASONS
+from ext.flow import REASONS
 from ext.records import Contact, Run
 
 NO_TOTALS = [0] * 7
@@ -43,10 +43,10 @@ def flow_row(state: State, flow: FlowState) -> dict[str, Any]:
     shown = flow.active.document if flow.active is not None else flow.draft.document if flow.draft else {}
     return {
         "id": flow.id,
-        "name": shown.get("name", flow.id),
-        "folder": shown.get("folder", "main"),
-        "brand": shown.get("brand"),
-        "tags": shown.get("tags", []),
+        "name": _text(shown.get("name"), flow.id),
+        "folder": _text(shown.get("folder"), "main"),
+        "brand": _text(shown.get("brand"), None),
+        "tags": [tag for tag in _list(shown.get("tags")) if isinstance(tag, str)],
         "status": status,
         "reason": reason,
         "version": None if flow.active is None else flow.active.version,
@@ -57,6 +57,15 @@ def flow_row(state: State, flow: FlowState) -> dict[str, Any]:
         "waiting": 0 if flow.core is None else sum(flow.core.waiting_by_node().values()),
         "entered": _entered(flow),
     }
+
+
+def _text(value: object, otherwise: str | None) -> str | None:
+    """A draft may hold anything."""
+    return value if isinstance(value, str) else otherwise
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _entered(flow: FlowState) -> int:
@@ -281,12 +290,20 @@ def _asks_for(flow: FlowState) -> str:
 
 
 def segment_members(state: State, segment: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Ids of the contacts in a segment, in order of id, from the one after the cursor on."""
-    order = state.path.order
-    ids = sorted(found.id for found in order if found is not None and segment in found.segments)
-    start = bisect_right(ids, cursor) if cursor else 0
-    page = ids[start : start + limit]
-    return {"members": page, "cursor": page[-1] if start + limit < len(ids) else None}
+    """Ids of the contacts in a segment, in order of id, from behind the cursor on. So that a sparse segment does not
+    hold the loop, a page ends after SCANNED_CONTACTS_MAX contacts and may then be short, or empty, with a cursor."""
+    path = state.path
+    start = path.ids.bisect_right(cursor) if cursor else 0
+    scanned = list(path.ids.islice(start, start + SCANNED_CONTACTS_MAX))
+    page: list[str] = []
+    for id in scanned:
+        found = path.contact(id)
+        assert found is not None, "every id belongs to a contact"
+        if segment in found.segments:
+            if len(page) == limit:
+                return {"members": page, "cursor": page[-1]}
+            page.append(id)
+    return {"members": page, "cursor": scanned[-1] if len(scanned) == SCANNED_CONTACTS_MAX else None}
 
 
 def counts(state: State) -> dict[str, int]:

@@ -23,7 +23,7 @@ from engine.flow.schema import parse_schema
 from engine.kernel import flows
 from engine.kernel.state import Draft, FlowState, State, Sweep, Version
 from engine.model import Effect
-from ext.path import FlowCore
+from ext.flow import FlowCore
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode

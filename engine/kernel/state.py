@@ -13,7 +13,8 @@ from engine.kernel.monitor import Monitor
 from engine.kernel.outbox import Outbox
 from engine.kernel.pools import Pools
 from engine.model import Effect
-from ext.path import FlowCore, Path
+from ext.flow import FlowCore
+from ext.path import Path
 
 
 class Draft(msgspec.Struct):

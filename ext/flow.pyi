@@ -1,0 +1,127 @@
+from collections.abc import Callable
+from typing import Any
+
+from ext.passages import Passages
+from ext.predicate import Plan
+from ext.records import Run
+
+WHATS: tuple[str, ...]
+"""What may happen to a run, in the order of the counters."""
+REASONS: tuple[str, ...]
+"""Why a run may leave."""
+KINDS: tuple[str, ...]
+MODES: tuple[str, ...]
+
+class NodeCore:
+    """A node of the running version, its edges as numbers (-1: the run ends)."""
+
+    def __init__(self, flow: FlowCore, planned: Any, salt: bytes) -> None: ...
+    @property
+    def no(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def next(self) -> int: ...
+    @property
+    def other(self) -> int: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def planned(self) -> Any:
+        """The `engine.flow.program.PlannedNode`."""
+
+    @property
+    def windows(self) -> tuple[Any, ...]: ...
+    @property
+    def branches(self) -> list[tuple[str, int, int]]: ...
+    @property
+    def passages(self) -> Passages: ...
+    @property
+    def match_events(self) -> tuple[str, ...]: ...
+
+class FlowCore:
+    """A flow as it runs: the active version's nodes, and what is kept over versions by node id."""
+
+    paused_ms: int
+    """Since when it is paused; the largest 64-bit integer: not paused."""
+
+    def __init__(self, no: int, id: str) -> None: ...
+    @property
+    def no(self) -> int: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def program(self) -> Any:
+        """The `engine.flow.program.Program`."""
+
+    @property
+    def nodes(self) -> list[NodeCore | None]: ...
+    @property
+    def ids(self) -> list[str]: ...
+    @property
+    def numbers(self) -> dict[str, int]: ...
+    @property
+    def passages(self) -> dict[int, Passages]: ...
+    @property
+    def branches(self) -> dict[tuple[int, str], int]: ...
+    @property
+    def trials(self) -> dict[tuple[int, str], list[int]]:
+        """Totals of A/B tests by (node number, variant): contacts, conversions, orders, revenue in hundredths, and
+        the sums over contacts of orders², revenue² and orders x revenue (rule 22)."""
+
+    @property
+    def trials_began(self) -> dict[int, int]:
+        """The first arrival at an A/B test, ms UTC, by node number."""
+
+    @property
+    def events(self) -> tuple[str, ...]: ...
+    @property
+    def exit_events(self) -> tuple[str, ...]: ...
+    @property
+    def listens(self) -> bool:
+        """Events concern its runs: `exit_when`, or a wait with `until_event`."""
+
+    @property
+    def start_ms(self) -> int: ...
+    @property
+    def end_ms(self) -> int: ...
+    @property
+    def hold(self) -> bool: ...
+    @property
+    def held(self) -> Any:
+        """SortedList of (due, run id): runs kept while the flow is paused."""
+
+    def number(self, id: str | None) -> int: ...
+    def passages_of(self, no: int, max: int, per_ms: int) -> Passages: ...
+    def know(self, id: str) -> None:
+        """Give a node id its number, for ever."""
+
+    def install(self, program: Any, version: int, salt_of: Callable[[str, str], bytes]) -> list[int]:
+        """Run this version from now on; the numbers of waits with runs that are gone from it (rule 27)."""
+
+    def set_schedule(self, start_ms: int | None, end_ms: int | None) -> None: ...
+    def running(self, ms: int) -> bool:
+        """Whether it takes entries at an instant (rules 9, 28)."""
+
+    def runs_waiting(self, node: int, after: int, most: int) -> list[Run]:
+        """Runs at a node in order of arrival, those that arrived after `after`, at most so many."""
+
+    def waiting_by_node(self) -> dict[str, int]: ...
+    def ending(self) -> bool:
+        """Whether runs of it are still to be ended."""
+
+    @property
+    def dead(self) -> bool:
+        """Deleted; its runs are still being ended."""
+
+    def count(self, node: int, what: int) -> int: ...
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Numbers per node, in the shape of the stats API."""
+
+    def pack(self) -> dict[str, Any]: ...
+    def unpack(self, packed: dict[str, Any]) -> None: ...
+    def unpack_times(self, packed: dict[str, Any]) -> None: ...

@@ -1,0 +1,39 @@
+from libc.stdint cimport int64_t, uint32_t
+
+from ext.flow cimport FlowCore
+from ext.records cimport Contact, Run
+from ext.wheel cimport Wheel
+
+cdef class Roster:
+    cdef readonly dict contacts        # by id; an alias leads to the contact it belongs to
+    cdef readonly list order           # every contact in order of creation, None where deleted
+    cdef readonly object ids           # SortedList of contact ids: the order of scheduled entries (rule 11)
+    cdef readonly dict runs            # waiting runs, by id
+    cdef readonly Wheel wheel
+    cdef readonly dict flows           # FlowCore, by number
+    cdef readonly dict holding         # FlowCores with held runs, by number
+    cdef readonly int64_t now_ms
+    cdef readonly int64_t arrival_count
+    cdef bint stale
+    cdef list restored
+    cdef uint32_t generation
+    cdef bint packing
+    cdef bint packing_all
+    cdef list pending                  # contacts of the snapshot in progress
+    cdef int64_t pending_at
+    cdef int64_t pending_end
+    cdef list early                    # packed before they changed
+    cdef list dirty
+    cdef list deleted
+
+    cdef int created(self, Contact contact) except -1
+    cdef Contact known(self, str id)
+    cpdef int touch(self, Contact contact) except -1
+    cdef int attach(self, Run run) except -1
+    cdef int link_contact(self, Run run) except -1
+    cdef int unlink_contact(self, Run run) except -1
+    cdef int link_node(self, Run run) except -1
+    cdef int detach(self, Run run) except -1
+    cdef int arm(self, Run run, int64_t due_ms) except -1
+    cdef int disarm(self, Run run) except -1
+    cdef int keep_held(self, FlowCore flow, Run run) except -1

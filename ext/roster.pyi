@@ -1,0 +1,50 @@
+from collections.abc import Iterator
+from typing import Any
+
+from ext.flow import FlowCore
+from ext.records import Contact, Run
+from ext.wheel import Wheel
+
+class Roster:
+    """The contacts and waiting runs of an engine, where each is found, and how they get into a snapshot."""
+
+    @property
+    def contacts(self) -> dict[str, Contact]:
+        """By id; an alias leads to the contact it belongs to."""
+    @property
+    def order(self) -> list[Contact | None]:
+        """In order of creation; None where one was deleted."""
+    @property
+    def ids(self) -> Any:
+        """SortedList of contact ids."""
+    @property
+    def runs(self) -> dict[int, Run]:
+        """Waiting runs, by id."""
+    @property
+    def wheel(self) -> Wheel: ...
+    @property
+    def flows(self) -> dict[int, FlowCore]: ...
+    @property
+    def holding(self) -> dict[int, FlowCore]:
+        """Flows with held runs, by number."""
+    @property
+    def now_ms(self) -> int: ...
+    @property
+    def arrival_count(self) -> int: ...
+    def contact(self, id: str) -> Contact | None: ...
+    def contact_or_new(self, id: str) -> Contact: ...
+    def touch(self, contact: Contact) -> None:
+        """Call before a contact changes."""
+    def merge(self, contact: Contact, previous: Contact) -> None: ...
+    def forget(self, contact: Contact) -> None: ...
+    def set_alias(self, alias: str, contact: Contact | None) -> None: ...
+    def unset_alias(self, alias: str) -> None: ...
+    def snapshot(self, full: bool) -> list[str]:
+        """Start a snapshot; the ids deleted since the one before."""
+    def snapshot_part(self, records_max: int) -> list[tuple[str, bytes]] | None:
+        """The next contacts as `(id, packed)`, about `records_max`; None when all were given."""
+    def abandon_snapshot(self) -> None: ...
+    def all_packed(self) -> Iterator[bytes]: ...
+    def restore(self, packed: bytes) -> None: ...
+    def restored_all(self) -> None:
+        """After the last `restore`."""

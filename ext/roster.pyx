@@ -1,0 +1,280 @@
+"""Who is there: contacts, their waiting runs, where each is found, and how all of it gets into a snapshot.
+
+A snapshot is consistent as of the batch it was started after, however long it takes to read: a contact that is about
+to change before its turn is packed first (`touch`), so reading costs the loop one slice at a time.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t, uint32_t
+
+from ext.flow cimport FlowCore
+from ext.records cimport Contact, Run
+from ext.wheel cimport Wheel
+
+from msgspec.msgpack import decode as unpack_value
+from sortedcontainers import SortedList
+
+
+cdef class Roster:
+    """The contacts and runs of an engine. `Walk` and `Path` build on it."""
+
+    def __cinit__(self):
+        self.contacts = {}
+        self.order = []
+        self.ids = SortedList()
+        self.runs = {}
+        self.flows = {}
+        self.holding = {}
+        self.restored = []
+        self.wheel = Wheel(0)
+        self.stale = True
+        self.generation = 1
+        self.dirty = []
+        self.deleted = []
+
+    cdef int created(self, Contact contact) except -1:
+        """A contact has come into being; told to whoever builds on this."""
+        return 0
+
+    def contact(self, str id not None):
+        """The contact of an id, or None."""
+        return self.contacts.get(id)
+
+    def contact_or_new(self, str id not None):
+        """The contact of an id, created if there is none."""
+        return self.known(id)
+
+    cdef Contact known(self, str id):
+        cdef object found = self.contacts.get(id)
+        cdef Contact contact
+        if found is not None:
+            return <Contact>found
+        contact = Contact.__new__(Contact, id, self.now_ms)
+        contact.index = len(self.order)
+        self.order.append(contact)
+        self.contacts[id] = contact
+        self.ids.add(id)
+        self.touch(contact)
+        self.created(contact)
+        return contact
+
+    cpdef int touch(self, Contact contact) except -1:
+        """Call before a contact or one of its runs changes: the snapshot in progress gets it as it was."""
+        self.stale = True
+        if contact.touched == self.generation:
+            return 0
+        if (
+            self.packing
+            and contact.packed != self.generation
+            and contact.index < self.pending_end
+            and (self.packing_all or contact.touched == self.generation - 1)
+        ):
+            self.early.append((contact.id, contact.pack()))
+            contact.packed = self.generation
+        contact.touched = self.generation
+        self.dirty.append(contact)
+        return 0
+
+    def merge(self, Contact contact not None, Contact previous not None):
+        """Everything of `previous` but its traits moves to `contact`; `previous` is gone (its id stays an alias)."""
+        cdef Run run
+        self.touch(contact)
+        self.touch(previous)
+        contact.absorb(previous)
+        for run in previous.live_runs():
+            self.unlink_contact(run)
+            run.contact = contact
+            self.link_contact(run)
+        self.forget(previous)
+
+    def forget(self, Contact contact not None):
+        """Take a contact without runs out of the engine."""
+        assert contact.runs == NULL
+        self.touch(contact)
+        self.order[contact.index] = None
+        contact.index = -1
+        self.deleted.append(contact.id)
+        del self.contacts[contact.id]
+        self.ids.remove(contact.id)
+
+    def set_alias(self, str alias not None, Contact contact not None):
+        """From now on `alias` leads to this contact."""
+        self.contacts[alias] = contact
+
+    def unset_alias(self, str alias not None):
+        """The contact behind an alias is gone."""
+        self.contacts.pop(alias, None)
+
+    cdef int attach(self, Run run) except -1:
+        """A run arrives at its wait: into the table and the lists of its contact and its node."""
+        self.arrival_count += 1
+        run.arrival = self.arrival_count
+        self.runs[run.id] = run
+        self.link_contact(run)
+        self.link_node(run)
+        return 0
+
+    cdef int link_contact(self, Run run) except -1:
+        run.previous_of_contact = NULL
+        run.next_of_contact = run.contact.runs
+        if run.contact.runs != NULL:
+            (<Run>run.contact.runs).previous_of_contact = <void*>run
+        run.contact.runs = <void*>run
+        return 0
+
+    cdef int unlink_contact(self, Run run) except -1:
+        if run.previous_of_contact != NULL:
+            (<Run>run.previous_of_contact).next_of_contact = run.next_of_contact
+        else:
+            run.contact.runs = run.next_of_contact
+        if run.next_of_contact != NULL:
+            (<Run>run.next_of_contact).previous_of_contact = run.previous_of_contact
+        return 0
+
+    cdef int link_node(self, Run run) except -1:
+        """At the tail: the newest arrival."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        run.next_at_node = NULL
+        run.previous_at_node = flow.tails[run.node]
+        if flow.tails[run.node] != NULL:
+            (<Run>flow.tails[run.node]).next_at_node = <void*>run
+        else:
+            flow.heads[run.node] = <void*>run
+        flow.tails[run.node] = <void*>run
+        flow.waiting[run.node] += 1
+        return 0
+
+    cdef int detach(self, Run run) except -1:
+        """Out of the table and both lists. The caller holds a reference."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        self.unlink_contact(run)
+        if run.previous_at_node != NULL:
+            (<Run>run.previous_at_node).next_at_node = run.next_at_node
+        else:
+            flow.heads[run.node] = run.next_at_node
+        if run.next_at_node != NULL:
+            (<Run>run.next_at_node).previous_at_node = run.previous_at_node
+        else:
+            flow.tails[run.node] = run.previous_at_node
+        flow.waiting[run.node] -= 1
+        if run.arrival <= flow.doom[run.node]:
+            flow.doomed[run.node] -= 1
+        del self.runs[run.id]
+        return 0
+
+    cdef int arm(self, Run run, int64_t due_ms) except -1:
+        """Give a run its timer."""
+        run.due_ms = due_ms
+        run.timer = self.wheel.insert(due_ms, run.id)
+        run.armed = True
+        return 0
+
+    cdef int disarm(self, Run run) except -1:
+        """Take its timer away."""
+        if run.armed:
+            assert self.wheel.cancel(run.timer), "a run's timer was not in the wheel"
+            run.armed = False
+        return 0
+
+    cdef int keep_held(self, FlowCore flow, Run run) except -1:
+        """Its wait is over while the flow is paused and holds: it stays until the flow goes on."""
+        flow.held.add((run.due_ms, run.id))
+        self.holding[flow.no] = flow
+        return 0
+
+    def snapshot(self, bint full):
+        """Start a snapshot of the contacts as they are now. `(generation, ids deleted since the last one)`."""
+        assert not self.packing, "one snapshot at a time"
+        deleted = self.deleted
+        self.packing = True
+        self.packing_all = full
+        self.pending = self.order if full else self.dirty
+        self.pending_at = 0
+        self.pending_end = len(self.order)
+        self.early = []
+        self.dirty = []
+        self.deleted = []
+        self.generation += 1
+        return deleted
+
+    def snapshot_part(self, Py_ssize_t records_max):
+        """The next contacts as `(id, packed)`, about `records_max`; None when all were given."""
+        cdef list part = self.early
+        cdef Contact contact
+        cdef int64_t end = self.pending_end if self.packing_all else len(self.pending)
+        cdef object entry
+        self.early = []
+        while len(part) < records_max and self.pending_at < end:
+            entry = self.pending[self.pending_at]
+            self.pending_at += 1
+            if entry is None:
+                continue
+            contact = entry
+            if contact.index < 0 or contact.index >= self.pending_end or contact.packed == self.generation:
+                continue
+            contact.packed = self.generation
+            part.append((contact.id, contact.pack()))
+        if not part:
+            self.packing = False
+            self.pending = None
+            return None
+        return part
+
+    def abandon_snapshot(self):
+        """The snapshot will not be finished; the next one has to be full."""
+        self.packing = False
+        self.pending = None
+        self.early = []
+
+    def all_packed(self):
+        """Every contact packed, in order of id: for the digest."""
+        cdef Contact contact
+        for contact in sorted([entry for entry in self.order if entry is not None], key=_contact_id):
+            yield contact.pack()
+
+    def restore(self, bytes packed):
+        """Take a packed contact and its runs; the flows are there already."""
+        cdef list fields = unpack_value(packed)
+        cdef Contact contact = Contact.unpack(fields[:9])
+        cdef Run run
+        contact.index = len(self.order)
+        self.order.append(contact)
+        self.contacts[contact.id] = contact
+        for entry in fields[9]:
+            run = Run.__new__(Run)
+            run.contact = contact
+            (
+                run.id, flow, run.version, run.node, run.entered_ms, run.logical_ms, run.due_ms,
+                run.arrival, armed, run.counted, run.depth, run.event_name, run.event_ms, run.properties, codes,
+                run.key, run.satisfied,
+            ) = entry
+            run.flow = self.flows[flow]
+            run.codes = dict(codes) if codes is not None else None
+            self.runs[run.id] = run
+            self.link_contact(run)
+            self.restored.append(run)
+            if armed:
+                self.arm(run, run.due_ms)
+
+    def restored_all(self):
+        """After the last `restore`: put contacts in order of id, and the runs at each node in order of arrival."""
+        cdef FlowCore flow
+        cdef Run run
+        self.ids = SortedList(contact.id for contact in self.order if contact is not None)
+        self.restored.sort(key=_arrival)
+        for run in self.restored:
+            self.link_node(run)
+            flow = <FlowCore>run.flow
+            if run.arrival <= flow.doom[run.node]:
+                flow.doomed[run.node] += 1
+            if not run.armed:
+                self.keep_held(flow, run)
+        self.restored = []
+
+
+def _arrival(Run run):
+    return run.arrival
+
+
+def _contact_id(Contact contact):
+    return contact.id

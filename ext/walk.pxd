@@ -1,0 +1,41 @@
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+from ext.flow cimport FlowCore, NodeCore
+from ext.predicate cimport Plan, View
+from ext.records cimport Contact, Run
+from ext.roster cimport Roster
+
+cdef enum:
+    OPEN, GATE_ONCE, GATE_MAX, GATE_RESERVED, GATE_PERIOD
+
+cdef class ContactView(View):
+    cdef Walk walk
+    cdef Contact contact
+
+cdef class Walk(Roster):
+    cdef readonly bytes key
+    cdef readonly dict names           # number of an event name
+    cdef readonly dict properties      # number of a numeric property's name
+    cdef object host
+    cdef ContactView view
+    cdef public list trace             # None: not wanted
+    cdef readonly uint64_t digest
+    cdef readonly int64_t run_count
+
+    cdef int see(self, Contact contact, str name, int64_t ms, bytes properties) except -1
+    cdef int note(self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail) except -1
+    cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2
+    cdef int enter(
+        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key
+    ) except -1
+    cdef int refuse(self, FlowCore flow, Contact contact, dict detail) except -1
+    cdef int advance(self, Run run, int32_t at, int32_t no) except -1
+    cdef dict condition_detail(self, Plan plan, int truth)
+    cdef int step(self, Run run, NodeCore node) except -1
+    cdef int32_t branch(self, Run run, NodeCore node) except -2
+    cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1
+    cdef bint heard_before(self, Run run, NodeCore node) except -1
+    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept
+    cdef int leave_by_event(self, Run run, int32_t depth) except -1
+    cdef int leave(self, Run run, int64_t due) except -1
+    cdef int finish(self, Run run, int32_t node, int32_t reason) except -1

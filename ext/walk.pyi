@@ -1,0 +1,30 @@
+from typing import Any
+
+from ext.flow import FlowCore
+from ext.predicate import View
+from ext.records import Contact
+from ext.roster import Roster
+
+GATES: tuple[str, ...]
+"""What refuses an entry."""
+
+class ContactView(View): ...
+
+class Walk(Roster):
+    """How a run walks, from entering until it waits or ends."""
+
+    trace: list[Any] | None
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def names(self) -> dict[str, int]: ...
+    @property
+    def properties(self) -> dict[str, int]: ...
+    @property
+    def digest(self) -> int: ...
+    @property
+    def run_count(self) -> int: ...
+    def mix(self, value: int) -> None: ...
+    def entry(self, flow: FlowCore, contact: Contact) -> tuple[str, int | None]:
+        """What refuses an entry now ("" for nothing), and from when on it may be."""
+    def end_runs(self, contact: Contact, reason: int) -> None: ...

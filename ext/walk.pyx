@@ -1,0 +1,404 @@
+"""How a run walks: from entering, node by node, until it waits or ends; and how it leaves a wait.
+
+The walk knows nothing of how events come in. What a step does, when a date is, where a window opens it asks its
+`host` (`engine.kernel.cold`), a Python object:
+
+    act(run, node) -> (what, detail)            carry out a step's actions (rules 16, 17)
+    date_of(run, node, view) -> ms | None       the date of a dynamic wait (rule 5)
+    opening(contact, flow, windows, ms) -> ms   first instant >= ms inside a window (rule 4)
+    available(pool) -> int                      codes left (promo.available)
+
+Every record of the trace also goes into `digest`, a running SipHash: two engines that did the same have the
+same one, and recovery compares it frame by frame.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
+
+from ext.flow cimport *
+from ext.predicate cimport Plan, View
+from ext.records cimport Contact, Ended, Mark, Run
+from ext.roster cimport Roster
+from ext.siphash cimport siphash24_c
+
+from engine.model import TraceRecord
+from ext.flow import REASONS, WHATS
+
+# Why an entry is refused; 0 is "may enter".
+GATES = ("", "once", "max", "reserved", "period")
+
+
+cdef class ContactView(View):
+    """What an expression sees of the contact at hand: functions are answered from its history."""
+
+    cdef int64_t count(self, str name, int64_t since_ms, int64_t until_ms) except? -1:
+        cdef object number = self.walk.names.get(name)
+        return 0 if number is None else self.contact.count(number, since_ms, until_ms)
+
+    cdef int64_t last(self, str name) except? -1:
+        cdef object number = self.walk.names.get(name)
+        return INT64_MIN if number is None else self.contact.last(number)
+
+    cdef double sum(self, str name, str property, int64_t since_ms, int64_t until_ms) except? -1:
+        cdef object number = self.walk.names.get(name)
+        cdef object column = self.walk.properties.get(property)
+        if number is None or column is None:
+            return 0
+        return self.contact.sum(number, column, since_ms, until_ms)
+
+    cdef int64_t available(self, str pool) except? -1:
+        return self.walk.host.available(pool)
+
+
+cdef class Walk(Roster):
+    """Contacts, runs, and the way of a run. `Path` builds on it."""
+
+    def __cinit__(self):
+        self.names = {}
+        self.properties = {}
+        self.view = ContactView()
+        self.view.walk = self
+
+    cdef int see(self, Contact contact, str name, int64_t ms, bytes properties) except -1:
+        """Point the view at a contact and an event; nothing to do where it already is."""
+        cdef ContactView view = self.view
+        if not self.stale and view.contact is contact and view.properties is properties and view.event_ms == ms and view.event_name is name:
+            return 0
+        view.contact = contact
+        view.traits = contact.traits
+        view.points = contact.points
+        view.segments = contact.segments
+        view.event_name = name
+        view.event_ms = ms
+        view.properties = properties
+        view.changed()
+        self.stale = False
+        return 0
+
+    cdef int note(
+        self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail
+    ) except -1:
+        """Count what happened, fold it into the digest, and record it where a trace is wanted."""
+        cdef int64_t[8] seen
+        flow.counters(node)[what] += 1
+        seen[0] = self.digest
+        seen[1] = self.now_ms
+        seen[2] = flow.no
+        seen[3] = flow.version
+        seen[4] = run
+        seen[5] = node
+        seen[6] = what
+        seen[7] = extra
+        self.digest = siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>seen, 64)
+        if self.trace is not None:
+            self.trace.append(
+                TraceRecord(
+                    self.now_ms, flow.id, flow.version, run, contact.id, flow.ids[node], WHATS[what],
+                    {} if detail is None else detail,
+                )
+            )
+        return 0
+
+    def mix(self, int64_t value):
+        """Fold something else that happened (an operation, an effect) into the digest."""
+        cdef int64_t[2] seen
+        seen[0] = self.digest
+        seen[1] = value
+        self.digest = siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>seen, 16)
+
+    cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2:
+        """Whether frequency lets the contact in now (rules 12 to 15): OPEN, or what refuses it. `until` is set
+        only where the period decides."""
+        cdef Mark* mark = contact.mark(flow.no)
+        if mark == NULL:
+            return OPEN
+        if mark.once or (flow.mode == MODE_ONCE and mark.launches > 0):
+            return GATE_ONCE
+        if flow.max_launches >= 0 and mark.launches >= flow.max_launches:
+            return GATE_MAX
+        if mark.reserved > 0 and (flow.mode != MODE_EVERY_TIME or flow.max_launches >= 0):
+            return GATE_RESERVED
+        if flow.mode == MODE_PERIODICALLY and mark.launches > 0 and self.now_ms < mark.last_ms + flow.every_ms:
+            until[0] = mark.last_ms + flow.every_ms
+            return GATE_PERIOD
+        return OPEN
+
+    def entry(self, FlowCore flow not None, Contact contact not None):
+        """`(what refuses an entry now or "", from when it may enter or None)`, for `why`."""
+        cdef int64_t until = INT64_MIN
+        cdef int64_t found = self.gate(flow, contact, &until)
+        return GATES[found], None if until == INT64_MIN else until
+
+    cdef int enter(
+        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key
+    ) except -1:
+        """A new run, walked until it waits or ends. Without a name it was a schedule that entered it."""
+        cdef Run run = Run.__new__(Run)
+        cdef dict detail = None
+        self.run_count += 1
+        run.id = self.run_count
+        run.contact = contact
+        run.flow = flow
+        run.version = flow.version
+        run.node = -1
+        run.entered_ms = self.now_ms
+        run.logical_ms = ms
+        run.due_ms = INT64_MIN
+        run.depth = depth
+        run.event_name = name
+        run.event_ms = ms
+        run.properties = packed
+        run.key = key
+        contact.mark_or_new(flow.no).reserved += 1
+        flow.counters(flow.launch.no)[ARRIVED] += 1
+        if self.trace is not None:
+            detail = {"schedule": ms} if name is None else {"event": name}
+        self.note(flow, run.id, contact, flow.launch.no, ENTERED, ms, detail)
+        return self.advance(run, flow.launch.no, flow.launch.next)
+
+    cdef int advance(self, Run run, int32_t at, int32_t no) except -1:
+        """Walk from node `at` to node `no` and on, until the run waits or ends. Flows are acyclic, so this ends."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef Contact contact = run.contact
+        cdef NodeCore node
+        cdef int64_t* counts
+        cdef int truth
+        cdef bint passed
+        while no >= 0:
+            node = <NodeCore>flow.nodes[no]
+            counts = flow.counters(no)
+            counts[ARRIVED] += 1
+            at = no
+            if node.code == KIND_CONDITION:
+                self.see(contact, run.event_name, run.event_ms, run.properties)
+                truth = node.plan.run(self.view)
+                counts[TRUE if truth == 1 else FALSE] += 1
+                self.note(flow, run.id, contact, no, CONDITION, truth == 1, self.condition_detail(node.plan, truth))
+                no = node.next if truth == 1 else node.other
+            elif node.code == KIND_STEP:
+                no = node.next
+                self.step(run, node)
+            elif node.code == KIND_WAIT:
+                no = self.arrive_at_wait(run, node)
+                if no == -2:
+                    return 0
+                if no == -3:
+                    return self.finish(run, at, NO_DATE)
+            elif node.code == KIND_LIMIT:
+                passed = node.passages.pass_(self.now_ms)
+                self.note(
+                    flow, run.id, contact, no, PASSED if passed else OVER, 0,
+                    {"count": node.passages.count(self.now_ms)} if self.trace is not None else None,
+                )
+                no = node.next if passed else node.other
+                if not passed and no < 0:
+                    return self.finish(run, at, LIMIT_REACHED)
+            else:
+                no = self.branch(run, node)
+        return self.finish(run, at, COMPLETED)
+
+    cdef dict condition_detail(self, Plan plan, int truth):
+        """Why a condition came out as it did (rule 20)."""
+        if self.trace is None:
+            return None
+        if truth == -1:
+            return {"result": False, "error": plan.error}
+        return {"result": truth == 1}
+
+    cdef int step(self, Run run, NodeCore node) except -1:
+        """Rules 3, 12, 13, 16: expired, or the actions and their outcome; the first counted step is the launch."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef Mark* mark
+        cdef int32_t what
+        if node.relevance_ms >= 0 and self.now_ms > run.logical_ms + node.relevance_ms:
+            self.note(flow, run.id, run.contact, node.no, EXPIRED, 0, None)
+            return 0
+        what, detail = self.host.act(run, node)
+        self.stale = True
+        self.note(flow, run.id, run.contact, node.no, what, 0, detail)
+        if what == EXECUTED or what == NOT_SENT:
+            mark = run.contact.mark_or_new(flow.no)
+            if not run.counted:
+                run.counted = True
+                mark.reserved -= 1
+                mark.launches += 1
+            mark.last_ms = self.now_ms
+            if flow.mode == MODE_ONCE:
+                mark.once = True
+        return 0
+
+    cdef int32_t branch(self, Run run, NodeCore node) except -2:
+        """Rule 21: the number of the node behind the branch drawn (split) or assigned (A/B)."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef uint64_t drawn
+        cdef int64_t id = run.id
+        cdef int64_t place = (<int64_t>flow.no << 16) | node.no
+        cdef Py_ssize_t length = 0
+        cdef const char* text
+        cdef str name
+        kept = None
+        if node.code == KIND_SPLIT:
+            drawn = siphash24_c(node.salt, <const uint8_t*>&id, 8)
+        else:
+            if run.contact.trials is not None and place in run.contact.trials:
+                kept = run.contact.trials[place][0]
+            text = PyUnicode_AsUTF8AndSize(run.contact.id, &length)
+            drawn = siphash24_c(node.salt, <const uint8_t*>text, length)
+        drawn %= 10_000
+        chosen = None
+        for entry in node.branches:
+            if entry[0] == kept:
+                chosen = entry
+                break
+            if chosen is None and drawn < <uint64_t>entry[1]:
+                chosen = entry
+                if kept is None:
+                    break
+        name = chosen[0]
+        if node.code == KIND_AB_TEST and name != kept:
+            run.contact.set_trial(place, (name, self.now_ms, 0, 0))
+            totals = flow.trials.get((node.no, name), [0] * 7)
+            flow.trials[(node.no, name)] = [totals[0] + 1, *totals[1:]]
+            flow.trials_began.setdefault(node.no, self.now_ms)
+        flow.branches[(node.no, name)] = flow.branches.get((node.no, name), 0) + 1
+        self.note(
+            flow, run.id, run.contact, node.no, BRANCH, chosen[1], {"name": name} if self.trace is not None else None
+        )
+        return chosen[2]
+
+    cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1:
+        """Rules 2, 4, 5, 6. The number of the node to go on to (-1: the run ends), -2 where the run now waits,
+        -3 where there is no date and no edge for that."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef int64_t end = run.logical_ms + node.for_ms
+        if node.plan is not None:
+            self.see(run.contact, run.event_name, run.event_ms, run.properties)
+            date = self.host.date_of(run, node, self.view)
+            if date is None:
+                return node.other if node.other >= 0 else -3
+            end = date
+        if node.windows:
+            end = self.host.opening(run.contact, flow, node.windows, max(end, self.now_ms))
+        self.note(flow, run.id, run.contact, node.no, WAITING, end, {"until": end} if self.trace is not None else None)
+        if node.matches and self.heard_before(run, node):
+            flow.counters(node.no)[TRUE] += 1
+            return node.next
+        if end <= self.now_ms:
+            run.logical_ms = end
+            return self.timed_out(flow, node)
+        run.node = node.no
+        self.arm(run, end)
+        self.attach(run)
+        return -2
+
+    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept:
+        """The edge of a wait that is over: `else` where it was for an event that did not come."""
+        if not node.matches:
+            return node.next
+        flow.counters(node.no)[FALSE] += 1
+        return node.other
+
+    cdef int leave_by_event(self, Run run, int32_t depth) except -1:
+        """The event that a run waited for has come: it goes on, within the chain that the event belongs to."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef int32_t at = run.node
+        if not flow.runs_at(self.now_ms):
+            return self.keep_held(flow, run) if flow.hold else self.finish(run, at, STOPPED)
+        run.logical_ms = run.due_ms
+        run.depth = depth
+        self.detach(run)
+        flow.counters(at)[TRUE] += 1
+        run.satisfied = False
+        return self.advance(run, at, (<NodeCore>flow.nodes[at]).next)
+
+    cdef int leave(self, Run run, int64_t due) except -1:
+        """A wait has ended (its timer is gone from the wheel)."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef NodeCore node
+        cdef int64_t opens
+        self.touch(run.contact)
+        run.armed = False
+        if run.arrival <= flow.doom[run.node]:
+            return self.finish(run, run.node, flow.doom_reason[run.node])
+        node = <NodeCore>flow.nodes[run.node]
+        if run.satisfied:
+            return self.leave_by_event(run, 0)
+        if not flow.runs_at(due):
+            if flow.hold:
+                if not flow.runs_at(self.now_ms):
+                    return self.keep_held(flow, run)
+            else:
+                return self.finish(run, node.no, STOPPED)
+        if node.windows and self.now_ms > due:
+            opens = self.host.opening(run.contact, flow, node.windows, self.now_ms)
+            if opens > self.now_ms:
+                self.note(
+                    flow, run.id, run.contact, node.no, WAITING, opens,
+                    {"until": opens} if self.trace is not None else None,
+                )
+                self.arm(run, opens)
+                return 0
+        run.logical_ms = due
+        run.depth = 0
+        self.detach(run)
+        return self.advance(run, node.no, self.timed_out(flow, node))
+
+    cdef int finish(self, Run run, int32_t node, int32_t reason) except -1:
+        """The run ends here. A launch it had only reserved is given back (rule 14)."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef Contact contact = run.contact
+        flow.counters(node)[WHATS_END + reason] += 1
+        self.note(
+            flow, run.id, contact, node, LEFT, reason, {"reason": REASONS[reason]} if self.trace is not None else None
+        )
+        if not run.counted:
+            contact.mark_or_new(flow.no).reserved -= 1
+        if run.node >= 0 and run.id in self.runs:
+            self.detach(run)
+        contact.add_ended(
+            Ended(
+                run=run.id,
+                entered_ms=run.entered_ms,
+                left_ms=self.now_ms,
+                flow=flow.no,
+                node=node,
+                version=run.version,
+                reason=reason,
+            )
+        )
+        return 0
+
+    cdef int refuse(self, FlowCore flow, Contact contact, dict detail) except -1:
+        """Rule 13 and its kin: no run, one record."""
+        self.note(flow, 0, contact, flow.launch.no, REFUSED, detail.get("until", 0), detail)
+        return 0
+
+    cdef bint heard_before(self, Run run, NodeCore node) except -1:
+        """Whether what a run waits for is so already as it arrives: the event has come since the run entered, and
+        `where`, as far as it speaks of the contact alone, holds. With `run_key` history cannot tell the events of
+        one key from those of another, so the event has to come again."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        cdef int64_t last
+        cdef object number
+        cdef bint found = not node.match_events
+        if node.match_sees_event or (node.match_events and flow.run_key is not None):
+            return False
+        for name in node.match_events:
+            number = self.names.get(name)
+            if number is not None:
+                last = run.contact.last(number)
+                if last > run.event_ms or (last == run.event_ms and name != run.event_name):
+                    found = True
+        if not found or node.match_where is None:
+            return found
+        self.see(run.contact, run.event_name, run.event_ms, run.properties)
+        return node.match_where.run(self.view) == 1
+
+    def end_runs(self, Contact contact not None, int32_t reason):
+        """End all runs of a contact (rule 30)."""
+        cdef Run run
+        self.touch(contact)
+        for run in contact.live_runs():
+            self.disarm(run)
+            self.finish(run, run.node, reason)
