@@ -42,6 +42,8 @@ from engine.service import Service, ServiceConfig, running
 SCHEMA_FILE = "schema.yaml"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_FORCED = 1
+ALONE = (TidemillError, KeyboardInterrupt, BrokenPipeError, SystemExit)
+"""What needs no traceback: people can mend it, did it, or went away (rich exits where its reader did)."""
 
 log = logging.getLogger("tidemill")
 
@@ -67,8 +69,8 @@ def call(main: Callable[[], object]) -> None:
 
 
 def the_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group that people can mend, or their Ctrl-C; else the group with its traceback."""
-    mendable, rest = group.split((TidemillError, KeyboardInterrupt))
+    """The first of a group of errors that speak for themselves; else the group itself, with its traceback."""
+    mendable, rest = group.split(ALONE)
     if mendable is None or rest is not None:
         return group
     error: BaseException = mendable

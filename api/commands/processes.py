@@ -33,7 +33,7 @@ def serve_command(ctx: click.Context, /, **flags: Any) -> None:
 
 
 @click.command("demo")
-@click.option("--contacts", type=click.IntRange(1, DEMO_CONTACTS_MAX), default=2_000, show_default=True)
+@click.option("--contacts", type=click.IntRange(2, DEMO_CONTACTS_MAX), default=2_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed, the same shop.")
 @click.option("--serve", "keep", is_flag=True, help="Leave the engine up afterwards and print its address.")
 @click.option("--http", metavar="ADDRESS", default="127.0.0.1:7700", show_default=True, help="For --serve.")

@@ -49,8 +49,8 @@ def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPa
 def test_an_error_that_can_be_mended_is_taken_out_of_its_groups() -> None:
     wanted = StoreError("locked", "It is locked.")
     assert serve.the_error(ExceptionGroup("", [ExceptionGroup("", [wanted])])) is wanted
-    interrupted = KeyboardInterrupt()
-    assert serve.the_error(BaseExceptionGroup("", [interrupted])) is interrupted
+    for alone in (KeyboardInterrupt(), SystemExit(1), BrokenPipeError()):
+        assert serve.the_error(BaseExceptionGroup("", [alone])) is alone
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
