@@ -73,7 +73,6 @@ SCANNED_CONTACTS_MAX = 20_000  # contacts looked at for one page of a segment's 
 REAPED_PER_BATCH_MAX = 5_000  # runs ended in one batch because a launch removed their wait (rule 27)
 SWEEP_CONTACTS_PER_BATCH_MAX = 2_000  # contacts a scheduled launch looks at in one batch (rule 11)
 OCCURRENCE_AGE_MS_MAX = 24 * 3600 * 1000  # a missed occurrence older than this is skipped (rule 11)
-TIMER_HORIZON_MS = 1 << 48  # a timer further away than this is refused
 CODES_PER_POOL_MAX = 10_000_000
 CODE_BYTES_MAX = 128
 OUTBOX_EFFECTS_MAX = 10_000_000  # effects without a receipt; intake stops beyond
