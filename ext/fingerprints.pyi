@@ -1,3 +1,5 @@
+from typing import Self
+
 class Fingerprints:
     """The newest `capacity` different 64-bit fingerprints, in order of adding (rule 8).
 
@@ -6,13 +8,13 @@ class Fingerprints:
 
     capacity: int
 
-    def __init__(self, capacity: int) -> None:
+    def __new__(cls, capacity: int) -> Self:
         """ValueError where `capacity` is less than 1."""
 
     def add(self, fingerprint: int) -> bool:
         """Remember it, forgetting the oldest beyond `capacity`; False, and nothing changes, if known."""
 
-    def __contains__(self, fingerprint: int) -> bool: ...
+    def __contains__(self, fingerprint: int, /) -> bool: ...
     def __len__(self) -> int: ...
     @property
     def mark(self) -> int:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from ext.passages import Passages
 from ext.predicate import Plan
@@ -47,7 +47,7 @@ class FlowCore:
     paused_ms: int
     """Since when it is paused; the largest 64-bit integer: not paused."""
 
-    def __init__(self, no: int, id: str) -> None: ...
+    def __new__(cls, no: int, id: str) -> Self: ...
     @property
     def no(self) -> int: ...
     @property

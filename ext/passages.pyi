@@ -1,3 +1,5 @@
+from typing import Self
+
 class Passages:
     """The passages of one limit node: at no instant more than `max` in `(t - per_ms, t]` (rule 23).
 
@@ -10,7 +12,7 @@ class Passages:
     total: int
     """How many ever passed."""
 
-    def __init__(self, max: int, per_ms: int = -1) -> None:
+    def __new__(cls, max: int, per_ms: int = -1) -> Self:
         """ValueError for a negative `max` or a `per_ms` that is neither positive nor -1."""
 
     def pass_(self, now_ms: int) -> bool:

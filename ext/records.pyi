@@ -1,4 +1,4 @@
-from typing import Any, final
+from typing import Any, Self, final
 
 @final
 class Contact:
@@ -10,7 +10,7 @@ class Contact:
     """Ids, sorted."""
     points: int
 
-    def __init__(self, id: str, created_ms: int) -> None: ...
+    def __new__(cls, id: str, created_ms: int) -> Self: ...
     @property
     def id(self) -> str: ...
     @property

@@ -1,3 +1,6 @@
+from typing import Self, final
+
+@final
 class Wheel:
     """Waiting timers by the millisecond: each a due time (ms UTC) and a key, any two 64-bit integers.
 
@@ -5,7 +8,7 @@ class Wheel:
     O(1), but for timers that were due already when inserted: O(log of how many of those wait).
     """
 
-    def __init__(self, now_ms: int = 0) -> None:
+    def __new__(cls, now_ms: int = 0) -> Self:
         """`now_ms` is where the wheel begins to turn; what is due before it comes out first all the same."""
 
     def insert(self, due_ms: int, key: int) -> int:
