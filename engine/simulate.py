@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.errors import Refused
 from engine.kernel import Kernel
-from engine.limits import BATCH_INPUTS_MAX
+from engine.limits import BATCH_INPUTS_MAX, CHECKPOINT_PART_RECORDS_MAX
 from engine.model import Batch, Control, Input, Outcome, TraceRecord
 from ext import instant
 
@@ -68,8 +68,8 @@ class Simulator:
     def play(self, inputs: Iterable[Timed], until_ms: int) -> None:
         """Receive `inputs`, which are in order of time, then let time run to `until_ms` (timers due then fire).
 
-        A control operation `restart {until}` stops the engine and starts it again. Raises Refused, naming the
-        instant and the operation, where the kernel refuses one; ValueError where time would run backwards.
+        Inputs after `until_ms` are left alone. A control operation `restart {until}` stops the engine and starts
+        it again. Raises Refused, naming the instant and the operation, where the kernel refuses one.
         """
         for at_ms, group in groupby(inputs, key=itemgetter(0)):
             if at_ms > until_ms:
@@ -119,7 +119,7 @@ class Simulator:
         self._settle(0)
         snapshot = self.kernel.snapshot(full=True)
         parts: list[bytes] = []
-        while (part := snapshot.part(BATCH_INPUTS_MAX)) is not None:
+        while (part := snapshot.part(CHECKPOINT_PART_RECORDS_MAX)) is not None:
             parts.append(part)
         self.kernel = self._fresh()
         self.kernel.restore(parts)
