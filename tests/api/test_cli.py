@@ -187,7 +187,8 @@ def test_a_simulation_prints_its_trace_or_its_counts(folder: Path) -> None:
         ("left", "2026-08-01T09:00:00Z"),
     ]
     stats = answer(tidemill("simulate", "--stats", folder / "hello.test.yaml"))
-    assert stats["hello"]["nodes"]["greet"]["executed"] == 1  # type: ignore[index]
+    assert stats["flow"] == "hello"  # type: ignore[index]
+    assert stats["nodes"]["greet"]["executed"] == 1  # type: ignore[index]
 
 
 # eval
