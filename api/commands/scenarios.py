@@ -63,7 +63,7 @@ def _print_verdict(verdict: dict[str, Any]) -> None:
 @click.argument("scenario", type=SCENARIO)
 @click.option("--stats", is_flag=True, help="Print the counts per node, a line a flow, instead of the trace.")
 def simulate_command(scenario: Path, stats: bool) -> None:
-    """Run SCENARIO in virtual time and print its trace as NDJSON; with --stats its counts, as the stats API gives them."""
+    """Run SCENARIO in virtual time and print its trace as NDJSON, or with --stats its counts per node."""
     loaded = load(scenario)
     if stats:
         for counts in run(loaded).stats().values():

@@ -8,7 +8,6 @@ they run, as their results may be large where their arguments are not. `json` is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date as calendar_date
 from math import isfinite
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -20,6 +19,7 @@ from liquid.filter import with_context
 from liquid.undefined import is_undefined
 
 from engine.flow.date_format import format_moment, moment
+from engine.flow.values import parse_date
 from engine.flow.zone import is_zone, local_to_ms, zone
 from engine.limits import TEMPLATE_OUTPUT_BYTES_MAX
 from ext.instant import parse as parse_instant
@@ -156,8 +156,8 @@ def _instant(value: Any, where: ZoneInfo) -> int | None:
         return None
     if isinstance(value, str) and not value.isdigit():
         try:
-            if len(value) == 10:
-                return local_to_ms(where, calendar_date.fromisoformat(value), 0)
+            if (day := parse_date(value)) is not None:
+                return local_to_ms(where, day, 0)
             return parse_instant(value)
         except ValueError:
             return None

@@ -7,6 +7,7 @@ says what the value should look like; `validate` puts the place in front of it.
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Final
 
 from engine.limits import DURATION_MS_MAX
@@ -20,6 +21,7 @@ __all__ = [
     "format_instant",
     "format_time_of_day",
     "is_id",
+    "parse_date",
     "parse_duration",
     "parse_instant",
     "parse_time_of_day",
@@ -90,3 +92,12 @@ def parse_time_of_day(text: str) -> int:
 def format_time_of_day(minute: int) -> str:
     """Minutes after midnight to `"08:30"`."""
     return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def parse_date(text: str) -> date | None:
+    """The day of `2026-07-10`; None where the text is written in any other way (`fromisoformat` alone takes weeks,
+    2026-W28-5, as well). ValueError where there is no such day."""
+    return date.fromisoformat(text) if _DATE.fullmatch(text) else None

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.flow.document import Until, Window
+from engine.flow.values import parse_date
 from engine.flow.zone import is_zone, leaving, local_to_ms, ms_to_local, zone
 from ext import instant
 
@@ -57,8 +58,7 @@ def _local_date_and_ms(value: object, where: ZoneInfo) -> tuple[date, int] | Non
     if not isinstance(value, str):
         return None
     try:
-        if len(value) == 10:
-            day = date.fromisoformat(value)
+        if (day := parse_date(value)) is not None:
             return day, local_to_ms(where, day, 0)
         ms = instant.parse(value)
     except (ValueError, OverflowError):

@@ -24,7 +24,16 @@ ZONES = ("UTC", "Europe/London", "America/New_York", "Asia/Kathmandu", "Australi
 STARTS = ("2026-03-26T22:00:00Z", "2026-10-22T12:00:00Z", "2026-03-06T00:00:00Z", "2028-02-27T09:00:00Z")
 DURATIONS = ("1s", "90s", "30m", "1h", "1h30m", "6h", "1d", "1d12h", "2d", "3d", "1w")
 GAPS_MS = (0, 0, 0, 1, 1000, 1_800_000, HOUR_MS, 6 * HOUR_MS, 12 * HOUR_MS, DAY_MS, 3 * DAY_MS)
-DATES = ("2026-03-29", "2026-03-30", "2026-10-25", "2026-11-01", "2028-02-29", "2026-03-08", "2026-02-30")
+DATES = (
+    "2026-03-29",
+    "2026-03-30",
+    "2026-10-25",
+    "2026-11-01",
+    "2028-02-29",
+    "2026-03-08",
+    "2026-02-30",
+    "2026-W28-5",
+)
 CONDITIONS = (
     'customer.count("Order Completed") >= 2',
     'customer.count("Order Completed", duration("24h")) > 0',
