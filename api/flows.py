@@ -1,7 +1,11 @@
 """Flows over HTTP: drafts, launches, versions, figures.
 
 Whatever changes a flow is one control operation, journaled like any other input; whatever reads one asks the
-kernel. A draft's revision is its ETag, and `If-Match` is checked by the engine in the same step as the save.
+kernel. A draft's revision is its ETag, and `If-Match` is checked by the engine in the same step as the save, the
+launch or the deletion, so that nothing can come between.
+
+Warnings are not kept by the engine: they follow from the document's nodes and edges alone, so they are read
+off it whenever a draft is shown, without compiling its expressions again.
 """
 
 from __future__ import annotations
@@ -16,7 +20,9 @@ from api import shapes
 from api.docs import operation, with_yaml
 from api.request import Cursor, Limit, answer, body, document, nothing, optional_body, query, service
 from api.simulation import SimulateRequest, simulate
-from engine.errors import Refused
+from engine.errors import Problem, Refused
+from engine.flow.reader import Reader
+from engine.flow.validate import DOCUMENT
 from engine.limits import LIST_LIMIT_DEFAULT
 
 flows = Blueprint("flows", __name__, url_prefix="/v1")
@@ -35,7 +41,7 @@ FlowDocument = Annotated[
     dict[str, Any], msgspec.Meta(description="A flow as people write it.", examples=[EXAMPLE])
 ]
 IF_MATCH = {"If-Match": "The ETag of the revision that is meant: refused with 412 if there is a newer one."}
-SAVED = ("flow", "status", "revision", "saved_at", "problems")
+SAVED = ("flow", "status", "revision", "saved_at", "problems", "warnings")
 ETAG = {"ETag": "The revision of the draft."}
 Status = Literal["draft", "ready", "launching", "active", "paused", "creating_draft"]
 
@@ -45,14 +51,23 @@ class FlowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     folder: Annotated[str, msgspec.Meta(description="Only flows of this folder.")] | None = None
     brand: Annotated[str, msgspec.Meta(description="Only flows of this brand.")] | None = None
+    tag: Annotated[str, msgspec.Meta(description="Only flows that carry this tag.")] | None = None
     status: Annotated[Status, msgspec.Meta(description="Only flows with this status.")] | None = None
+    q: (
+        Annotated[str, msgspec.Meta(description="Only flows with this in id, name or a tag, in any case.")]
+        | None
+    ) = None
     limit: Limit = LIST_LIMIT_DEFAULT
     cursor: Cursor | None = None
 
 
-class ReplaceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether a draft that is there already goes."""
+class StartQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From which version, and whether a draft that is there already goes."""
 
+    version: (
+        Annotated[int, msgspec.Meta(ge=1, description="The version to restore; left out: the active one.")]
+        | None
+    ) = None
     replace: Annotated[bool, msgspec.Meta(description="Replace the draft there is.")] = False
 
 
@@ -88,7 +103,7 @@ async def create_flow() -> Response:
 
     It begins as a draft, kept even with problems; the answer lists them, each with its place.
     """
-    made = await service().control("create_flow", document=await document())
+    made = _warned(await service().control("create_flow", document=await document()))
     return answer(made, 201, {"Location": f"/v1/flows/{made['flow']}", **_etag(made)})
 
 
@@ -97,13 +112,8 @@ async def create_flow() -> Response:
 async def list_flows() -> Response:
     """List flows, in the order of their ids."""
     asked = query(FlowQuery)
-    wanted = {"folder": asked.folder, "brand": asked.brand, "status": asked.status}
     after = asked.cursor or ""
-    found = [
-        flow
-        for flow in service().kernel.flows()
-        if flow["id"] > after and all(value is None or flow[key] == value for key, value in wanted.items())
-    ]
+    found = [flow for flow in service().kernel.flows() if flow["id"] > after and _is_meant(flow, asked)]
     page = found[: asked.limit]
     return answer({"flows": page, "cursor": page[-1]["id"] if len(found) > len(page) else None})
 
@@ -127,7 +137,7 @@ async def delete_flow(flow: str) -> Response:
 @operation(answers={200: shapes.Draft}, refusals=(404,), answer_headers=ETAG)
 async def get_draft(flow: str) -> Response:
     """Show the draft, with its problems."""
-    draft = service().kernel.draft(flow)
+    draft = _warned(service().kernel.draft(flow))
     return answer(draft, headers=_etag(draft))
 
 
@@ -146,26 +156,32 @@ async def save_draft(flow: str) -> Response:
     touched.
     """
     raw = await document()
-    revision = _expected(flow)
-    draft = await service().control("save_draft", flow=flow, document=raw, revision=revision)
+    draft = _warned(await service().control("save_draft", flow=flow, document=raw, revision=_expected()))
     return answer({key: draft[key] for key in SAVED}, headers=_etag(draft))
 
 
 @flows.post("/flows/<flow>/draft")
-@operation(query=ReplaceQuery, answers={201: shapes.Draft}, refusals=(404, 409, 422), answer_headers=ETAG)
+@operation(query=StartQuery, answers={201: shapes.Draft}, refusals=(404, 409, 422), answer_headers=ETAG)
 async def start_draft(flow: str) -> Response:
-    """Start a draft of a launched flow, from its active version."""
-    asked = query(ReplaceQuery)
-    draft = await service().control("start_draft", flow=flow, replace=asked.replace)
+    """Start a draft of a launched flow, from its active version or from an old one.
+
+    Launching the draft of an old version restores it, as a version with a number of its own.
+    """
+    asked = query(StartQuery)
+    draft = _warned(
+        await service().control("start_draft", flow=flow, replace=asked.replace, version=asked.version)
+    )
     return answer(draft, 201, _etag(draft))
 
 
 @flows.delete("/flows/<flow>/draft")
-@operation(answers={204: None}, refusals=(404, 409, 412), request_headers=IF_MATCH)
+@operation(answers={204: None}, refusals=(404, 412), request_headers=IF_MATCH)
 async def delete_draft(flow: str) -> Response:
-    """Throw the draft away; the running version is not touched."""
-    _match(flow)
-    await service().control("delete_draft", flow=flow)
+    """Throw the draft away.
+
+    The running version is not touched; a flow that was never launched goes with its draft.
+    """
+    await service().control("delete_draft", flow=flow, revision=_expected())
     return nothing()
 
 
@@ -180,8 +196,7 @@ async def preview_launch(flow: str) -> Response:
 @operation(answers={200: shapes.Launched}, refusals=(404, 409, 412, 422), request_headers=IF_MATCH)
 async def launch_flow(flow: str) -> Response:
     """Launch the draft: it becomes the active version at once, the one before goes to the history."""
-    _match(flow)
-    return answer(await service().control("launch", flow=flow))
+    return answer(await service().control("launch", flow=flow, revision=_expected()))
 
 
 @flows.post("/flows/<flow>/pause")
@@ -218,7 +233,7 @@ async def duplicate_flow(flow: str) -> Response:
     """Copy a flow into a new draft, with a history and salts of its own."""
     wanted = await optional_body(DuplicateRequest)
     named = {key: value for key, value in (("id", wanted.id), ("name", wanted.name)) if value is not None}
-    made = await service().control("duplicate_flow", flow=flow, **named)
+    made = _warned(await service().control("duplicate_flow", flow=flow, **named))
     return answer(made, 201, {"Location": f"/v1/flows/{made['flow']}", **_etag(made)})
 
 
@@ -241,6 +256,16 @@ async def get_version(flow: str, number: int) -> Response:
 async def get_stats(flow: str) -> Response:
     """Count, per node, who arrived, who waits, and what became of the others."""
     return answer(service().kernel.stats(flow))
+
+
+@flows.get("/flows/<flow>/report/<node>")
+@operation(answers={200: shapes.Report}, refusals=(404,))
+async def get_report(flow: str, node: str) -> Response:
+    """Report on an A/B test of the active version.
+
+    The intervals hold however often one looks (rule 22): there is no need to wait for an end fixed beforehand.
+    """
+    return answer(service().kernel.report(flow, node))
 
 
 @flows.get("/flows/<flow>/runs")
@@ -267,22 +292,32 @@ def _etag(draft: dict[str, Any]) -> dict[str, str]:
     return {"ETag": f'"{draft["revision"]}"'}
 
 
-def _expected(flow: str) -> int | None:
-    """The revision that `If-Match` asks for; None: any, but with `*` there must be a draft."""
-    wanted = request.headers.get("If-Match")
-    if wanted is None:
+def _expected() -> int | None:
+    """The revision that `If-Match` asks for; None: any, as with `*`, for what is asked needs a draft anyway."""
+    wanted = request.headers.get("If-Match", "*").strip()
+    if wanted == "*":
         return None
-    if wanted.strip() == "*":
-        return int(service().kernel.draft(flow)["revision"])
-    text = wanted.strip().removeprefix('"').removesuffix('"')
+    text = wanted.removeprefix('"').removesuffix('"')
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise Refused("stale_revision", "No revision of the draft is called that.", status=412)
     return int(text)
 
 
-def _match(flow: str) -> None:
-    """Refuse with 412 if the draft is not the one that `If-Match` means."""
-    wanted = _expected(flow)
-    if wanted is not None and wanted != service().kernel.draft(flow)["revision"]:
-        detail = "The draft was saved by somebody else meanwhile."
-        raise Refused("stale_revision", detail, remedy="Read it again first.", status=412)
+def _warned(draft: dict[str, Any]) -> dict[str, Any]:
+    """The draft with what is probably not meant in it, though it may be launched."""
+    reader = Reader()
+    DOCUMENT.read(draft["document"], "", reader)
+    warnings: list[Problem] = reader.warnings
+    return {**draft, "warnings": warnings}
+
+
+def _is_meant(flow: dict[str, Any], asked: FlowQuery) -> bool:
+    wanted = {"folder": asked.folder, "brand": asked.brand, "status": asked.status}
+    if any(value is not None and flow[key] != value for key, value in wanted.items()):
+        return False
+    if asked.tag is not None and asked.tag not in flow["tags"]:
+        return False
+    if asked.q is None:
+        return True
+    part = asked.q.casefold()
+    return any(part in text.casefold() for text in (flow["id"], flow["name"], *flow["tags"]))

@@ -29,7 +29,12 @@ class FlowEntry(Shape):
     folder: str
     brand: str | None
     tags: list[str]
-    status: Literal["draft", "ready", "launching", "active", "paused", "creating_draft"]
+    status: Annotated[
+        Literal["draft", "ready", "launching", "active", "paused", "creating_draft"],
+        msgspec.Meta(
+            description="`launching`: runs that the last launch removed are still being ended (rule 24)."
+        ),
+    ]
     reason: Annotated[str | None, msgspec.Meta(description="Why it is paused: by whom, or `schedule_end`.")]
     version: Annotated[int | None, msgspec.Meta(description="The active version.")]
     launched_at: Instant | None
@@ -66,25 +71,32 @@ class FlowList(Shape):
     cursor: str | None
 
 
+Warnings = Annotated[
+    list[Problem], msgspec.Meta(description="What is probably not meant; it can be launched all the same.")
+]
+
+
 class Draft(Shape):
     """A draft. Its `revision` is also its ETag."""
 
     flow: str
-    status: str
+    status: Literal["draft", "ready"]
     revision: int
     saved_at: Instant
     document: Document
     problems: list[Problem]
+    warnings: Warnings
 
 
 class Saved(Shape):
     """What saving a draft found."""
 
     flow: str
-    status: str
+    status: Literal["draft", "ready"]
     revision: int
     saved_at: Instant
     problems: list[Problem]
+    warnings: Warnings
 
 
 class Staying(Shape):
@@ -147,6 +159,60 @@ class Stats(Shape):
             description="By node id: `arrived`, `waiting`, and a number for each outcome and reason to leave."
         ),
     ]
+
+
+class Metric(Shape):
+    """A metric of one variant, and against the control; null: it cannot be said (yet)."""
+
+    value: Annotated[float | None, msgspec.Meta(description="Revenue in units of the currency.")]
+    lift: Annotated[float | None, msgspec.Meta(description="0.1: ten per cent more than the control.")]
+    interval: Annotated[tuple[float, float] | None, msgspec.Meta(description="Of the lift, at `confidence`.")]
+    p_value: float | None
+    significant: Annotated[bool, msgspec.Meta(description="Whether the interval excludes zero.")]
+
+
+class Metrics(Shape):
+    """The three metrics of one variant."""
+
+    conversion_rate: Metric
+    average_order_value: Metric
+    revenue_per_contact: Metric
+
+
+class Variant(Shape):
+    """A variant of an A/B test: who came, and what they did within the goal's time."""
+
+    name: str
+    control: bool
+    share: Annotated[float, msgspec.Meta(description="In per cent.")]
+    contacts: int
+    conversions: Annotated[int, msgspec.Meta(description="Contacts with a goal event.")]
+    orders: Annotated[int, msgspec.Meta(description="Goal events.")]
+    revenue: float | None
+    metrics: Metrics
+
+
+class SampleRatio(Shape):
+    """Whether the contacts are spread over the variants as the shares say."""
+
+    p_value: float | None
+    mismatch: Annotated[bool, msgspec.Meta(description="p < 0.001: do not trust the figures.")]
+
+
+class Report(Shape):
+    """An A/B test: its variants, and which is better, as far as that can be said (rule 22)."""
+
+    flow: str
+    node: str
+    metric: Annotated[str, msgspec.Meta(description="The metric that decides the winner.")]
+    confidence: float
+    started_at: Annotated[Instant | None, msgspec.Meta(description="When the first contact came.")]
+    days: Annotated[float, msgspec.Meta(description="Since then.")]
+    contacts: int
+    sample_ratio: SampleRatio
+    variants: list[Variant]
+    winner: Annotated[str | None, msgspec.Meta(description="The name of a variant; null: none yet.")]
+    reason: Annotated[str, msgspec.Meta(description="Why that one, or what a winner still needs.")]
 
 
 class RunEntry(Shape):
