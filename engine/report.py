@@ -14,8 +14,7 @@ Rejected: a fixed-horizon t-test in the report (looked at daily for a month it c
 tests; `fixed_horizon` is there to be held against published figures); orders as the unit of the average order value
 (orders of one contact depend on each other); numpy and scipy (two distribution functions are all that is needed).
 
-Two things it does not know: contacts whose `within` is still open count as they are now, the same for every variant;
-and shares edited during a test make the contacts differ from the shares, which is reported as a mismatch.
+One thing it does not know: contacts whose `within` is still open count as they are now, the same for every variant.
 """
 
 from __future__ import annotations
@@ -66,6 +65,14 @@ class VariantTotals(msgspec.Struct, frozen=True):
     orders_sq: int  # sum of (a contact's orders)²
     revenue_sq: int  # sum of (a contact's revenue)²
     orders_revenue: int  # sum of a contact's orders · its revenue
+    expected: int | None = (
+        None  # `share`s summed over the arrivals of all variants; None: `share` never changed
+    )
+
+    @property
+    def weight(self) -> int:
+        """What its contacts are held against: shares that were edited count for those who came under them."""
+        return self.share if self.expected is None else self.expected
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -262,16 +269,16 @@ def sample_ratio(totals: Sequence[VariantTotals]) -> float | None:
 
     Pearson's chi-square test over the variants that have a share. None while a variant expects too few contacts.
     """
-    shared = [one for one in totals if one.share > 0]
-    if any(one.contacts for one in totals if one.share <= 0):
+    shared = [one for one in totals if one.weight > 0]
+    if any(one.contacts for one in totals if one.weight <= 0):
         return 0.0
-    shares, contacts = sum(one.share for one in shared), sum(one.contacts for one in shared)
-    if len(shared) < 2 or min(one.share for one in shared) * contacts < EXPECTED_CONTACTS_MIN * shares:
+    weights, contacts = sum(one.weight for one in shared), sum(one.contacts for one in shared)
+    if len(shared) < 2 or min(one.weight for one in shared) * contacts < EXPECTED_CONTACTS_MIN * weights:
         return None
-    # (observed - expected)² / expected, times shares² above and below, in whole numbers.
-    distances = ((one.contacts * shares - contacts * one.share) ** 2 for one in shared)
+    # (observed - expected)² / expected, times weights² above and below, in whole numbers.
+    distances = ((one.contacts * weights - contacts * one.weight) ** 2 for one in shared)
     parts = (
-        _quotient(far, contacts * one.share * shares) for far, one in zip(distances, shared, strict=True)
+        _quotient(far, contacts * one.weight * weights) for far, one in zip(distances, shared, strict=True)
     )
     return chi_square_tail(sum(parts), len(shared) - 1)
 

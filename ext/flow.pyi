@@ -10,6 +10,7 @@ WHATS: tuple[str, ...]
 REASONS: tuple[str, ...]
 """Why a run may leave."""
 KINDS: tuple[str, ...]
+NO_TRIALS: list[int]
 MODES: tuple[str, ...]
 
 class NodeCore:
@@ -71,7 +72,7 @@ class FlowCore:
     @property
     def trials(self) -> dict[tuple[int, str], list[int]]:
         """Totals of A/B tests by (node number, variant): contacts, conversions, orders, revenue in hundredths, and
-        the sums over contacts of orders², revenue² and orders x revenue (rule 22)."""
+        the sums over contacts of orders², revenue² and orders x revenue, the shares expected (rule 22)."""
 
     @property
     def trials_began(self) -> dict[int, int]:
@@ -102,6 +103,9 @@ class FlowCore:
 
     def install(self, program: Any, version: int, salt_of: Callable[[str, str], bytes]) -> list[int]:
         """Run this version from now on; the numbers of waits with runs that are gone from it (rule 27)."""
+
+    def count_trial(self, node: NodeCore, chosen: str, now_ms: int) -> None:
+        """A contact has come to an A/B test for the first time (rule 22)."""
 
     def set_schedule(self, start_ms: int | None, end_ms: int | None) -> None: ...
     def running(self, ms: int) -> bool:

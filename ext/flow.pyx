@@ -22,6 +22,7 @@ WHATS = (
 )
 REASONS = ("completed", "no_date", "limit_reached", "stopped", "removed", "deleted", "exited")
 KINDS = ("launch", "step", "wait", "condition", "split", "ab_test", "limit")
+NO_TRIALS = [0] * 8
 MODES = ("every_time", "once", "periodically")
 
 
@@ -226,6 +227,15 @@ cdef class FlowCore:
                 row["branches"] = taken
             found[id] = row
         return found
+
+    def count_trial(self, NodeCore node, str chosen, int64_t now_ms):
+        """A contact has come to an A/B test for the first time; every variant was to expect its share of it."""
+        cdef int32_t below = 0
+        for name, upper, _ in node.branches:
+            totals = self.trials.get((node.no, name), NO_TRIALS)
+            self.trials[(node.no, name)] = [totals[0] + (name == chosen), *totals[1:7], totals[7] + upper - below]
+            below = upper
+        self.trials_began.setdefault(node.no, now_ms)
 
     def pack(self):
         """What of it changes as it runs, for a snapshot."""

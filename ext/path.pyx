@@ -321,6 +321,7 @@ cdef class Path(Walk):
                 totals[4] + 2 * orders + 1,
                 totals[5] + (revenue + worth) ** 2 - revenue**2,
                 totals[6] + (orders + 1) * (revenue + worth) - orders * revenue,
+                totals[7],
             ]
 
     cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1:

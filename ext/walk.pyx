@@ -258,9 +258,7 @@ cdef class Walk(Roster):
         name = chosen[0]
         if node.code == KIND_AB_TEST and name != kept:
             run.contact.set_trial(place, (name, self.now_ms, 0, 0))
-            totals = flow.trials.get((node.no, name), [0] * 7)
-            flow.trials[(node.no, name)] = [totals[0] + 1, *totals[1:]]
-            flow.trials_began.setdefault(node.no, self.now_ms)
+            flow.count_trial(node, name, self.now_ms)
         flow.branches[(node.no, name)] = flow.branches.get((node.no, name), 0) + 1
         self.note(
             flow, run.id, run.contact, node.no, BRANCH, chosen[1], {"name": name} if self.trace is not None else None

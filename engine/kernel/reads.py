@@ -14,10 +14,9 @@ from engine.kernel.state import FlowState, State
 from engine.limits import SCANNED_CONTACTS_MAX
 from engine.report import VariantTotals, report
 from ext import instant
-from ext.flow import REASONS
+from ext.flow import NO_TRIALS, REASONS
 from ext.records import Contact, Run
 
-NO_TOTALS = [0] * 7
 FOREVER_AGO, NEVER = -(1 << 63), (1 << 63) - 1
 
 WHY = {
@@ -148,7 +147,7 @@ def ab_report(state: State, flow: FlowState, node: str) -> dict[str, Any]:
             variant.name,
             variant.share,
             variant.control,
-            *flow.core.trials.get((number, variant.name), NO_TOTALS),
+            *flow.core.trials.get((number, variant.name), NO_TRIALS),
         )
         for variant in planned.variants
     ]

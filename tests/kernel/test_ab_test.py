@@ -58,6 +58,9 @@ def test_a_contact_keeps_its_variant_over_edits_of_the_shares(bench: Bench) -> N
     bench.track("new", "Cart Viewed")
     assert drawn(bench)["new"] == "control"
     assert sum(one["contacts"] for one in variants(bench).values()) == 201, "a contact counts once"
+    assert not bench.kernel.report("f", "t")["sample_ratio"]["mismatch"], (
+        "who came before is held to the old shares"
+    )
 
 
 def test_goal_events_count_within_their_time_of_the_first_arrival(bench: Bench) -> None:
@@ -97,6 +100,7 @@ def test_the_sums_are_those_over_contacts(bench: Bench) -> None:
             sum(len(orders) ** 2 for orders in mine),
             sum(sum(orders) ** 2 for orders in mine),
             sum(len(orders) * sum(orders) for orders in mine),
+            60 * 5_000,
         ]
 
 
