@@ -6,11 +6,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from api import shapes
 from tests.api.house import FLOW, Api, signed_up, with_api
 
 WRONG = {**FLOW, "nodes": {**FLOW["nodes"], "pause": {"kind": "wait", "for": "three days", "next": "thanks"}}}
+METRIC = "revenue_per_contact"
+AB_FLOW: dict[str, Any] = {
+    "id": "offer",
+    "name": "Offer",
+    "nodes": {
+        "start": {"kind": "launch", "trigger": {"event": "Signed Up"}, "next": "test"},
+        "test": {
+            "kind": "ab_test",
+            "variants": [{"name": "plain", "share": 50, "control": True}, {"name": "gift", "share": 50}],
+            "goal": {"event": "Order Completed", "within": "7d", "revenue": "order.total"},
+            "metric": METRIC,
+        },
+    },
+}
+
+
+def ordered(contact: str, total: float) -> dict[str, Any]:
+    return {
+        "type": "track",
+        "userId": contact,
+        "event": "Order Completed",
+        "properties": {"total": total},
+    }
 
 
 def test_a_created_flow_is_a_draft_with_an_etag_and_a_place(tmp_path: Path) -> None:
@@ -119,6 +143,56 @@ def test_the_list_is_filtered_and_cut_into_pages(tmp_path: Path) -> None:
     with_api(tmp_path, body)
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("tag=Spring", ["cart", "hello"]),
+        ("tag=spring", []),
+        ("tag=Spring&tag", None),
+        ("q=SPRING", ["cart", "hello"]),
+        ("q=ello", ["hello", "yellow"]),
+        ("q=HELLO%20again", ["hello"]),
+        ("q=stra%C3%9Fe", ["cart"]),
+        ("q=nothing", []),
+        ("q=spring&tag=late&folder=b", ["hello"]),
+        ("q=l&limit=1&cursor=hello", ["yellow"]),
+        ("status=launching", []),
+    ],
+)
+def test_flows_are_found_by_tag_and_by_words(tmp_path: Path, query: str, found: list[str] | None) -> None:
+    flows = [
+        {**FLOW, "id": "cart", "name": "STRASSE", "folder": "a", "tags": ["Spring"]},
+        {**FLOW, "id": "hello", "name": "Hello again", "folder": "b", "tags": ["Spring", "late"]},
+        {**FLOW, "id": "yellow", "name": "Third", "folder": "b", "tags": "not a list"},
+    ]
+
+    async def body(api: Api) -> None:
+        for flow in flows:
+            await api.post("/v1/flows", flow)
+        if found is None:
+            assert (await api.get(f"/v1/flows?{query}")).problem.status == 422
+        else:
+            assert await ids(api, query) == found
+
+    with_api(tmp_path, body)
+
+
+def test_a_draft_says_what_is_probably_not_meant(tmp_path: Path) -> None:
+    lonely = {**FLOW, "nodes": {**FLOW["nodes"], "lonely": {"kind": "wait", "for": "1d"}}}
+
+    async def body(api: Api) -> None:
+        made = (await api.post("/v1/flows", FLOW)).shaped(shapes.Draft)
+        assert made.warnings == []
+        saved = (await api.put("/v1/flows/welcome/draft", lonely)).shaped(shapes.Saved)
+        assert (saved.status, saved.problems) == ("ready", [])
+        assert [(warning.node, warning.code) for warning in saved.warnings] == [("lonely", "unreachable")]
+        shown = (await api.get("/v1/flows/welcome/draft")).shaped(shapes.Draft)
+        assert shown.warnings == saved.warnings
+        assert (await api.post("/v1/flows/welcome/launch")).status == 200
+
+    with_api(tmp_path, body)
+
+
 async def ids(api: Api, query: str) -> list[str]:
     return [flow["id"] for flow in (await api.get(f"/v1/flows?{query}")).body["flows"]]
 
@@ -161,6 +235,7 @@ def test_a_query_nobody_understands_is_refused_with_its_place(
         ("GET", "/v1/flows/none/versions"),
         ("GET", "/v1/flows/none/versions/1"),
         ("GET", "/v1/flows/none/stats"),
+        ("GET", "/v1/flows/none/report/test"),
         ("GET", "/v1/flows/none/runs"),
     ],
 )
@@ -186,9 +261,41 @@ def test_a_save_based_on_an_old_revision_is_refused(tmp_path: Path) -> None:
         assert (await api.get(path)).body["document"]["name"] == "A"
         assert (await api.put(path, {**FLOW, "name": "C"}, headers={"If-Match": "*"})).status == 200
         assert (await api.put(path, {**FLOW, "name": "D"})).status == 200
-        for method, where in (("DELETE", path), ("POST", "/v1/flows/welcome/launch")):
-            refused = await api.ask(method, where, headers={"If-Match": first.headers["ETag"]})
-            assert refused.problem.status == 412
+        launch = "/v1/flows/welcome/launch"
+        for method, where in (("DELETE", path), ("POST", launch)):
+            for tag in (first.headers["ETag"], '"none"'):
+                refused = await api.ask(method, where, headers={"If-Match": tag})
+                assert (refused.problem.status, refused.problem.code) == (412, "stale_revision")
+        latest = {"If-Match": (await api.get(path)).headers["ETag"]}
+        assert (await api.post(launch, headers=latest)).status == 200
+        started = await api.post(path)
+        assert (await api.delete(path, headers={"If-Match": started.headers["ETag"]})).status == 204
+        assert (await api.delete(path, headers={"If-Match": "*"})).problem.status == 404
+
+    with_api(tmp_path, body)
+
+
+def test_a_launch_and_a_save_that_meet_leave_nothing_unseen(tmp_path: Path) -> None:
+    """Both mean the revision they read: whichever the engine takes first, the other is refused."""
+
+    async def body(api: Api) -> None:
+        made = await api.post("/v1/flows", FLOW)
+        seen = {"If-Match": made.headers["ETag"]}
+        replies: dict[str, int] = {}
+
+        async def save() -> None:
+            changed = {**FLOW, "name": "B"}
+            replies["save"] = (await api.put("/v1/flows/welcome/draft", changed, headers=seen)).status
+
+        async def launch() -> None:
+            replies["launch"] = (await api.post("/v1/flows/welcome/launch", headers=seen)).status
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(save)
+            nursery.start_soon(launch)
+        assert replies in ({"save": 200, "launch": 412}, {"save": 409, "launch": 200})
+        active = (await api.get("/v1/flows/welcome")).body["active"]
+        assert active == (FLOW if replies["launch"] == 200 else None)
 
     with_api(tmp_path, body)
 
@@ -239,6 +346,70 @@ def test_a_new_version_is_previewed_launched_and_kept_in_the_history(tmp_path: P
         first = (await api.get("/v1/flows/welcome/versions/1")).shaped(shapes.VersionDetail)
         assert first.document == FLOW
         assert (await api.get("/v1/flows/welcome/versions/3")).problem.status == 404
+
+    with_api(tmp_path, body)
+
+
+def test_an_old_version_is_restored_as_a_draft(tmp_path: Path) -> None:
+    path = "/v1/flows/welcome/draft"
+
+    async def body(api: Api) -> None:
+        await api.launch(FLOW)
+        await api.post(path)
+        await api.put(path, {**FLOW, "name": "Second"})
+        await api.post("/v1/flows/welcome/launch")
+        restored = await api.post(f"{path}?version=1")
+        assert restored.status == 201
+        assert restored.shaped(shapes.Draft).document == FLOW
+        assert restored.headers["ETag"] == f'"{restored.body["revision"]}"'
+        assert (await api.post(f"{path}?version=2")).problem.code == "draft_exists"
+        again = await api.post(f"{path}?version=2&replace=true")
+        assert again.body["document"]["name"] == "Second"
+        assert (await api.post(f"{path}?version=3&replace=true")).problem.code == "no_such_version"
+        assert (await api.post(f"{path}?version=0")).problem.status == 422
+        assert (await api.get(path)).body == again.body
+        await api.post(f"{path}?version=1&replace=true")
+        launched = (await api.post("/v1/flows/welcome/launch")).shaped(shapes.Launched)
+        assert launched.version == 3
+        assert (await api.get("/v1/flows/welcome")).body["active"] == FLOW
+
+    with_api(tmp_path, body)
+
+
+def test_an_ab_test_is_reported_on(tmp_path: Path) -> None:
+    """Figures of two dozen contacts, counted by hand; what they mean is the report's own matter."""
+
+    async def body(api: Api) -> None:
+        await api.launch(AB_FLOW)
+        empty = (await api.get("/v1/flows/offer/report/test")).shaped(shapes.Report)
+        assert (empty.started_at, empty.contacts, empty.winner) == (None, 0, None)
+        people = [f"c{number}" for number in range(24)]
+        await api.send(*(signed_up(contact) for contact in people))
+        await api.send(*(ordered(contact, 10.5) for contact in people[:6] + people[:2]))
+        report = (await api.get("/v1/flows/offer/report/test")).shaped(shapes.Report)
+        assert (report.flow, report.node, report.metric, report.contacts) == ("offer", "test", METRIC, 24)
+        assert [(one.name, one.control, one.share) for one in report.variants] == [
+            ("plain", True, 50),
+            ("gift", False, 50),
+        ]
+        assert sum(one.conversions for one in report.variants) == 6
+        assert sum(one.orders for one in report.variants) == 8
+        assert sum(one.revenue or 0 for one in report.variants) == 84
+        for one in report.variants:
+            assert one.metrics.conversion_rate.value == one.conversions / one.contacts
+        assert report.variants[0].metrics.conversion_rate.lift is None
+        assert report.reason.startswith("No winner yet: 0 of at least 7 days have passed")
+        for node in ("start", "none"):
+            missing = await api.get(f"/v1/flows/offer/report/{node}")
+            assert (missing.problem.status, missing.problem.code) == (404, "no_such_test")
+
+    with_api(tmp_path, body)
+
+
+def test_a_draft_reports_on_nothing(tmp_path: Path) -> None:
+    async def body(api: Api) -> None:
+        await api.post("/v1/flows", AB_FLOW)
+        assert (await api.get("/v1/flows/offer/report/test")).problem.code == "no_such_test"
 
     with_api(tmp_path, body)
 
