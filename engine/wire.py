@@ -166,14 +166,13 @@ def decode_line(line: bytes, number: int = 0, *, control: bool = False) -> Input
         return Rejection(number, "not_one_line", "A message is one JSON object on one line.")
     try:
         line.decode()
-        message = _messages.decode(line)
+        events, wrong = convert([_messages.decode(line)], number)
     except UnicodeDecodeError:
         return Rejection(number, "not_utf8", "A message is UTF-8.")
     except msgspec.ValidationError as error:
         return Rejection(number, "invalid", f"{error}.")
     except msgspec.DecodeError as error:
         return Rejection(number, "not_json", f"{error}.")
-    events, wrong = convert([message], number)
     if wrong:
         return Rejection(*wrong[0])
     assert events[0] is not None

@@ -103,3 +103,9 @@ def test_what_was_accepted_is_accepted_again_whatever_stood_around_it(lines: lis
 def test_any_bytes_are_an_event_or_a_rejection(line: bytes) -> None:
     taken = decode_line(line)
     assert isinstance(taken, Rejection) or taken.contact
+
+
+@pytest.mark.parametrize("kind", ["page", "screen"])
+def test_a_number_no_double_can_hold_is_rejected_beside_a_name_too(kind: str) -> None:
+    line = b'{"type":"%s","userId":"c1","name":"Home","properties":{"n":1e400}}' % kind.encode()
+    assert [rejection.line for rejection in decode_lines(GOOD + b"\n" + line).rejected] == [1]
