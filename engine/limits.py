@@ -17,6 +17,7 @@ CONTROL_DEPTH_MAX = 200  # the same of a flow operation
 TRAITS_BYTES_MAX = 64 * 1024  # all traits of one contact, packed
 EVENT_AGE_MS_MAX = 7 * 24 * 3600 * 1000  # older on arrival: history only, no run (rule 1)
 RECENT_MESSAGES_MAX = 1 << 22  # message ids remembered for deduplication (rule 8)
+RECENT_MESSAGES_SLACK = 1 << 19  # forgotten ones kept readable while a snapshot is read in slices
 
 # Contacts
 HISTORY_EVENTS_PER_NAME_MAX = 256  # newest events of a name kept per contact (rule 10)

@@ -5,7 +5,13 @@ Two arrays. A ring keeps the fingerprints in the order in which they were added:
 and so forgotten. A table of open addressing (linear probing, at most half full) answers whether one is
 among them. Forgetting closes the gap by moving the rest of the cluster back (Knuth's algorithm R), so there
 are no tombstones and a table used for years probes like a new one. Both arrays grow by doubling: an engine
-that has seen little holds little; at the capacity of 4 Mi it is 32 MiB of ring and 64 MiB of table.
+that has seen little holds little; at the capacity of 4 Mi it is 32 MiB of ring and 64 MiB of table. A table that
+has doubled takes over the entries of the one before a few with every `add`, and both are asked meanwhile: doing it
+at once would hold the loop for a quarter of a second at two million.
+
+Reading all of it for a snapshot is done in slices, while more is added. For that the ring has `slack` places
+beyond `capacity`: what `hold` marked stays readable there although it is forgotten already. When even the slack is
+used up before the reader is done, the rest is copied in one go.
 
 The number 0 marks an empty place of the table and is a legal fingerprint as well: it is kept in a flag.
 
@@ -21,13 +27,17 @@ from libc.string cimport memcpy, memset
 
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 cdef int FIRST_BITS = 6
+cdef int MOVED_PER_ADD = 4  # entries taken over by a table that has doubled
 
 
 cdef class Fingerprints:
-    def __cinit__(self, Py_ssize_t capacity):
+    def __cinit__(self, Py_ssize_t capacity, Py_ssize_t slack=0):
         if capacity < 1:
             raise ValueError("a memory of fingerprints holds at least one")
+        if slack < 0:
+            raise ValueError("slack is at least zero")
         self.capacity = capacity
+        self._span = capacity + slack
         self._mask = (<uint64_t>1 << FIRST_BITS) - 1
         self._shift = 64 - FIRST_BITS
         self._table = <uint64_t*>calloc(self._mask + 1, sizeof(uint64_t))
@@ -36,6 +46,7 @@ cdef class Fingerprints:
 
     def __dealloc__(self):
         free(self._table)
+        free(self._former)
         free(self._ring)
 
     def __len__(self):
@@ -50,48 +61,49 @@ cdef class Fingerprints:
 
     @property
     def bytes_used(self):
-        return (self._ring_room + <Py_ssize_t>self._mask + 1) * sizeof(uint64_t)
+        cdef Py_ssize_t former = 0 if self._former == NULL else (<Py_ssize_t>self._mask + 1) // 2
+        return (self._ring_room + <Py_ssize_t>self._mask + 1 + former) * sizeof(uint64_t)
 
     cdef bint has(self, uint64_t fingerprint) noexcept nogil:
-        cdef uint64_t at
         if fingerprint == 0:
             return self._zero
-        at = (fingerprint * GOLDEN) >> self._shift
-        while self._table[at] != 0:
-            if self._table[at] == fingerprint:
-                return True
-            at = (at + 1) & self._mask
-        return False
+        if _found(self._table, self._mask, self._shift, fingerprint):
+            return True
+        return self._former != NULL and _found(self._former, self._mask >> 1, self._shift + 1, fingerprint)
 
     cpdef bint add(self, uint64_t fingerprint) except -1:
-        cdef Py_ssize_t at
         if self.has(fingerprint):
             return False
+        if self._former != NULL:
+            self._move(self._count if self._count == self.capacity else MOVED_PER_ADD)
+        if self._total - self._held == <uint64_t>self._span and self._held < self._held_end:
+            self._spill()
         if self._count == self.capacity:
-            at = self._total % self.capacity
-            self._remove(self._ring[at])
+            self._remove(self._ring[(self._total - <uint64_t>self.capacity) % <uint64_t>self._span])
         else:
-            if self._count == self._ring_room:
-                self._grow_ring()
             if <uint64_t>self._count * 2 > self._mask:
                 self._grow_table()
-            at = self._count
             self._count += 1
-        self._ring[at] = fingerprint
+        if self._total >= <uint64_t>self._ring_room and self._ring_room < self._span:
+            self._grow_ring()
+        self._ring[self._total % <uint64_t>self._span] = fingerprint
         self._put(fingerprint)
         self._total += 1
         return True
 
-    cdef void _forget(self) noexcept:
-        """Everything. A delta that fills the memory may have lost its beginning, and may then hold what was
-        forgotten and seen anew: added to an older memory it would count as known and keep its old place."""
+    cpdef forget(self):
+        """A delta that fills the memory may have lost its beginning, and may then hold what was forgotten and seen
+        anew: added to an older memory it would count as known and keep its old place. Hence this."""
         memset(self._table, 0, (self._mask + 1) * sizeof(uint64_t))
+        free(self._former)
+        self._former = NULL
         self._zero = False
         self._count = 0
         self._total = 0
+        self._held = self._held_end = 0
 
     cdef int _grow_ring(self) except -1:
-        cdef Py_ssize_t room = min(max(self._ring_room * 2, 32), self.capacity)
+        cdef Py_ssize_t room = min(max(self._ring_room * 2, 32), self._span)
         cdef uint64_t* grown = <uint64_t*>realloc(self._ring, room * sizeof(uint64_t))
         if grown == NULL:
             raise MemoryError()
@@ -100,19 +112,30 @@ cdef class Fingerprints:
         return 0
 
     cdef int _grow_table(self) except -1:
-        """Twice the places; the ring says what belongs in them (it is not yet circular while tables grow)."""
+        """Twice the places; `_move` fills them. Nothing was forgotten yet: entry n sits at _ring[n]."""
         cdef uint64_t places = (self._mask + 1) * 2
         cdef uint64_t* grown = <uint64_t*>calloc(places, sizeof(uint64_t))
-        cdef Py_ssize_t at
         if grown == NULL:
             raise MemoryError()
-        free(self._table)
+        if self._former != NULL:
+            self._move(self._count)
+        self._former = self._table
         self._table = grown
         self._mask = places - 1
         self._shift -= 1
-        for at in range(self._count):
-            self._put(self._ring[at])
+        self._moved = 0
+        self._to_move = self._count
         return 0
+
+    cdef void _move(self, Py_ssize_t most) noexcept:
+        """Take the next entries over from the former table, which goes when it has no more."""
+        cdef Py_ssize_t end = min(self._moved + most, self._to_move)
+        while self._moved < end:
+            self._put(self._ring[self._moved])
+            self._moved += 1
+        if self._moved == self._to_move:
+            free(self._former)
+            self._former = NULL
 
     cdef void _put(self, uint64_t fingerprint) noexcept nogil:
         cdef uint64_t at
@@ -144,22 +167,58 @@ cdef class Fingerprints:
                 hole = at
         self._table[hole] = 0
 
-    cpdef bytes pack_since(self, uint64_t mark):
-        cdef uint64_t first = max(mark, self._total - <uint64_t>self._count)
-        cdef Py_ssize_t number, start, unbroken
-        cdef bytes packed
-        cdef char* out
-        if first > self._total:
-            raise ValueError(f"mark {mark} lies ahead of {self._total}")
-        number = <Py_ssize_t>(self._total - first)
-        packed = PyBytes_FromStringAndSize(NULL, number * sizeof(uint64_t))
-        out = PyBytes_AS_STRING(packed)
-        start = <Py_ssize_t>(first % <uint64_t>self.capacity)
-        unbroken = min(number, self.capacity - start)
+    cdef bytes _packed(self, uint64_t first, uint64_t end):
+        """Entries from number `first` to before `end`, which the ring still has."""
+        cdef Py_ssize_t number = <Py_ssize_t>(end - first)
+        cdef Py_ssize_t start = <Py_ssize_t>(first % <uint64_t>self._span)
+        cdef Py_ssize_t unbroken = min(number, self._span - start)
+        cdef bytes packed = PyBytes_FromStringAndSize(NULL, number * sizeof(uint64_t))
+        cdef char* out = PyBytes_AS_STRING(packed)
         if number:
             memcpy(out, self._ring + start, unbroken * sizeof(uint64_t))
             memcpy(out + unbroken * sizeof(uint64_t), self._ring, (number - unbroken) * sizeof(uint64_t))
         return packed
+
+    cdef uint64_t _first_since(self, uint64_t mark) except? 0:
+        """The number of the first entry added since `mark` and still remembered."""
+        if mark > self._total:
+            raise ValueError(f"mark {mark} lies ahead of {self._total}")
+        return max(mark, self._total - <uint64_t>self._count)
+
+    cpdef bytes pack_since(self, uint64_t mark):
+        return self._packed(self._first_since(mark), self._total)
+
+    def hold(self, uint64_t mark):
+        self._held = self._first_since(mark)
+        self._held_end = self._total
+        self._spilled = None
+        return <Py_ssize_t>(self._held_end - self._held) == self.capacity
+
+    def held_part(self, Py_ssize_t most):
+        cdef uint64_t first = self._held
+        cdef uint64_t end = min(self._held_end, first + <uint64_t>most)
+        cdef bytes part
+        if self._spilled is not None:
+            part = self._spilled[self._spilled_at : self._spilled_at + most * <Py_ssize_t>sizeof(uint64_t)]
+            self._spilled_at += PyBytes_GET_SIZE(part)
+            if part:
+                return part
+            self._spilled = None
+        if first == self._held_end:
+            return None
+        self._held = end
+        return self._packed(first, end)
+
+    def let_go(self):
+        self._held = self._held_end
+        self._spilled = None
+
+    cdef int _spill(self) except -1:
+        """The next `add` takes the place of an entry that is still to be read: copy the rest."""
+        self._spilled = self._packed(self._held, self._held_end)
+        self._spilled_at = 0
+        self._held = self._held_end
+        return 0
 
     cpdef unpack(self, bytes data):
         cdef Py_ssize_t length = PyBytes_GET_SIZE(data)
@@ -169,7 +228,16 @@ cdef class Fingerprints:
         if length % sizeof(uint64_t):
             raise ValueError("packed fingerprints have 8 bytes each")
         if length // <Py_ssize_t>sizeof(uint64_t) >= self.capacity:
-            self._forget()
+            self.forget()
         for at in range(0, length, sizeof(uint64_t)):
             memcpy(&fingerprint, text + at, sizeof(uint64_t))
             self.add(fingerprint)
+
+
+cdef bint _found(const uint64_t* table, uint64_t mask, int shift, uint64_t fingerprint) noexcept nogil:
+    cdef uint64_t at = (fingerprint * GOLDEN) >> shift
+    while table[at] != 0:
+        if table[at] == fingerprint:
+            return True
+        at = (at + 1) & mask
+    return False

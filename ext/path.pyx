@@ -27,6 +27,7 @@ from ext.flow cimport EXITED, KIND_AB_TEST, FlowCore, NodeCore
 from ext.predicate cimport Plan
 from ext.records cimport Contact, Run
 from ext.siphash cimport siphash24_c
+from ext.transcode cimport transcode
 from ext.walk cimport OPEN, Walk
 from ext.wheel cimport Wheel
 
@@ -45,6 +46,7 @@ from engine.limits import (
     EVENT_NAMES_MAX,
     HISTORY_NUMBERS_PER_EVENT_MAX,
     RECENT_MESSAGES_MAX,
+    RECENT_MESSAGES_SLACK,
 )
 
 cdef extern from "Python.h":
@@ -58,10 +60,14 @@ cdef uint32_t NO_NUMBER = 0xFFFFFFFF
 cdef bytes EMPTY_MAP = b"\x80"
 
 
-def pack_object(bytes json not None):
+cpdef bytes pack_object(bytes json):
     """A JSON object as MessagePack. Integers beyond 64 bits become doubles, as other numbers do."""
-    if json == b"{}":
+    cdef bytes packed
+    if PyBytes_GET_SIZE(json) == 2:
         return EMPTY_MAP
+    packed = transcode(json)
+    if packed is not None:
+        return packed
     value = decode_json(json)
     try:
         return pack_value(value)
@@ -82,7 +88,7 @@ cdef class Path(Walk):
         assert len(key) == 16
         self.key = key
         self.host = host
-        self.recent = Fingerprints(RECENT_MESSAGES_MAX)
+        self.recent = Fingerprints(RECENT_MESSAGES_MAX, RECENT_MESSAGES_SLACK)
         self.triggers = {}
         self.goals = {}
         self.queue = deque()

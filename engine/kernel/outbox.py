@@ -1,4 +1,8 @@
-"""Effects that have no receipt yet, in the order in which they arose (rules 16, 18)."""
+"""Effects that have no receipt yet, in the order in which they arose (rules 16, 18).
+
+There may be millions, so a snapshot takes them in slices by their `seq` while receipts keep coming: an effect that is
+settled before its turn is put aside for it.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,9 @@ class Outbox:
         self.last_seq = 0
         self._pending: SortedDict[int, Effect] = SortedDict()
         self._seq_of: dict[str, int] = {}
+        self._held_after = self._held_to = 0
+        """A snapshot still wants the effects with a seq between these."""
+        self._early: list[Effect] = []
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -42,7 +49,12 @@ class Outbox:
     def settle(self, effect_id: str) -> Effect | None:
         """A receipt came: the effect is pending no longer. None if it is not known (any more)."""
         seq = self._seq_of.pop(effect_id, None)
-        return None if seq is None else self._pending.pop(seq)
+        if seq is None:
+            return None
+        effect: Effect = self._pending.pop(seq)
+        if self._held_after < seq <= self._held_to:
+            self._early.append(effect)
+        return effect
 
     def after(self, seq: int, limit: int) -> list[Effect]:
         """Pending effects with a larger seq, at most `limit`, in order."""
@@ -53,6 +65,23 @@ class Outbox:
         """Rule 30: what was to be sent to a deleted contact is not kept."""
         for effect in [effect for effect in self if effect.contact == contact]:
             self.settle(effect.id)
+
+    def hold(self) -> None:
+        """From now on `held_part` gives, in slices, the effects that are pending now."""
+        self._held_after, self._held_to, self._early = 0, self.last_seq, []
+
+    def held_part(self, most: int) -> list[Effect]:
+        """The next ones held, at most `most`, in no order; an empty list when all were given."""
+        part, self._early = self._early[:most], self._early[most:]
+        later = self.after(self._held_after, most - len(part))
+        part += [effect for effect in later if effect.seq <= self._held_to]
+        if later:
+            self._held_after = min(later[-1].seq, self._held_to)
+        return part
+
+    def let_go(self) -> None:
+        """Hold nothing any more."""
+        self._held_after, self._early = self._held_to, []
 
     def restore(self, last_seq: int, effects: Iterable[Effect]) -> None:
         """Become what a snapshot held."""

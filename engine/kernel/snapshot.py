@@ -1,9 +1,10 @@
 """The whole state as a sequence of parts, and back.
 
 A snapshot is taken between two batches and read in slices while further batches are applied, so nothing may hold
-the loop: what is small (flows, counters, pools' sizes) is packed at once, contacts are packed a slice at a time, and
-one that is about to change before its turn has come is packed just before (`Path.touch`). Effects and codes are
-immutable, so references taken at the start are enough.
+the loop: what is small (flows, counters, pools' sizes) is packed at once, everything else a slice at a time. A
+contact that is about to change before its turn is packed just before (`Path.touch`), an effect that is settled is put
+aside (`Outbox.settle`), fingerprints that are forgotten stay readable (`Fingerprints.hold`), and blocks of codes never
+change, so references taken at the start are enough.
 
 Parts are MessagePack `[kind, payload]`: `state` comes first; `recent` (fingerprints), `codes`, `outbox` and
 `contacts` follow. Restoring reads all parts before it builds anything: the newest `state` and the newest record of
@@ -12,7 +13,7 @@ each contact count, so a delta needs no second way in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -24,6 +25,10 @@ from engine.kernel import flows
 from engine.kernel.state import Draft, FlowState, State, Sweep, Version
 from engine.model import Effect
 from ext.flow import FlowCore
+
+FINGERPRINTS_PER_RECORD = 512
+RECORDS_PER_BLOCK = 16
+"""What packing takes: a contact as long as so many fingerprints, a block of codes as long as so many contacts."""
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -39,42 +44,41 @@ class Snapshot:
         self.full = full
         self.recent_mark = state.path.recent.mark
         self._state = state
-        self._small = self._first_parts(state, 0 if full else since)
-        self._effects = iter(list(state.outbox))
-        self._codes = iter([(id, list(pool.codes)) for id, pool in sorted(state.pools.by_id.items())])
+        deleted = state.path.snapshot(full)
+        anew = state.path.recent.hold(0 if full else since)
+        state.outbox.hold()
+        more = {"deleted": [] if full else deleted, "recent_anew": anew}
+        self._small: bytes | None = _pack(["state", {**pack_state(state), **more}])
+        self._codes = iter(state.pools.blocks())
         self._done = False
         self.complete = False
 
-    def _first_parts(self, state: State, since: int) -> Iterator[bytes]:
-        deleted = state.path.snapshot(self.full)
-        return iter(
-            [
-                _pack(["state", {**pack_state(state), "deleted": [] if self.full else deleted}]),
-                _pack(["recent", state.path.recent.pack_since(since)]),
-            ]
-        )
-
     def part(self, records_max: int) -> bytes | None:
-        """The next part, of about `records_max` records; None when all were given."""
+        """The next part, worth about `records_max` contacts; None when all were given."""
         if self._done:
             return None
-        for small in self._small:
+        path = self._state.path
+        if self._small is not None:
+            small, self._small = self._small, None
             return small
-        for pool, codes in self._codes:
-            return _pack(["codes", [pool, codes]])
-        if effects := list(islice(self._effects, records_max)):
+        if (recent := path.recent.held_part(records_max * FINGERPRINTS_PER_RECORD)) is not None:
+            return _pack(["recent", recent])
+        if codes := list(islice(self._codes, max(1, records_max // RECORDS_PER_BLOCK))):
+            return _pack(["codes", codes])
+        if effects := self._state.outbox.held_part(records_max):
             return _pack(["outbox", effects])
-        contacts = self._state.path.snapshot_part(records_max)
-        if contacts is None:
-            self._done = self.complete = True
-            return None
-        return _pack(["contacts", contacts])
+        if contacts := path.snapshot_part(records_max):
+            return _pack(["contacts", contacts])
+        self._done = self.complete = True
+        return None
 
     def abandon(self) -> None:
         """Give up: the next snapshot will be a full one."""
         if not self._done:
             self._done = True
             self._state.path.abandon_snapshot()
+            self._state.path.recent.let_go()
+            self._state.outbox.let_go()
 
 
 def pack_state(state: State) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def pack_state(state: State) -> dict[str, Any]:
         "flows": [_pack_flow(flow) for _, flow in sorted(state.flows.items())],
         "dead": [core.pack() for _, core in sorted(state.path.flows.items()) if core.dead],
         "flow_numbers": state.flow_numbers,
-        "issued": [[id, pool.issued] for id, pool in sorted(state.pools.by_id.items())],
+        "issued": state.pools.issued(),
         "outbox_seq": state.outbox.last_seq,
         "sweeps": state.sweeps,
         "monitor": state.monitor.pack(),
@@ -115,12 +119,15 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
         if kind == "state":
             packed = payload
             codes, effects = {}, []
+            if payload["recent_anew"]:
+                state.path.recent.forget()
             for id in payload["deleted"]:
                 contacts.pop(id, None)
         elif kind == "recent":
             state.path.recent.unpack(payload)
         elif kind == "codes":
-            codes[payload[0]] = payload[1]
+            for pool, some in payload:
+                codes.setdefault(pool, []).extend(some)
         elif kind == "outbox":
             effects += msgspec.convert(payload, list[Effect])
         else:
@@ -146,7 +153,7 @@ def _restore_small(
     assert schema is not None
     state.schema = schema
     state.flow_numbers = packed["flow_numbers"]
-    state.pools.unpack([[id, codes.get(id, []), issued] for id, issued in packed["issued"]])
+    state.pools.restore(packed["issued"], codes)
     state.outbox.restore(packed["outbox_seq"], effects)
     state.monitor.unpack(packed["monitor"])
     state.channels = None if packed["channels"] is None else tuple(packed["channels"])
@@ -178,8 +185,10 @@ def digest(state: State) -> bytes:
     """16 bytes over everything, the same for states that behave the same."""
     whole = blake2b(digest_size=16)
     whole.update(_pack(pack_state(state)))
-    whole.update(_pack(state.pools.pack()))
-    whole.update(_pack(list(state.outbox)))
+    for id, pool in sorted(state.pools.by_id.items()):
+        whole.update(_pack([id, list(pool)]))
+    for effect in state.outbox:
+        whole.update(_pack(effect))
     whole.update(state.path.recent.pack_since(0))
     for contact in state.path.all_packed():
         whole.update(contact)

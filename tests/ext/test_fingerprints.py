@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -142,6 +143,94 @@ def test_a_base_and_its_deltas_bring_back_the_same_memory(
         mark = seen.mark
     assert restored.pack_since(0) == seen.pack_since(0)
     assert [restored.add(fp) for fp in after] == [seen.add(fp) for fp in after]
+
+
+def test_what_is_held_is_read_in_slices_while_more_is_added() -> None:
+    seen = Fingerprints(4, slack=2)
+    for fp in (1, 2, 3, 4, 5):
+        seen.add(fp)
+    seen.hold(0)
+    assert numbers(seen.held_part(1) or b"") == [2]
+    seen.add(6)
+    seen.add(7)
+    assert 3 not in seen
+    assert numbers(seen.held_part(2) or b"") == [3, 4]
+    assert numbers(seen.held_part(2) or b"") == [5]
+    assert seen.held_part(2) is None
+    assert numbers(seen.pack_since(0)) == [4, 5, 6, 7]
+
+
+def test_nothing_is_held_once_let_go() -> None:
+    seen = Fingerprints(4)
+    seen.add(1)
+    seen.hold(0)
+    seen.let_go()
+    assert seen.held_part(1) is None
+
+
+def test_slack_is_not_negative() -> None:
+    with pytest.raises(ValueError, match="slack"):
+        Fingerprints(1, slack=-1)
+
+
+added_or_read = st.one_of(
+    fingerprints, st.tuples(st.sampled_from(["hold", "part", "let_go"]), st.integers(0, 30))
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    capacity=st.integers(1, 60),
+    slack=st.integers(0, 60),
+    verbs=st.lists(added_or_read, min_size=20, max_size=300),
+)
+def test_slices_interleaved_with_adding_give_what_was_there(
+    capacity: int, slack: int, verbs: list[int | tuple[str, int]]
+) -> None:
+    """Whether the slack is enough or not."""
+    seen, slow = Fingerprints(capacity, slack), twin.Fingerprints(capacity)
+    for verb in verbs:
+        if isinstance(verb, int):
+            assert seen.add(verb) == slow.add(verb)
+        elif verb[0] == "hold":
+            mark = slow.mark * verb[1] // 30
+            assert seen.hold(mark) == slow.hold(mark)
+        elif verb[0] == "part":
+            assert seen.held_part(verb[1] + 1) == slow.held_part(verb[1] + 1)
+        else:
+            seen.let_go()
+            slow.let_go()
+    while (part := seen.held_part(7)) is not None:
+        assert part == slow.held_part(7)
+    assert slow.held_part(7) is None
+    assert seen.pack_since(0) == slow.pack_since(0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    capacity=st.integers(1, 40),
+    slack=st.integers(0, 20),
+    parts=st.lists(st.lists(fingerprints, max_size=80), min_size=1, max_size=5),
+    slice_size=st.integers(1, 20),
+)
+def test_a_base_and_deltas_read_in_slices_while_more_is_added_bring_back_each_state(
+    capacity: int, slack: int, parts: list[list[int]], slice_size: int
+) -> None:
+    seen, slow = Fingerprints(capacity, slack), twin.Fingerprints(capacity)
+    restored, mark = Fingerprints(capacity), 0
+    adding = iter([fp for part in parts for fp in part])
+    for part in parts:
+        for fp in islice(adding, len(part) // 2):
+            assert seen.add(fp) == slow.add(fp)
+        then = slow.pack_since(0)
+        if seen.hold(mark):
+            restored.forget()
+        mark = seen.mark
+        while (piece := seen.held_part(slice_size)) is not None:
+            restored.unpack(piece)
+            for fp in islice(adding, 3):
+                assert seen.add(fp) == slow.add(fp)
+        assert restored.pack_since(0) == then
 
 
 @settings(max_examples=30, deadline=None)

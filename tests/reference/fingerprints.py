@@ -8,9 +8,10 @@ import struct
 class Fingerprints:
     """The same verbs as `ext.fingerprints.Fingerprints`."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, slack: int = 0) -> None:
         self.capacity = capacity
         self.all: list[int] = []
+        self.held = b""
 
     @property
     def mark(self) -> int:
@@ -35,3 +36,14 @@ class Fingerprints:
     def pack_since(self, mark: int) -> bytes:
         since = self.all[max(mark, len(self.all) - self.capacity) :]
         return struct.pack(f"<{len(since)}Q", *since)
+
+    def hold(self, mark: int) -> bool:
+        self.held = self.pack_since(mark)
+        return len(self.held) == 8 * self.capacity
+
+    def held_part(self, most: int) -> bytes | None:
+        part, self.held = self.held[: 8 * most], self.held[8 * most :]
+        return part or None
+
+    def let_go(self) -> None:
+        self.held = b""
