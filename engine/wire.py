@@ -162,7 +162,7 @@ def decode_line(line: bytes, number: int = 0, *, control: bool = False) -> Input
     depth, plain = survey(line)
     if depth > LINE_DEPTH_MAX:
         return Rejection(number, "too_deep", f"A message nests at most {LINE_DEPTH_MAX} levels deep.")
-    if not plain or b"\n" in line:
+    if (depth and not plain) or b"\n" in line:
         return Rejection(number, "not_one_line", "A message is one JSON object on one line.")
     try:
         line.decode()

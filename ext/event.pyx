@@ -93,7 +93,7 @@ cdef Survey _survey(const char* text, Py_ssize_t length) noexcept nogil:
         elif digits and (c == c"e" or c == c"E"):
             seen.unusual = True
         digits = 0
-    if depth != 0 or values > 1:
+    if depth != 0 or (length and text[length - 1] != c"\n" and values != 1):
         seen.plain = False
     return seen
 

@@ -7,6 +7,8 @@ from ext.predicate cimport Plan
 from ext.records cimport Contact, Run
 from ext.walk cimport Walk
 
+cpdef bytes pack_object(bytes json)
+
 cdef class Path(Walk):
     cdef readonly Fingerprints recent
     cdef dict goals                    # (FlowCore, NodeCore) of A/B tests, by name of the goal event

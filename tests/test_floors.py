@@ -31,6 +31,7 @@ FLOORS = {
     "engine.store": 3,
     "engine.kernel": 2,
     "engine.report": 2,
+    "engine.distributions": 2,
     "engine.flow": 1,
     "engine.wire": 0,
     "engine.model": 0,

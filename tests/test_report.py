@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.distributions import chi_square_tail, student_t_quantile, student_t_tail
 from engine.report import (
     DAY_MS,
     METRICS,
     Comparison,
     Estimate,
     VariantTotals,
-    chi_square_tail,
     estimate,
     fixed_horizon,
     mean,
@@ -25,8 +25,6 @@ from engine.report import (
     report,
     sample_ratio,
     sequential,
-    student_t_quantile,
-    student_t_tail,
 )
 from tests.reference import report as reference
 

@@ -1,0 +1,1 @@
+cdef bytes transcode(bytes json)

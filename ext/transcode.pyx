@@ -1,0 +1,280 @@
+"""JSON to MessagePack in one pass, without an object in between.
+
+Every event that a flow asks for goes through here, so it is worth a scanner of its own: decoding to a dict and
+encoding that again takes two to three times as long. It is given only what msgspec has validated at the door, so it checks
+nothing, and it declines (None) whatever is seldom and tricky: there the library does the work.
+
+Containers get a one-byte header first; one that turns out larger is moved up for a longer header. Strings with escapes
+may get a header larger than they need, which MessagePack allows.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memcmp, memcpy, memmove
+
+cdef extern from "Python.h":
+    double PyOS_string_to_double(const char* s, char** endptr, PyObject* overflow_exception) except? -1.0
+
+cdef enum:
+    LEVELS = 40
+    KEYS_MAX = 64  # in one object: more are left to the library
+
+cdef struct Level:
+    Py_ssize_t header   # where its header byte is
+    int64_t count       # values, or pairs
+    bint is_map
+    int32_t keys        # how many of its keys are kept
+    Py_ssize_t[KEYS_MAX] key_at
+    Py_ssize_t[KEYS_MAX] key_size
+
+# One scratch buffer and one stack: the kernel runs on one thread, and nothing here calls back into Python.
+cdef uint8_t* scratch = NULL
+cdef Py_ssize_t scratch_room = 0
+cdef Level[LEVELS] levels
+
+
+cdef int _reserve(Py_ssize_t room) except -1:
+    """MessagePack of a text is never longer than 9 bytes a character of it."""
+    global scratch, scratch_room
+    cdef void* block
+    if room > scratch_room:
+        block = realloc(scratch, room)
+        if block == NULL:
+            raise MemoryError
+        scratch = <uint8_t*>block
+        scratch_room = room
+    return 0
+
+
+cdef inline uint8_t* _big_endian(uint8_t* out, uint64_t value, int size) noexcept:
+    cdef int i
+    for i in range(size):
+        out[i] = (value >> (8 * (size - 1 - i))) & 0xFF
+    return out + size
+
+
+cdef inline uint8_t* _integer(uint8_t* out, int64_t value) noexcept:
+    if 0 <= value < 128:
+        out[0] = <uint8_t>value
+        return out + 1
+    if -32 <= value < 0:
+        out[0] = <uint8_t>(256 + value)
+        return out + 1
+    if value > 0:
+        if value < 1 << 8:
+            out[0] = 0xCC
+            return _big_endian(out + 1, value, 1)
+        if value < 1 << 16:
+            out[0] = 0xCD
+            return _big_endian(out + 1, value, 2)
+        if value < <int64_t>1 << 32:
+            out[0] = 0xCE
+            return _big_endian(out + 1, value, 4)
+        out[0] = 0xCF
+        return _big_endian(out + 1, value, 8)
+    if value >= -128:
+        out[0] = 0xD0
+        return _big_endian(out + 1, <uint64_t>value, 1)
+    if value >= -32768:
+        out[0] = 0xD1
+        return _big_endian(out + 1, <uint64_t>value, 2)
+    if value >= -2147483648:
+        out[0] = 0xD2
+        return _big_endian(out + 1, <uint64_t>value, 4)
+    out[0] = 0xD3
+    return _big_endian(out + 1, <uint64_t>value, 8)
+
+
+cdef inline int _header_size(Py_ssize_t length) noexcept:
+    return 1 if length < 32 else 2 if length < 256 else 3 if length < 65536 else 5
+
+
+cdef inline void _string_header(uint8_t* out, int header, Py_ssize_t length) noexcept:
+    if header == 1:
+        out[0] = 0xA0 | <uint8_t>length
+    else:
+        out[0] = 0xD9 if header == 2 else 0xDA if header == 3 else 0xDB
+        _big_endian(out + 1, length, header - 1)
+
+
+cdef inline int _hex(char c) noexcept:
+    return c - 48 if c <= 57 else (c | 32) - 87
+
+
+cdef inline uint32_t _code_unit(const char* at) noexcept:
+    return (_hex(at[0]) << 12) | (_hex(at[1]) << 8) | (_hex(at[2]) << 4) | _hex(at[3])
+
+
+cdef uint8_t* _utf8(uint8_t* out, uint32_t point) noexcept:
+    if point < 0x80:
+        out[0] = point
+        return out + 1
+    if point < 0x800:
+        out[0] = 0xC0 | (point >> 6)
+        out[1] = 0x80 | (point & 0x3F)
+        return out + 2
+    if point < 0x10000:
+        out[0] = 0xE0 | (point >> 12)
+        out[1] = 0x80 | ((point >> 6) & 0x3F)
+        out[2] = 0x80 | (point & 0x3F)
+        return out + 3
+    out[0] = 0xF0 | (point >> 18)
+    out[1] = 0x80 | ((point >> 12) & 0x3F)
+    out[2] = 0x80 | ((point >> 6) & 0x3F)
+    out[3] = 0x80 | (point & 0x3F)
+    return out + 4
+
+
+cdef uint8_t* _unescape(uint8_t* out, const char* at, const char* end) noexcept:
+    """The text between two quotes, escapes resolved."""
+    cdef uint32_t point
+    cdef char c
+    while at < end:
+        c = at[0]
+        at += 1
+        if c != c"\\":
+            out[0] = <uint8_t>c
+            out += 1
+            continue
+        c = at[0]
+        at += 1
+        if c == c"u":
+            point = _code_unit(at)
+            at += 4
+            if 0xD800 <= point < 0xDC00 and at + 6 <= end and at[0] == c"\\" and at[1] == c"u":
+                point = 0x10000 + ((point - 0xD800) << 10) + (_code_unit(at + 2) - 0xDC00)
+                at += 6
+            out = _utf8(out, point)
+        else:
+            out[0] = 10 if c == c"n" else 9 if c == c"t" else 13 if c == c"r" else 8 if c == c"b" else 12 if c == c"f" else c
+            out += 1
+    return out
+
+
+cdef bint _known(Level* level, const uint8_t* key, Py_ssize_t size) noexcept:
+    """Whether an object has this key already, or too many keys to tell; else it is kept."""
+    cdef int32_t i
+    if level.keys == KEYS_MAX:
+        return True
+    for i in range(level.keys):
+        if level.key_size[i] == size and memcmp(scratch + level.key_at[i], key, size) == 0:
+            return True
+    level.key_at[level.keys] = key - scratch
+    level.key_size[level.keys] = size
+    level.keys += 1
+    return False
+
+
+cdef uint8_t* _close(Level* level, uint8_t* out) noexcept:
+    """Write a container's header, moving what is in it up where one byte does not do."""
+    cdef uint8_t* header = scratch + level.header
+    if level.count < 16:
+        header[0] = (0x80 if level.is_map else 0x90) | <uint8_t>level.count
+        return out
+    if level.count < 65536:
+        memmove(header + 3, header + 1, out - header - 1)
+        header[0] = 0xDE if level.is_map else 0xDC
+        _big_endian(header + 1, level.count, 2)
+        return out + 2
+    memmove(header + 5, header + 1, out - header - 1)
+    header[0] = 0xDF if level.is_map else 0xDD
+    _big_endian(header + 1, level.count, 4)
+    return out + 4
+
+
+cdef bytes transcode(bytes json):
+    cdef const char* at = PyBytes_AS_STRING(json)
+    cdef const char* end = at + PyBytes_GET_SIZE(json)
+    cdef const char* start
+    cdef uint8_t* out
+    cdef uint8_t* text
+    cdef Level* level = NULL
+    cdef int depth = 0
+    cdef int header
+    cdef bint escaped, whole, key_next = False
+    cdef int64_t value
+    cdef double number
+    _reserve((end - at) * 9 + 16)
+    out = scratch
+    while at < end:
+        # White space, commas and colons say nothing that a valid text does not say without them.
+        if at[0] == c" " or at[0] == c"\n" or at[0] == c"\r" or at[0] == c"\t" or at[0] == c":":
+            at += 1
+            continue
+        if at[0] == c",":
+            key_next = level.is_map
+            at += 1
+            continue
+        if at[0] == c"}" or at[0] == c"]":
+            out = _close(level, out)
+            depth -= 1
+            level = &levels[depth - 1] if depth else NULL
+            key_next = False
+            at += 1
+            continue
+        if level != NULL and (key_next or not level.is_map):
+            level.count += 1
+        if at[0] == c"{" or at[0] == c"[":
+            if depth == LEVELS:
+                return None
+            level = &levels[depth]
+            depth += 1
+            level.header = out - scratch
+            level.count = 0
+            level.keys = 0
+            level.is_map = key_next = at[0] == c"{"
+            out += 1
+            at += 1
+        elif at[0] == c'"':
+            at += 1
+            start = at
+            escaped = False
+            while at[0] != c'"':
+                if at[0] == c"\\":
+                    escaped = True
+                    at += 1
+                at += 1
+            header = _header_size(at - start)
+            text = out + header
+            if escaped:
+                out = _unescape(text, start, at)
+            else:
+                memcpy(text, start, at - start)
+                out = text + (at - start)
+            _string_header(text - header, header, out - text)
+            at += 1
+            if key_next:
+                key_next = False
+                if _known(level, text, out - text):
+                    return None
+        elif at[0] == c"t" or at[0] == c"f" or at[0] == c"n":
+            out[0] = 0xC3 if at[0] == c"t" else 0xC2 if at[0] == c"f" else 0xC0
+            out += 1
+            at += 5 if at[0] == c"f" else 4
+        else:
+            start = at
+            whole = True
+            value = 0
+            if at[0] == c"-":
+                at += 1
+            while at < end and (c"0" <= at[0] <= c"9"):
+                if at - start < 19:
+                    value = value * 10 + (at[0] - 48)
+                at += 1
+            if at < end and (at[0] == c"." or at[0] == c"e" or at[0] == c"E"):
+                whole = False
+            elif at - start > 18:
+                return None
+            if whole:
+                out = _integer(out, -value if start[0] == c"-" else value)
+            else:
+                number = PyOS_string_to_double(start, <char**>&at, NULL)
+                out[0] = 0xCB
+                out = _big_endian(out + 1, (<uint64_t*>&number)[0], 8)
+    return PyBytes_FromStringAndSize(<char*>scratch, out - scratch)
+
+
+def pack_json(bytes json not None):
+    return transcode(json)
