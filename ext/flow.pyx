@@ -238,7 +238,7 @@ cdef class FlowCore:
         self.trials_began.setdefault(node.no, now_ms)
 
     def pack(self):
-        """What of it changes as it runs, for a snapshot."""
+        """What of it changes as it runs, for a snapshot. Sums of squares outgrow 64 bits, hence texts."""
         cdef Py_ssize_t n = len(self.ids)
         return {
             "no": self.no,
@@ -247,7 +247,7 @@ cdef class FlowCore:
             "counts": _bytes_of(self.counts, n * COUNTERS),
             "branches": [[no, name, count] for (no, name), count in sorted(self.branches.items())],
             "passages": [[no, kept.pack()] for no, kept in sorted(self.passages.items())],
-            "trials": [[no, name, totals] for (no, name), totals in sorted(self.trials.items())],
+            "trials": [[no, name, list(map(str, totals))] for (no, name), totals in sorted(self.trials.items())],
             "trials_began": sorted(self.trials_began.items()),
             "paused": self.paused_ms,
             "start": self.start_ms,
@@ -265,7 +265,7 @@ cdef class FlowCore:
         assert len(counts) == <Py_ssize_t>(len(self.ids) * COUNTERS * sizeof(int64_t)), "counters of another layout"
         memcpy(self.counts, PyBytes_AS_STRING(counts), len(counts))
         self.branches = {(no, name): count for no, name, count in packed["branches"]}
-        self.trials = {(no, name): totals for no, name, totals in packed["trials"]}
+        self.trials = {(no, name): list(map(int, totals)) for no, name, totals in packed["trials"]}
         self.trials_began = dict(packed["trials_began"])
         self.version = packed["version"]
         self.dead = packed["dead"]

@@ -14,7 +14,7 @@ Neither class takes part in garbage collection: there are no cycles (the lists a
 
 cimport cython
 from libc.math cimport NAN, isnan
-from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint32_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memmove
 
@@ -256,6 +256,11 @@ cdef class Contact:
             self.trials = {}
         self.trials[place] = trial
 
+    def packed_trials(self):
+        """The trials in order of their places; revenue may outgrow 64 bits, hence as text."""
+        kept = {} if self.trials is None else self.trials
+        return [(place, (*trial[:3], str(trial[3]))) for place, trial in sorted(kept.items())]
+
     # Runs
 
     cdef int add_ended(self, Ended entry) except -1:
@@ -325,7 +330,7 @@ cdef class Contact:
         if other.trials is not None:
             self.trials = {**other.trials, **(self.trials or {})}
         self.segments = tuple(sorted(set(self.segments) | set(other.segments)))
-        self.points += other.points
+        self.points += min(other.points, INT64_MAX - self.points)
         self.created_ms = min(self.created_ms, other.created_ms)
         both = sorted([*self.ended_runs(), *other.ended_runs()], key=_left_at)
         self.ended_size = 0  # the ring keeps the last ones
@@ -363,7 +368,7 @@ cdef class Contact:
                 self.points,
                 histories,
                 self.frequency(),
-                sorted(self.trials.items()) if self.trials else [],
+                self.packed_trials(),
                 self.ended_runs(),
                 [run.pack() for run in self.live_runs()],
             )
@@ -398,8 +403,8 @@ cdef class Contact:
             mark.reserved = reserved
             mark.once = once
             mark.last_ms = INT64_MIN if last is None else last
-        for place, trial in fields[7]:
-            contact.set_trial(place, tuple(trial))
+        for place, (variant, first_ms, orders, revenue) in fields[7]:
+            contact.set_trial(place, (variant, first_ms, orders, int(revenue)))
         for run, flow, version, node, entered_ms, left_ms, reason in fields[8]:
             contact.add_ended(
                 Ended(run=run, entered_ms=entered_ms, left_ms=left_ms, flow=flow, node=node, version=version, reason=reason)
