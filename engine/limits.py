@@ -69,6 +69,7 @@ TEMPLATE_DEPTH_MAX = 64  # nesting of one expression of a template
 
 # The kernel
 CHAIN_DEPTH_MAX = 16  # events emitted by runs that events launched (rule 19)
+CHAIN_EVENTS_MAX = 1_000  # such events of one contact at one instant: chains branch where an event launches several
 TIMERS_PER_BATCH_MAX = 5_000  # runs that leave their waits in one batch
 SCANNED_CONTACTS_MAX = 20_000  # contacts looked at for one page of a segment's members
 REAPED_PER_BATCH_MAX = 5_000  # runs ended in one batch because a launch removed their wait (rule 27)

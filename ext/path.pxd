@@ -14,6 +14,7 @@ cdef class Path(Walk):
     cdef dict goals                    # (FlowCore, NodeCore) of A/B tests, by name of the goal event
     cdef dict triggers                 # FlowCores in order of id, by event name
     cdef object queue
+    cdef dict chained                  # events of chains queued at this instant, by index of the contact
     cdef readonly object dooms         # (flow number, node) whose doomed runs are being ended
     cdef readonly int64_t event_count
     cdef readonly int64_t duplicate_count

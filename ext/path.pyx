@@ -42,6 +42,7 @@ from ext.event import narrow
 
 from engine.limits import (
     CHAIN_DEPTH_MAX,
+    CHAIN_EVENTS_MAX,
     EVENT_AGE_MS_MAX,
     EVENT_NAMES_MAX,
     HISTORY_NUMBERS_PER_EVENT_MAX,
@@ -54,6 +55,7 @@ cdef extern from "Python.h":
 
 cdef int64_t AGE_MAX = EVENT_AGE_MS_MAX
 cdef int32_t DEPTH_MAX = CHAIN_DEPTH_MAX
+cdef Py_ssize_t CHAIN_MAX = CHAIN_EVENTS_MAX
 cdef Py_ssize_t NAMES_MAX = EVENT_NAMES_MAX
 cdef int NUMBERS_MAX = min(HISTORY_NUMBERS_PER_EVENT_MAX, 64)
 cdef uint32_t NO_NUMBER = 0xFFFFFFFF
@@ -92,6 +94,7 @@ cdef class Path(Walk):
         self.triggers = {}
         self.goals = {}
         self.queue = deque()
+        self.chained = {}
         self.dooms = deque()
 
     cdef int created(self, Contact contact) except -1:
@@ -131,6 +134,17 @@ cdef class Path(Walk):
         self.one(event)
         self.drain()
 
+    def take_all(self, list inputs, Py_ssize_t start):
+        """The events of a batch from `start` on, up to the first input that is none; where that is."""
+        cdef Py_ssize_t at = start
+        cdef Py_ssize_t end = len(inputs)
+        while at < end and type(inputs[at]) is Event:
+            self.one(<Event>inputs[at])
+            if self.queue:
+                self.drain()
+            at += 1
+        return at
+
     cdef int one(self, Event event) except -1:
         cdef Py_ssize_t length = 0
         cdef const char* text
@@ -161,16 +175,23 @@ cdef class Path(Walk):
             contact, name, packed, depth, keep = self.queue.popleft()
             if contact.index >= 0:
                 self.happen(contact, name, self.now_ms, None, packed, depth, keep)
+        if self.chained:
+            self.chained = {}
 
     def emit(self, Contact contact not None, str name not None, bytes packed not None, int32_t depth, bint keep):
-        """Queue an event of the engine's own or of an `emit` action; deeper than the bound it is cut (rule 19).
-        `keep`: it goes into the contact's history."""
-        if depth > DEPTH_MAX:
+        """Queue an event of the engine's own or of an `emit` action that somebody asks for. A chain that grows too deep
+        (rule 19) or, where flows launch several others each, too wide is cut. `keep`: it goes into the history."""
+        cdef Py_ssize_t chained = 0
+        if not (keep or self.listening or name in self.triggers or name in self.goals):
+            return
+        if depth > 1:
+            chained = self.chained.get(contact.index, 0) + 1
+            self.chained[contact.index] = chained
+        if depth > DEPTH_MAX or chained > CHAIN_MAX:
             self.cut_count += 1
             self.host.cut(contact, name)
             return
-        if keep or self.listening or name in self.triggers:
-            self.queue.append((contact, name, packed, depth, keep))
+        self.queue.append((contact, name, packed, depth, keep))
 
     def add_flow(self, FlowCore flow not None):
         self.flows[flow.no] = flow
@@ -204,7 +225,10 @@ cdef class Path(Walk):
         cdef Py_ssize_t ended = 0
         while self.dooms and ended < limit:
             no, node = self.dooms[0]
-            flow = self.flows[no]
+            flow = self.flows.get(no)
+            if flow is None:  # deleted, and its last run ended by its timer or with its contact
+                self.dooms.popleft()
+                continue
             while flow.doomed[node] and ended < limit:
                 run = <Run>flow.heads[node]
                 self.touch(run.contact)
@@ -306,7 +330,7 @@ cdef class Path(Walk):
         cdef NodeCore node
         cdef int64_t place
         for flow, node in self.goals[name]:
-            place = (<int64_t>flow.no << 16) | node.no
+            place = (<int64_t>flow.no << 32) | node.no
             trial = contact.trials.get(place)
             if trial is None:
                 continue

@@ -40,7 +40,7 @@ cdef class Contact:
     cdef Mark* marks
     cdef Ended* ended                  # ring of the last ones, oldest first
     cdef int32_t ended_size
-    cdef readonly dict trials          # (flow << 16 | node) -> (variant, first arrival ms, orders, revenue), or None
+    cdef readonly dict trials          # (flow << 32 | node) -> (variant, first arrival ms, orders, revenue), or None
     cdef void* runs                    # the first of its Runs (not owned)
     cdef int64_t index                 # place in Path.order, -1 once deleted
     cdef uint32_t touched              # snapshot generation in which it last changed

@@ -17,7 +17,7 @@ class Contact:
     def created_ms(self) -> int: ...
     @property
     def trials(self) -> dict[int, tuple[str, int, int, int]] | None:
-        """`(variant, first arrival ms, orders, revenue in hundredths)` of an A/B test by `flow << 16 | node`."""
+        """`(variant, first arrival ms, orders, revenue in hundredths)` of an A/B test by `flow << 32 | node`."""
 
     def set_trial(self, place: int, trial: tuple[str, int, int, int]) -> None: ...
     def events(self) -> list[tuple[int, int, int]]:

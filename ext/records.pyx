@@ -251,7 +251,7 @@ cdef class Contact:
     # A/B tests (rules 21, 22)
 
     cpdef set_trial(self, int64_t place, tuple trial):
-        """Keep `(variant, first arrival ms, orders, revenue in hundredths)` of the test at `flow << 16 | node`."""
+        """Keep `(variant, first arrival ms, orders, revenue in hundredths)` of the test at `flow << 32 | node`."""
         if self.trials is None:
             self.trials = {}
         self.trials[place] = trial

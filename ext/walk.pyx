@@ -233,7 +233,7 @@ cdef class Walk(Roster):
         cdef FlowCore flow = <FlowCore>run.flow
         cdef uint64_t drawn
         cdef int64_t id = run.id
-        cdef int64_t place = (<int64_t>flow.no << 16) | node.no
+        cdef int64_t place = (<int64_t>flow.no << 32) | node.no
         cdef Py_ssize_t length = 0
         cdef const char* text
         cdef str name

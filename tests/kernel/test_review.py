@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.kernel import Kernel
-from tests.kernel.test_kernel import Bench, flow
+import pytest
+
+from engine.kernel import Kernel, flows, kernel
+from engine.limits import CHAIN_EVENTS_MAX
+from tests.kernel.test_kernel import DAY, Bench, flow
 
 
 def again(bench: Bench) -> Bench:
@@ -55,3 +58,82 @@ def test_points_of_two_contacts_that_are_one_do_not_wrap_around() -> None:
     bench.track("c2", "X")
     bench.line('{"type":"alias","userId":"c1","previousId":"c2"}')
     assert bench.kernel.contact("c1")["points"] == (1 << 63) - 1
+
+
+def test_a_flow_deleted_with_two_waits_of_which_one_empties_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "REAPED_PER_BATCH_MAX", 2)
+    monkeypatch.setattr(flows, "REAPED_PER_BATCH_MAX", 2)
+    bench = Bench()
+    nodes = {
+        "start": on("X", "c"),
+        "c": {"kind": "condition", "when": "event.properties.long", "then": "w1", "else": "w2"},
+        "w1": {"kind": "wait", "for": "9d"},
+        "w2": {"kind": "wait", "for": "1d"},
+    }
+    bench.control("launch", flow=flow(nodes))
+    for contact in ("c1", "c2", "c3"):
+        bench.track(contact, "X", '{"long": true}')
+    bench.track("c4", "X", '{"long": false}')
+    bench.control("pause", flow="f")
+    bench.control("delete_flow", flow="f")
+    bench.now_ms += DAY
+    bench.apply()
+    assert [record.detail for record in bench.trace if record.what == "left"] == [{"reason": "deleted"}] * 4
+    assert bench.kernel.next_due_ms() is None
+
+
+def test_flows_that_launch_each_other_twice_over_do_not_fill_the_memory() -> None:
+    bench = Bench()
+    for name in ("f", "g"):
+        both = flow({"start": on("X", "a"), "a": step({"emit": {"event": "X"}})}, name=name)
+        bench.control("launch", flow={**both, "id": name})
+    bench.track("c1", "X")
+    counts = bench.kernel.counts()
+    assert counts["runs"] <= 2 * CHAIN_EVENTS_MAX + 6
+    assert counts["cut_chains"] == counts["problems_chain_cut"] > 0
+    bench.track("c2", "X")
+    assert bench.kernel.counts()["runs"] == 2 * counts["runs"], "each contact has chains of its own"
+
+
+def test_an_event_that_nobody_asks_for_cuts_no_chain() -> None:
+    bench = Bench()
+    bench.control("launch", flow=flow({"start": on("X", "a"), "a": step({"emit": {"event": "X"}})}))
+    bench.track("c1", "X")
+    assert bench.kernel.counts()["cut_chains"] == 1
+    again_with_points = step({"emit": {"event": "X"}}, {"points": {"add": 1}})
+    bench.control("launch", flow=flow({"start": on("X", "a"), "a": again_with_points}))
+    bench.track("c1", "X")
+    assert bench.kernel.counts()["cut_chains"] == 2
+
+
+def test_an_event_of_the_engines_own_is_a_goal_though_it_launches_nothing() -> None:
+    bench = Bench()
+    test = {**AB_TEST["nodes"]["t"], "goal": {"event": "Segment Entered", "within": "7d"}}
+    bench.control("launch", flow=flow({"start": on("X", "t"), "t": test}))
+    bench.track("c1", "X")
+    bench.control("segment_add", segment="s", contacts=["c1"])
+    variants = bench.kernel.report("f", "t")["variants"]
+    assert sum(variant["conversions"] for variant in variants) == 1
+
+
+def test_the_tests_of_two_flows_stay_apart_however_many_nodes_there_were() -> None:
+    bench = Bench()
+    bench.control("launch", flow=AB_TEST)
+    core = bench.kernel._state.flows["f"].core
+    assert core is not None
+    for number in range(1 << 16):
+        core.know(f"n{number}")
+    test = {
+        **AB_TEST["nodes"]["t"],
+        "variants": [{"name": "a", "share": 100, "control": True}, {"name": "b", "share": 0}],
+    }
+    bench.control("launch", flow=flow({"start": on("X", "n65535"), "n65535": test}))
+    bench.control("launch", flow={**AB_TEST, "id": "g"})
+    bench.track("c1", "X")
+    branches = [record.detail["name"] for record in bench.trace if record.what == "branch"]
+    assert branches[0] == "a"
+    assert branches[1] in ("c", "g")
+    found = bench.kernel._path.contact("c1")
+    assert found is not None
+    assert found.trials is not None
+    assert len(found.trials) == 2
