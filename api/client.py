@@ -53,19 +53,40 @@ class Client:
     def get(self, *path: str, **query: object) -> Any:
         return self._ask("GET", path, query)
 
-    def post(self, *path: str, body: object = None, **query: object) -> Any:
-        return self._ask("POST", path, query, body)
+    def rows(self, *path: str, **query: object) -> list[Any]:
+        """A whole list, page by page; its last part names both the path and the rows in the answer."""
+        page = self.get(*path, **query)
+        rows: list[Any] = page[path[-1]]
+        while cursor := page.get("cursor"):
+            page = self.get(*path, **query, cursor=cursor)
+            rows += page[path[-1]]
+        return rows
 
-    def put(self, *path: str, body: object = None, **query: object) -> Any:
-        return self._ask("PUT", path, query, body)
+    def post(self, *path: str, body: object = None, revision: int | None = None, **query: object) -> Any:
+        return self._ask("POST", path, query, body, revision)
 
-    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, object], body: object = None) -> Any:
-        """The decoded answer. Raises EngineError with the problem's sentence and, where known, a remedy."""
+    def put(self, *path: str, body: object = None, revision: int | None = None, **query: object) -> Any:
+        return self._ask("PUT", path, query, body, revision)
+
+    def _ask(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        query: dict[str, object],
+        body: object = None,
+        revision: int | None = None,
+    ) -> Any:
+        """The decoded answer. Raises EngineError with the problem's sentence and, where known, a remedy.
+
+        With a `revision`, what is asked is refused if the draft is no longer that one (`If-Match`).
+        """
         given = {name: value for name, value in query.items() if value not in (None, "")}
         target = "/v1/" + "/".join(quote(part, safe="") for part in path)
         if given:
             target += "?" + urlencode(given)
         headers = {"Accept": "application/json"}
+        if revision is not None:
+            headers["If-Match"] = f'"{revision}"'
         payload = None
         if body is not None:
             payload = msgspec.json.encode(body)

@@ -10,6 +10,8 @@ import click
 
 from api.client import Client, EngineError
 from api.commands.asking import engine_options
+from api.commands.files import apply, export
+from api.commands.reports import report, restore
 from api.documents import read_document
 from api.tables import flow_table
 from api.terminal import console, print_json, table
@@ -20,22 +22,25 @@ def flows_command() -> None:
     """Manage the flows of a running engine."""
 
 
+for _command in (report, restore, export, apply):
+    flows_command.add_command(_command)
+
+
 @flows_command.command("list")
 @click.option("--folder", help="Only flows of this folder.")
+@click.option("--brand", help="Only flows of this brand.")
+@click.option("--tag", help="Only flows that carry this tag.")
 @click.option("--status", help="Only flows of this status.")
+@click.option("-q", "--search", "q", metavar="TEXT", help="Only flows with TEXT in id, name or a tag.")
 @engine_options
-def list_flows(client: Client, folder: str | None, status: str | None, as_json: bool) -> None:
+def list_flows(client: Client, as_json: bool, **wanted: str | None) -> None:
     """All flows: status, version, how many contacts wait and how many entered."""
-    flows: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = client.get("flows", folder=folder, status=status, cursor=cursor)
-        flows += page["flows"]
-        cursor = page.get("cursor")
-        if not cursor:
-            break
+    flows = client.rows("flows", **wanted)
     if as_json:
         print_json(flows)
+        return
+    if not flows and any(wanted.values()):
+        click.echo("No such flows.")
         return
     if not flows:
         click.echo("No flows. Create one with: tidemill flows create FILE --launch")
