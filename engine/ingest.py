@@ -22,6 +22,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -173,7 +174,10 @@ class Ingest:
         await ticket.wait()
         (answer,) = ticket.answers
         if isinstance(answer, Refused):
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer, ticket  # its traceback has this frame: no cycle for the collector
         assert answer is not None, f"operation {op} has no answer"
         return answer
 
@@ -238,7 +242,7 @@ class Ingest:
 
     def _apply_next(self) -> Applied:
         submissions = self._cut()
-        inputs = [one for submission in submissions for one in submission.inputs]
+        inputs = list(chain.from_iterable(submission.inputs for submission in submissions))
         batch = Batch(self._kernel.seq + 1, self._now_ms(), inputs)
         value = frame.encode(
             batch.seq,

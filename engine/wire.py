@@ -120,15 +120,15 @@ def decode_lines(data: bytes, *, control: bool = False) -> Decoded:
 
     `control=True` also takes lines of type `control`; only the journal and the engine itself may ask for that.
     """
-    depth, plain = survey(data)
-    if not plain or depth > JSON_DEPTH_MAX:
+    depth, plain, longest = survey(data)
+    if not plain or depth > JSON_DEPTH_MAX or longest > MESSAGE_BYTES_MAX:
         return _decode_one_by_one(data, control)
     try:
         data.decode()
         events, wrong = convert(_messages.decode_lines(data), 0)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _decode_one_by_one(data, control)
-    if wrong or (len(data) > MESSAGE_BYTES_MAX and max(map(len, data.split(b"\n"))) > MESSAGE_BYTES_MAX):
+    if wrong:
         return _decode_one_by_one(data, control)
     body = data if data.endswith(b"\n") or not data else data + b"\n"
     return Decoded(events, body, [], len(events))  # type: ignore[arg-type]
@@ -159,7 +159,7 @@ def decode_line(line: bytes, number: int = 0, *, control: bool = False) -> Input
         return operation
     if len(line) > MESSAGE_BYTES_MAX:
         return Rejection(number, "too_large", f"A message has at most {MESSAGE_BYTES_MAX} bytes.")
-    depth, plain = survey(line)
+    depth, plain, _ = survey(line)
     if depth > LINE_DEPTH_MAX:
         return Rejection(number, "too_deep", f"A message nests at most {LINE_DEPTH_MAX} levels deep.")
     if (depth and not plain) or b"\n" in line:

@@ -33,9 +33,9 @@ class Event:
         previous: str | None = None,
     ) -> None: ...
 
-def survey(lines: bytes) -> tuple[int, bool]:
-    """Of lines of JSON: how deep they nest, and whether every line holds one value and every value lies on one
-    line. Safe on any bytes; only of JSON does it say something true."""
+def survey(lines: bytes) -> tuple[int, bool, int]:
+    """Of lines of JSON: how deep they nest, whether every line holds one value and every value lies on one line, and
+    the bytes of the longest line. Safe on any bytes; only of JSON does it say something true."""
 
 def narrow(value: Any) -> Any:
     """A JSON value in which whole numbers beyond 64 bits have become doubles."""

@@ -51,16 +51,18 @@ cdef struct Survey:
     int depth        # how deep objects and arrays nest
     bint unusual     # a number with an exponent, or of 18 digits: only a decoder can say whether it has a value
     bint plain       # every line holds one value, and every value lies on one line
+    Py_ssize_t longest  # bytes of the longest line
 
 
 cdef Survey _survey(const char* text, Py_ssize_t length) noexcept nogil:
     """One pass over lines of JSON. Of what is not JSON it says something or other, but it ends."""
-    cdef Survey seen = Survey(depth=0, unusual=False, plain=True)
+    cdef Survey seen = Survey(depth=0, unusual=False, plain=True, longest=0)
     cdef int depth = 0
     cdef int digits = 0
     cdef int values = 0
     cdef bint quoted = False
     cdef Py_ssize_t at = 0
+    cdef Py_ssize_t line = 0
     cdef char c
     while at < length:
         c = text[at]
@@ -90,9 +92,12 @@ cdef Survey _survey(const char* text, Py_ssize_t length) noexcept nogil:
             if depth != 0 or values != 1:
                 seen.plain = False
             values = 0
+            seen.longest = max(seen.longest, at - 1 - line)
+            line = at
         elif digits and (c == c"e" or c == c"E"):
             seen.unusual = True
         digits = 0
+    seen.longest = max(seen.longest, length - line)
     if depth != 0 or (length and text[length - 1] != c"\n" and values != 1):
         seen.plain = False
     return seen
@@ -100,7 +105,7 @@ cdef Survey _survey(const char* text, Py_ssize_t length) noexcept nogil:
 
 def survey(bytes lines not None):
     cdef Survey seen = _survey(PyBytes_AS_STRING(lines), PyBytes_GET_SIZE(lines))
-    return seen.depth, bool(seen.plain)
+    return seen.depth, bool(seen.plain), seen.longest
 
 
 def depth_of(bytes json not None):

@@ -32,6 +32,9 @@ class Path(Walk):
         """Let runs whose waits have ended go on, in (due, run id) order; how many there were."""
     def take(self, event: Event) -> None:
         """One input of a contact and all it gives rise to."""
+    def take_all(self, inputs: list[Any], start: int) -> int:
+        """The events of a batch from `start` on, up to the first input that is none; where that is."""
+
     def drain(self) -> None: ...
     def emit(self, contact: Contact, name: str, packed: bytes, depth: int, keep: bool) -> None:
         """Queue an event; deeper than the bound it is cut (rule 19). `keep`: into the history."""

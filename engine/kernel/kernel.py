@@ -21,7 +21,6 @@ from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
 from engine.limits import REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Effect, Outcome, TraceRecord
-from ext.event import Event
 from ext.path import Path
 
 
@@ -83,12 +82,12 @@ class Kernel:
         path.release(TIMERS_PER_BATCH_MAX)
         schedules.occur(state)
         answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
-        for place, given in enumerate(batch.inputs):
-            if type(given) is Event:
-                path.take(given)
-            else:
-                assert isinstance(given, Control)
-                answers[place] = self._operate(given)
+        place = 0
+        while (place := path.take_all(batch.inputs, place)) < len(batch.inputs):
+            given = batch.inputs[place]
+            assert isinstance(given, Control), "an input is an event or an operation"
+            answers[place] = self._operate(given)
+            place += 1
         path.mix(state.outbox.last_seq)
         path.trace = None
         due = self.next_due_ms()
@@ -102,7 +101,9 @@ class Kernel:
         try:
             answer = operation(self._state, control.args)
         except Refused as refused:
-            return refused
+            return refused.with_traceback(
+                None
+            )  # an answer, which would otherwise hold the frames that hold it
         self._path.drain()
         self._path.release(TIMERS_PER_BATCH_MAX)
         return answer
