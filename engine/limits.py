@@ -69,7 +69,9 @@ TEMPLATE_DEPTH_MAX = 64  # nesting of one expression of a template
 
 # The kernel
 CHAIN_DEPTH_MAX = 16  # events emitted by runs that events launched (rule 19)
-CHAIN_EVENTS_MAX = 1_000  # such events of one contact at one instant: chains branch where an event launches several
+CHAIN_EVENTS_MAX = (
+    1_000  # such events of one contact at one instant: chains branch where an event launches several
+)
 TIMERS_PER_BATCH_MAX = 5_000  # runs that leave their waits in one batch
 SCANNED_CONTACTS_MAX = 20_000  # contacts looked at for one page of a segment's members
 REAPED_PER_BATCH_MAX = 5_000  # runs ended in one batch because a launch removed their wait (rule 27)
@@ -123,6 +125,11 @@ SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a 
 JOURNAL_READ_BYTES = 16 * 1024 * 1024  # frames read at one go in recovery
 JOURNAL_TRIM_FRAMES_MAX = 512  # frames deleted in one commit
 PIPELINE_INPUTS_MIN = 512  # queued inputs worth a batch while the former one is being committed
+GARBAGE_THRESHOLDS = (
+    10_000,
+    10,
+    100,
+)  # of Python's collector: new objects, then young collections, then older
 PULSE_SLEEP_S_MAX = 1.0  # longest sleep towards a timer: jumps of the wall clock are noticed
 CHECKPOINT_PIECE_BYTES = 512 * 1024  # of a part, with a checksum of its own
 CHECKPOINT_GROUP_BYTES = 2 * 1024 * 1024  # parts written in one commit

@@ -44,10 +44,11 @@ class TraceRecord(msgspec.Struct, omit_defaults=True):
     detail: dict[str, Any] = {}
 
 
-class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
+class Effect(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A message to be delivered at least once, always under the same `id` (rule 16).
 
-    `seq` grows by one per effect over the life of the engine and is the cursor of the outbox.
+    `seq` grows by one per effect over the life of the engine and is the cursor of the outbox. There may be millions
+    and they are never part of a cycle, so the collector need not look at them.
     """
 
     seq: int

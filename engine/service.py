@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 import trio
 
-from engine import directory, limits
+from engine import directory, garbage, limits
 from engine.channels import DEFAULT_NAMES, KINDS, Channel, Log, Outbox
 from engine.checkpoint import Checkpoints
 from engine.checkpointer import Checkpointer
@@ -225,6 +225,7 @@ async def running(
         recovered = await trio.to_thread.run_sync(
             recover, kernel, journal, checkpoints, _from_thread(progress)
         )
+        stack.enter_context(garbage.spared())
         service = Service(config, kernel, journal, checkpoints)
         service.recovered = recovered
         fault: BaseException | None = None

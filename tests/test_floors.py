@@ -28,6 +28,7 @@ FLOORS = {
     "engine.checkpointer": 3,
     "engine.directory": 3,
     "engine.frame": 3,
+    "engine.garbage": 3,
     "engine.store": 3,
     "engine.kernel": 2,
     "engine.report": 2,

@@ -1,0 +1,36 @@
+"""What Python's collector of cyclic garbage may cost an engine that serves.
+
+A full collection looks at every object that could be part of a cycle and at all that it refers to: with a million
+contacts that takes a tenth of a second, during which nothing else happens, and by its own measure Python does it
+every few seconds. The engine makes hardly any cycles (a test counts them), so nearly all of that is in vain:
+
+- what is there when recovery is done, the state with it, is *frozen*: the collector does not look at it any more.
+  What is frozen still goes when nobody refers to it; only a cycle among frozen objects would stay;
+- what is younger is collected as before, in larger portions, and a full collection of it waits for ten million
+  objects.
+
+Rejected: turning the collector off (the libraries of the web layer do make cycles, with every broken connection),
+freezing again and again as the state grows (each time would keep for ever the cycles that happen to be alive).
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engine.limits import GARBAGE_THRESHOLDS
+
+
+@contextmanager
+def spared() -> Iterator[None]:
+    """From now on, until the block ends, spare what is there and collect seldom. Of the whole process."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
