@@ -32,6 +32,7 @@ cdef struct Ended:
 
 cdef class Contact:
     cdef readonly str id
+    cdef readonly tuple aliases        # further ids that lead here
     cdef public bytes traits           # msgpack map
     cdef public tuple segments         # ids, sorted
     cdef public int64_t points

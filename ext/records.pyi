@@ -14,6 +14,10 @@ class Contact:
     @property
     def id(self) -> str: ...
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """Further ids that lead here."""
+
+    @property
     def created_ms(self) -> int: ...
     @property
     def trials(self) -> dict[int, tuple[str, int, int, int]] | None:

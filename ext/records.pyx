@@ -110,6 +110,7 @@ cdef class Contact:
         self.created_ms = created_ms
         self.traits = NO_TRAITS
         self.segments = ()
+        self.aliases = ()
 
     def __dealloc__(self):
         cdef Mark* mark = self.marks
@@ -370,6 +371,7 @@ cdef class Contact:
                 self.frequency(),
                 self.packed_trials(),
                 self.ended_runs(),
+                self.aliases,
                 [run.pack() for run in self.live_runs()],
             )
         )
@@ -409,6 +411,7 @@ cdef class Contact:
             contact.add_ended(
                 Ended(run=run, entered_ms=entered_ms, left_ms=left_ms, flow=flow, node=node, version=version, reason=reason)
             )
+        contact.aliases = tuple(fields[9])
         return contact
 
 

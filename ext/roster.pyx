@@ -76,8 +76,9 @@ cdef class Roster:
         return 0
 
     def merge(self, Contact contact not None, Contact previous not None):
-        """Everything of `previous` but its traits moves to `contact`; `previous` is gone (its id stays an alias)."""
+        """Everything of `previous` but its traits moves to `contact`; `previous` is gone, its ids lead to `contact`."""
         cdef Run run
+        cdef tuple ids = (*previous.aliases, previous.id)
         self.touch(contact)
         self.touch(previous)
         contact.absorb(previous)
@@ -86,6 +87,7 @@ cdef class Roster:
             run.contact = contact
             self.link_contact(run)
         self.forget(previous)
+        self.lead(ids, contact)
 
     def forget(self, Contact contact not None):
         """Take a contact without runs out of the engine."""
@@ -94,16 +96,16 @@ cdef class Roster:
         self.order[contact.index] = None
         contact.index = -1
         self.deleted.append(contact.id)
-        del self.contacts[contact.id]
+        for id in (contact.id, *contact.aliases):
+            del self.contacts[id]
         self.ids.remove(contact.id)
 
-    def set_alias(self, str alias not None, Contact contact not None):
-        """From now on `alias` leads to this contact."""
-        self.contacts[alias] = contact
-
-    def unset_alias(self, str alias not None):
-        """The contact behind an alias is gone."""
-        self.contacts.pop(alias, None)
+    def lead(self, tuple ids not None, Contact contact not None):
+        """From now on these ids, which lead nowhere else, lead to this contact: they are its aliases."""
+        self.touch(contact)
+        contact.aliases = (*contact.aliases, *ids)
+        for id in ids:
+            self.contacts[id] = contact
 
     cdef int attach(self, Run run) except -1:
         """A run arrives at its wait: into the table and the lists of its contact and its node."""
@@ -235,12 +237,13 @@ cdef class Roster:
     def restore(self, bytes packed):
         """Take a packed contact and its runs; the flows are there already."""
         cdef list fields = unpack_value(packed)
-        cdef Contact contact = Contact.unpack(fields[:9])
+        cdef Contact contact = Contact.unpack(fields[:10])
         cdef Run run
         contact.index = len(self.order)
         self.order.append(contact)
-        self.contacts[contact.id] = contact
-        for entry in fields[9]:
+        for id in (contact.id, *contact.aliases):
+            self.contacts[id] = contact
+        for entry in fields[10]:
             run = Run.__new__(Run)
             run.contact = contact
             (

@@ -43,14 +43,7 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
     False, and nothing changed, if the contact's traits would grow beyond their bound.
     """
     before = traits_of(contact)
-    after = dict(before)
-    for name, value in changes.items():
-        if name in ENGINE_OWNED:
-            continue
-        if value is None:
-            after.pop(name, None)
-        else:
-            after[name] = value
+    after = _after(before, changes)
     changed = sorted(
         name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name))
     )
@@ -67,6 +60,11 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
     if "subscriptions" in changed:
         _subscriptions_changed(state, contact, before.get("subscriptions"), after.get("subscriptions"), depth)
     return True
+
+
+def _after(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    changed = {name: value for name, value in changes.items() if name not in ENGINE_OWNED}
+    return {name: value for name, value in {**before, **changed}.items() if value is not None}
 
 
 def same(one: object, other: object) -> bool:
@@ -125,25 +123,15 @@ def add_points(state: State, contact: Contact, change: int, *, depth: int) -> bo
 def alias(state: State, contact: Contact, previous_id: str) -> None:
     """`previous_id` and the contact are one from now on. What the other had moves over: history, frequency, runs,
     segments, points; of the traits those the contact does not have itself."""
-    if previous_id == contact.id:
-        return
     previous = state.path.contact(previous_id)
-    if previous is contact:
-        return
-    if previous is not None:
-        missing = {k: v for k, v in traits_of(previous).items() if k not in traits_of(contact)}
+    if previous is None:
+        state.path.lead((previous_id,), contact)
+    elif previous is not contact:
+        own = traits_of(contact)
+        missing = {name: value for name, value in traits_of(previous).items() if name not in own}
         state.path.merge(contact, previous)
-        others = [other for other, target in state.aliases.items() if target == previous.id]
-        for other in (*others, previous.id):
-            _lead(state, other, contact)
         if missing:
             change_traits(state, contact, missing, depth=1)
-    _lead(state, previous_id, contact)
-
-
-def _lead(state: State, alias_id: str, contact: Contact) -> None:
-    state.aliases[alias_id] = contact.id
-    state.path.set_alias(alias_id, contact)
 
 
 def known(state: State, contact_id: str) -> Contact:
@@ -156,20 +144,24 @@ def known(state: State, contact_id: str) -> Contact:
 
 def replace_traits(state: State, contact_id: str, traits: dict[str, Any]) -> Contact:
     """Exactly these traits, and the contact created if there is none."""
-    contact = state.path.contact_or_new(contact_id)
-    gone: dict[str, Any] = {name: None for name in traits_of(contact) if name not in traits}
-    return _changed_or_refused(state, contact, {**gone, **traits})
+    return _changed_or_refused(state, contact_id, traits, keep=False)
 
 
 def patch_traits(state: State, contact_id: str, traits: dict[str, Any]) -> Contact:
     """These traits beside those it has; null takes one away."""
-    return _changed_or_refused(state, state.path.contact_or_new(contact_id), traits)
+    return _changed_or_refused(state, contact_id, traits, keep=True)
 
 
-def _changed_or_refused(state: State, contact: Contact, changes: dict[str, Any]) -> Contact:
-    if not change_traits(state, contact, changes, depth=1):
+def _changed_or_refused(state: State, contact_id: str, traits: dict[str, Any], *, keep: bool) -> Contact:
+    """Looks whether the traits fit before it creates the contact."""
+    found = state.path.contact(contact_id)
+    before = {} if found is None else traits_of(found)
+    changes = traits if keep else {**dict.fromkeys(before), **traits}
+    if len(_pack(_after(before, changes))) > TRAITS_BYTES_MAX:
         detail = f"A contact's traits take at most {TRAITS_BYTES_MAX} bytes."
         raise Refused("traits_too_large", detail, status=422)
+    contact = state.path.contact_or_new(contact_id)
+    change_traits(state, contact, changes, depth=1)
     return contact
 
 
@@ -178,8 +170,6 @@ def delete(state: State, contact_id: str) -> None:
     contact = known(state, contact_id)
     state.path.end_runs(contact, REASONS.index("deleted"))
     state.path.forget(contact)
-    for other in [other for other, target in state.aliases.items() if target == contact.id]:
-        del state.aliases[other]
-        state.path.unset_alias(other)
-    state.outbox.forget_contact(contact.id)
-    state.monitor.forget_contact(contact.id)
+    ids = frozenset((contact.id, *contact.aliases))
+    state.outbox.forget_contact(ids)
+    state.monitor.forget_contact(ids)

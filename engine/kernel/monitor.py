@@ -25,9 +25,9 @@ class Monitor:
     def newest_first(self) -> list[dict[str, Any]]:
         return list(reversed(self._newest))
 
-    def forget_contact(self, contact: str) -> None:
-        """Rule 30."""
-        kept = [problem for problem in self._newest if problem["contact"] != contact]
+    def forget_contact(self, ids: frozenset[str]) -> None:
+        """Rule 30, whichever of its ids a problem names."""
+        kept = [problem for problem in self._newest if problem["contact"] not in ids]
         self._newest = deque(kept, maxlen=PROBLEMS_KEPT_MAX)
 
     def pack(self) -> list[Any]:

@@ -61,9 +61,9 @@ class Outbox:
         later = self._pending.irange(minimum=seq, inclusive=(False, True))
         return [self._pending[at] for at in islice(later, limit)]
 
-    def forget_contact(self, contact: str) -> None:
-        """Rule 30: what was to be sent to a deleted contact is not kept."""
-        for effect in [effect for effect in self if effect.contact == contact]:
+    def forget_contact(self, ids: frozenset[str]) -> None:
+        """Rule 30: what was to be sent to a deleted contact, under whichever of its ids, is not kept."""
+        for effect in [effect for effect in self if effect.contact in ids]:
             self.settle(effect.id)
 
     def hold(self) -> None:

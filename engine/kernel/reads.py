@@ -208,7 +208,7 @@ def contact(state: State, contact_id: str) -> dict[str, Any]:
         "created_at": when(found.created_ms),
         "events": dict(sorted(events.items())),
         "frequency": _marks(state, found),
-        "aliases": sorted(alias for alias, target in state.aliases.items() if target == found.id),
+        "aliases": sorted(found.aliases),
     }
 
 
@@ -309,7 +309,7 @@ def counts(state: State) -> dict[str, int]:
     """Totals of the engine, for metrics."""
     path = state.path
     return {
-        "contacts": len(path.contacts) - len(state.aliases),
+        "contacts": len(path.ids),
         "waiting": len(path.runs),
         "runs": path.run_count,
         "events": path.event_count,

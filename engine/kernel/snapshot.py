@@ -96,7 +96,6 @@ def pack_state(state: State) -> dict[str, Any]:
         "monitor": state.monitor.pack(),
         "schema": state.schema.document(),
         "channels": state.channels,
-        "aliases": sorted(state.aliases.items()),
         "receipts": sorted(state.receipts.items()),
     }
 
@@ -139,9 +138,6 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
     for id in list(contacts):
         state.path.restore(contacts.pop(id))
     state.path.restored_all()
-    for alias, target in packed["aliases"]:
-        state.aliases[alias] = target
-        state.path.set_alias(alias, state.path.contact(target))
 
 
 def _restore_small(

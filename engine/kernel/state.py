@@ -86,7 +86,6 @@ class State:
         self.monitor = Monitor()
         self.schema: Schema = DEFAULT
         self.channels: tuple[str, ...] | None = None
-        self.aliases: dict[str, str] = {}
         self.effects: list[Effect] = []
         self.receipts: dict[str, int] = {}
         self.sweeps: list[Sweep] = []

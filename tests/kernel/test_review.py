@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from engine.errors import Refused
 from engine.kernel import Kernel, flows, kernel
-from engine.limits import CHAIN_EVENTS_MAX
-from tests.kernel.test_kernel import DAY, Bench, flow
+from engine.limits import CHAIN_EVENTS_MAX, TRAITS_BYTES_MAX
+from tests.kernel.test_kernel import DAY, Bench, flow, reached
 
 
 def again(bench: Bench) -> Bench:
@@ -137,3 +138,62 @@ def test_the_tests_of_two_flows_stay_apart_however_many_nodes_there_were() -> No
     assert found is not None
     assert found.trials is not None
     assert len(found.trials) == 2
+
+
+def test_a_contact_refused_for_its_size_is_not_created() -> None:
+    bench = Bench()
+    bench.control("launch", flow=flow({"start": on("Contact Created", "a"), "a": reached()}))
+    with pytest.raises(Refused):
+        bench.control("patch_contact", contact="c1", traits={"x": "y" * TRAITS_BYTES_MAX})
+    with pytest.raises(Refused):
+        bench.kernel.contact("c1")
+    twin = again(bench)
+    for one in (bench, twin):
+        one.track("c2", "X")
+        assert {record.contact for record in one.trace} == {"c2"}
+
+
+def test_nothing_is_sent_to_a_deleted_contact_under_a_former_id_either() -> None:
+    bench = Bench()
+    message = {"send": "webhook", "message": {"body": "{{ customer.secret }}"}}
+    send = step(message, {"issue_promo_code": {"pool": "none-left", "as": "x"}})
+    bench.control("launch", flow=flow({"start": on("X", "a"), "a": send}))
+    bench.control("patch_contact", contact="old", traits={"secret": "s"})
+    bench.track("old", "X")
+    bench.line('{"type":"alias","userId":"new","previousId":"old"}')
+    assert len(bench.kernel.outbox(0, 10)) == len(bench.kernel.problems()) == 1
+    bench.control("delete_contact", contact="new")
+    assert not bench.kernel.outbox(0, 10)
+    assert not bench.kernel.problems()
+
+
+def test_aliases_lead_to_their_contact_over_deltas_and_go_with_it() -> None:
+    bench = Bench()
+    parts: list[bytes] = []
+
+    def checkpoint(full: bool) -> None:
+        snapshot = bench.kernel.snapshot(full=full)
+        parts.extend(part for part in iter(lambda: snapshot.part(7), None) if part is not None)
+
+    def alias(contact: str, previous: str) -> None:
+        bench.line(f'{{"type":"alias","userId":"{contact}","previousId":"{previous}"}}')
+
+    alias("b", "a")
+    checkpoint(True)
+    alias("c", "a")
+    alias("c", "never-seen")
+    alias("a", "c")
+    alias("gone", "x")
+    checkpoint(False)
+    bench.control("delete_contact", contact="x")
+    checkpoint(False)
+    twin = Bench()
+    twin.kernel.restore(parts)
+    assert twin.kernel.digest() == bench.kernel.digest()
+    for one in (bench, twin):
+        assert one.kernel.contact("never-seen")["aliases"] == ["a", "b", "never-seen"]
+        assert one.kernel.contact("b")["id"] == "c"
+        assert one.kernel.counts()["contacts"] == 1
+        for id in ("x", "gone"):
+            with pytest.raises(Refused):
+                one.kernel.contact(id)
