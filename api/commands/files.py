@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -100,7 +100,8 @@ def _schema(client: Client) -> Schema:
     return schema
 
 
-def _refuse(folder: Folder, directory: Path, as_json: bool) -> None:
+def _refuse(folder: Folder, directory: Path, as_json: bool) -> NoReturn:
+    """Say what is wrong with the files, or that there are none, and end."""
     if as_json:
         print_json(_account(folder, Plan([], []), applied=False))
     else:
@@ -133,7 +134,7 @@ def _show(folder: Folder, plan: Plan, *, launches: bool) -> None:
         if change.impact is not None and launches:
             about.append(_moved(change.impact))
         if change.lost:
-            about.append(f"A draft saved {change.lost} is replaced.")
+            about.append(f"It has a draft, saved {change.lost}, that gives way.")
         click.echo(" ".join(filter(None, [*about, *change.notes])))
         for line in change.diff.splitlines():
             click.echo(click.style(line, fg=COLOURS.get(line[:1])))

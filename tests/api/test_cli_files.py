@@ -269,7 +269,9 @@ def test_somebodys_draft_is_not_lost_unseen(engine: Engine, client: Client, flow
     assert statuses(client) == {"bye": ("active", 1, False), "hello": ("active", 1, True)}
     assert client.get("flows", "hello", "draft")["document"]["name"] == "By hand"
     replaced = apply(engine, flows, "--yes", "--replace")
-    assert re.search(r"^hello: changed .* A draft saved .*Z is replaced\.$", replaced.stdout, re.MULTILINE)
+    assert re.search(
+        r"^hello: changed .* It has a draft, saved .*Z, that gives way\.$", replaced.stdout, re.MULTILINE
+    )
     assert statuses(client) == {"bye": ("active", 2, False), "hello": ("active", 2, False)}
 
 
