@@ -113,7 +113,10 @@ def _save(state: State, flow: FlowState, document: dict[str, Any]) -> None:
 
 def start_draft(state: State, flow: FlowState, *, replace: bool, version: int | None = None) -> None:
     """Begin to edit a launched flow: a copy of the active version, or of an old one to restore (rule 25)."""
-    if flow.active is None or (flow.draft is not None and not replace):
+    if flow.active is None:
+        detail = f"The flow {flow.id!r} was never launched, so its draft is all there is."
+        raise Refused("not_launched", detail, remedy="Save the draft, or launch it.", status=409)
+    if flow.draft is not None and not replace:
         detail = f"The flow {flow.id!r} has a draft already."
         raise Refused("draft_exists", detail, remedy="Repeat with replace=true to start over.", status=409)
     source = flow.active if version is None else version_of(flow, version)
