@@ -1,0 +1,15 @@
+"""Measuring an engine from outside: what `tidemill bench` prints, and what the benchmarks of this project build on.
+
+    work      the flow, the contacts and the events that everything is measured with
+    engine    a `tidemill serve` in a process of its own
+    stream    lines over one acknowledged stream, as fast as they are taken or at a rate
+    requests  single events over many connections, likewise
+    floor     the least a program could do with the same lines; what the disk takes for one commit
+    disk      bytes written, by the block device's own counters
+    waits     how late waits end, and many that end at once
+    suite     all of it in order, as figures with their meaning
+
+Nothing here imports the engine's service or kernel: what is measured is the process a user runs, spoken to as his
+application would. Where a sender has to run beside something else it is a process of its own (`beside`), for a
+thread would share its interpreter with whoever reads the clock.
+"""
