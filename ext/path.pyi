@@ -36,6 +36,9 @@ class Path(Walk):
         """The events of a batch from `start` on, up to the first input that is none; where that is."""
 
     def drain(self) -> None: ...
+    def wants(self, name: str) -> bool:
+        """Whether an event of the engine's own of this name would mean anything to anybody."""
+
     def emit(self, contact: Contact, name: str, packed: bytes, depth: int, keep: bool) -> None:
         """Queue an event; deeper than the bound it is cut (rule 19). `keep`: into the history."""
     def add_flow(self, flow: FlowCore) -> None: ...

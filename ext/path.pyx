@@ -178,11 +178,15 @@ cdef class Path(Walk):
         if self.chained:
             self.chained = {}
 
+    def wants(self, str name not None):
+        """Whether an event of the engine's own of this name would mean anything to anybody."""
+        return self.listening or name in self.triggers or name in self.goals
+
     def emit(self, Contact contact not None, str name not None, bytes packed not None, int32_t depth, bint keep):
         """Queue an event of the engine's own or of an `emit` action that somebody asks for. A chain that grows too deep
         (rule 19) or, where flows launch several others each, too wide is cut. `keep`: it goes into the history."""
         cdef Py_ssize_t chained = 0
-        if not (keep or self.listening or name in self.triggers or name in self.goals):
+        if not (keep or self.wants(name)):
             return
         if depth > 1:
             chained = self.chained.get(contact.index, 0) + 1
@@ -260,18 +264,13 @@ cdef class Path(Walk):
         """Held runs of flows that go on leave now, flow by flow in order of their numbers, each flow's in (due, run
         id) order, at most `limit`. How many there were (rule 28)."""
         cdef FlowCore flow
-        cdef Run run
         cdef int64_t due, id
         cdef Py_ssize_t released = 0
         for no in sorted(self.holding):
             flow = <FlowCore>self.holding[no]
             while flow.held and released < limit and (flow.dead or flow.runs_at(self.now_ms)):
                 due, id = flow.held.pop(0)
-                found = self.runs.get(id)
-                if found is None or (<Run>found).armed:
-                    continue
-                run = <Run>found
-                self.leave(run, due)
+                self.leave(<Run>self.runs[id], due)
                 self.drain()
                 released += 1
             if not flow.held:

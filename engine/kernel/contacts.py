@@ -34,7 +34,9 @@ def traits_of(contact: Contact) -> dict[str, Any]:
 
 def identify(state: State, contact: Contact, body: bytes) -> None:
     """Traits from outside, a JSON object: set, or with null taken away."""
-    change_traits(state, contact, _unpack(pack_object(body)), depth=1)
+    packed = pack_object(body)
+    if packed != contact.traits:  # applications say the same again and again
+        change_traits(state, contact, _unpack(packed), depth=1)
 
 
 def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, depth: int) -> bool:
@@ -43,12 +45,14 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
     False, and nothing changed, if the contact's traits would grow beyond their bound.
     """
     before = traits_of(contact)
-    after = _after(before, changes)
-    changed = sorted(
-        name for name in before.keys() | after.keys() if not same(before.get(name), after.get(name))
-    )
+    changed = [
+        name
+        for name, value in changes.items()
+        if name not in ENGINE_OWNED and not same(before.get(name), value)
+    ]
     if not changed:
         return True
+    after = _after(before, changes)
     packed = _pack(after)
     if len(packed) > TRAITS_BYTES_MAX:
         detail = f"The traits would take {len(packed)} bytes; a contact has at most {TRAITS_BYTES_MAX}."
@@ -56,7 +60,8 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
         return False
     state.path.touch(contact)
     contact.traits = packed
-    state.path.emit(contact, "Contact Updated", _pack({"changed": changed}), depth, False)
+    if state.path.wants("Contact Updated"):
+        state.path.emit(contact, "Contact Updated", _pack({"changed": sorted(changed)}), depth, False)
     if "subscriptions" in changed:
         _subscriptions_changed(state, contact, before.get("subscriptions"), after.get("subscriptions"), depth)
     return True
