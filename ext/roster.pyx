@@ -172,10 +172,12 @@ cdef class Roster:
         return 0
 
     cdef int disarm(self, Run run) except -1:
-        """Take its timer away."""
+        """Take its timer away, or its place among those held."""
         if run.armed:
             assert self.wheel.cancel(run.timer), "a run's timer was not in the wheel"
             run.armed = False
+        else:
+            (<FlowCore>run.flow).held.discard((run.due_ms, run.id))
         return 0
 
     cdef int keep_held(self, FlowCore flow, Run run) except -1:

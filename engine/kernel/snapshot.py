@@ -157,6 +157,7 @@ def _restore_small(
     for dead in packed["dead"]:
         core = FlowCore(dead["no"], dead["id"])
         core.unpack(dead)
+        core.unpack_times(dead)
         state.path.add_flow(core)
     state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]
     for id, created_ms, updated_ms, revisions, draft, versions, running, occurrence in packed["flows"]:

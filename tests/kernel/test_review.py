@@ -197,3 +197,43 @@ def test_aliases_lead_to_their_contact_over_deltas_and_go_with_it() -> None:
         for id in ("x", "gone"):
             with pytest.raises(Refused):
                 one.kernel.contact(id)
+
+
+def test_held_runs_that_an_event_reached_leave_in_the_same_order_after_a_restart() -> None:
+    bench = Bench()
+    wait = {"kind": "wait", "until_event": {"event": "Y"}, "for": "1h"}
+    document = flow({"start": on("X", "w"), "w": wait}, when_paused="hold")
+    bench.control("launch", flow=document)
+    bench.track("c1", "X")
+    bench.track("c2", "X")
+    bench.control("pause", flow="f")
+    bench.now_ms += DAY
+    bench.apply()
+    bench.track("c1", "Y")
+    twin = again(bench)
+    for one in (bench, twin):
+        one.trace = []
+        one.now_ms += 1
+        one.control("resume", flow="f")
+    assert [record.contact for record in bench.trace if record.what == "left"] == ["c2", "c1"]
+    assert twin.trace == bench.trace
+    assert twin.kernel.outcome_digest == bench.kernel.outcome_digest
+
+
+def test_a_flow_deleted_after_its_schedule_was_set_is_restored_while_its_runs_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flows, "REAPED_PER_BATCH_MAX", 1)
+    bench = Bench()
+    bench.control("launch", flow=flow({"start": on("X", "w"), "w": {"kind": "wait", "for": "9d"}}))
+    bench.track("c1", "X")
+    bench.track("c2", "X")
+    bench.control("pause", flow="f")
+    bench.control("schedule", flow="f", end="2030-01-01T00:00:00Z")
+    bench.control("delete_flow", flow="f")
+    twin = again(bench)
+    for one in (bench, twin):
+        one.trace = []
+        one.apply()
+    assert twin.trace == bench.trace
+    assert len(bench.trace) == 1
