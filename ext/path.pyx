@@ -1,0 +1,536 @@
+"""The path one event takes: contact, triggers, predicates, then the walk of every run it begins or moves.
+
+This is the hot half of the kernel. It is told the time and decides nothing about actions, dates, zones or documents:
+for those the walk (`ext.walk`), and here the traits, ask the `host` (`engine.kernel.cold`):
+
+    identify(contact, body)                     traits from outside
+    alias(contact, previous)                    two contacts turn out to be one
+    key_of(plan, view) -> str | None            the value of run_key
+    worth_of(plan, view) -> int                 revenue of a goal event, in hundredths (rule 22)
+    cut(contact, event)                         a chain was cut (rule 19)
+
+Order is part of the rules. Timers fire by (due, run id) before the inputs of a batch. An event updates the contact,
+counts for the A/B tests it is a goal of, moves the runs that wait for it or are to exit on it, then tries the flows
+in order of their ids; each run walks until it waits or ends before the next flow is tried. Events that this gives
+rise to wait in a queue until all that is done, first in, first out.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport PyObject
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from ext.event cimport ALIAS, IDENTIFY, Event
+from ext.fingerprints cimport Fingerprints
+from ext.flow cimport EXITED, KIND_AB_TEST, FlowCore, NodeCore
+from ext.predicate cimport Plan
+from ext.records cimport Contact, Run
+from ext.siphash cimport siphash24_c
+from ext.transcode cimport transcode
+from ext.walk cimport OPEN, Walk
+from ext.wheel cimport Wheel
+
+from collections import deque
+
+from msgspec.json import decode as decode_json
+from msgspec.json import encode as encode_json
+from msgspec.msgpack import decode as unpack_value
+from msgspec.msgpack import encode as pack_value
+
+from ext.event import narrow
+
+from engine.limits import (
+    CHAIN_DEPTH_MAX,
+    CHAIN_EVENTS_MAX,
+    EVENT_AGE_MS_MAX,
+    EVENT_NAMES_MAX,
+    HISTORY_NUMBERS_PER_EVENT_MAX,
+    RECENT_MESSAGES_MAX,
+    RECENT_MESSAGES_SLACK,
+)
+
+cdef extern from "Python.h":
+    double PyOS_string_to_double(const char* s, char** endptr, PyObject* overflow_exception) except? -1.0
+
+cdef int64_t AGE_MAX = EVENT_AGE_MS_MAX
+cdef int32_t DEPTH_MAX = CHAIN_DEPTH_MAX
+cdef Py_ssize_t CHAIN_MAX = CHAIN_EVENTS_MAX
+cdef Py_ssize_t NAMES_MAX = EVENT_NAMES_MAX
+cdef int NUMBERS_MAX = min(HISTORY_NUMBERS_PER_EVENT_MAX, 64)
+cdef uint32_t NO_NUMBER = 0xFFFFFFFF
+cdef bytes EMPTY_MAP = b"\x80"
+
+
+cpdef bytes pack_object(bytes json):
+    """A JSON object as MessagePack. Integers beyond 64 bits become doubles, as other numbers do."""
+    cdef bytes packed
+    if PyBytes_GET_SIZE(json) == 2:
+        return EMPTY_MAP
+    packed = transcode(json)
+    if packed is not None:
+        return packed
+    value = decode_json(json)
+    try:
+        return pack_value(value)
+    except OverflowError:
+        return pack_value(narrow(value))
+
+
+def unpacked_json(bytes packed):
+    """A MessagePack map as JSON, the form in which history reads an emitted event's numbers."""
+    return encode_json(unpack_value(packed))
+
+
+@cython.final
+cdef class Path(Walk):
+    """All contacts, all runs, and the way of an event through them."""
+
+    def __init__(self, bytes key not None, host):
+        assert len(key) == 16
+        self.key = key
+        self.host = host
+        self.recent = Fingerprints(RECENT_MESSAGES_MAX, RECENT_MESSAGES_SLACK)
+        self.triggers = {}
+        self.goals = {}
+        self.queue = deque()
+        self.chained = {}
+        self.dooms = deque()
+
+    cdef int created(self, Contact contact) except -1:
+        self.emit(contact, "Contact Created", EMPTY_MAP, 1, False)
+        return 0
+
+    def close(self):
+        """Break the one cycle (view and path), so that an engine no longer used is freed at once."""
+        self.view = None
+        self.host = None
+
+    def begin(self, int64_t now_ms):
+        """A batch begins: it is `now_ms`."""
+        assert now_ms >= self.now_ms, "time does not go back"
+        self.now_ms = now_ms
+        self.view.now_ms = now_ms
+        self.stale = True
+
+    def next_due_ms(self):
+        """When the next timer is due, or None."""
+        return self.wheel.next_due()
+
+    def fire(self, Py_ssize_t limit):
+        """Let runs whose waits have ended go on, in (due, run id) order, at most `limit`. How many there were."""
+        cdef int64_t due = 0
+        cdef int64_t id = 0
+        cdef Py_ssize_t fired = 0
+        # One at a time: what a run does may take another, due at the same instant, out of its wait.
+        while fired < limit and self.wheel.expire_into(self.now_ms, 1, &due, &id) == 1:
+            self.leave(<Run>self.runs[id], due)
+            self.drain()
+            fired += 1
+        return fired
+
+    def take(self, Event event not None):
+        """One event, identify or alias, and all it gives rise to at this instant."""
+        self.one(event)
+        self.drain()
+
+    def take_all(self, list inputs, Py_ssize_t start):
+        """The events of a batch from `start` on, up to the first input that is none; where that is."""
+        cdef Py_ssize_t at = start
+        cdef Py_ssize_t end = len(inputs)
+        while at < end and type(inputs[at]) is Event:
+            self.one(<Event>inputs[at])
+            if self.queue:
+                self.drain()
+            at += 1
+        return at
+
+    cdef int one(self, Event event) except -1:
+        cdef Py_ssize_t length = 0
+        cdef const char* text
+        cdef int64_t ms
+        cdef Contact contact
+        if event.message_id is not None:
+            text = PyUnicode_AsUTF8AndSize(event.message_id, &length)
+            if not self.recent.add(siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>text, length)):
+                self.duplicate_count += 1
+                return 0
+        self.event_count += 1
+        contact = self.known(event.contact)
+        if event.kind == IDENTIFY:
+            self.host.identify(contact, event.body)
+        elif event.kind == ALIAS:
+            self.host.alias(contact, event.previous)
+        else:
+            ms = event.timestamp_ms
+            if ms == INT64_MIN or ms > self.now_ms:
+                ms = self.now_ms
+            self.happen(contact, event.name, ms, event.body, None, 0, True)
+        return 0
+
+    def drain(self):
+        """Work off the events that inputs, timers and actions gave rise to."""
+        cdef Contact contact
+        while self.queue:
+            contact, name, packed, depth, keep = self.queue.popleft()
+            if contact.index >= 0:
+                self.happen(contact, name, self.now_ms, None, packed, depth, keep)
+        if self.chained:
+            self.chained = {}
+
+    def wants(self, str name not None):
+        """Whether an event of the engine's own of this name would mean anything to anybody."""
+        return self.listening or name in self.triggers or name in self.goals
+
+    def emit(self, Contact contact not None, str name not None, bytes packed not None, int32_t depth, bint keep):
+        """Queue an event of the engine's own or of an `emit` action that somebody asks for. A chain that grows too deep
+        (rule 19) or, where flows launch several others each, too wide is cut. `keep`: it goes into the history."""
+        cdef Py_ssize_t chained = 0
+        if not (keep or self.wants(name)):
+            return
+        if depth > 1:
+            chained = self.chained.get(contact.index, 0) + 1
+            self.chained[contact.index] = chained
+        if depth > DEPTH_MAX or chained > CHAIN_MAX:
+            self.cut_count += 1
+            self.host.cut(contact, name)
+            return
+        self.queue.append((contact, name, packed, depth, keep))
+
+    def add_flow(self, FlowCore flow not None):
+        self.flows[flow.no] = flow
+
+    def remove_flow(self, FlowCore flow not None, int32_t reason):
+        """Take it out; its runs end with this reason, and it is gone when the last one has."""
+        flow.dead = True
+        for no in range(len(flow.ids)):
+            self.end_runs_at(flow, no, reason)
+        self.plan_triggers()
+        if not flow.ending():
+            del self.flows[flow.no]
+
+    def end_runs_at(self, FlowCore flow not None, int32_t node, int32_t reason):
+        """Every run that is at a node now is doomed: it takes no further step, and `reap` ends it. How many."""
+        cdef int64_t fresh = flow.waiting[node] - flow.doomed[node]
+        if flow.waiting[node] == 0:
+            return 0
+        if flow.doomed[node] == 0:
+            self.dooms.append((flow.no, node))
+        flow.doomed[node] = flow.waiting[node]
+        flow.doom[node] = self.arrival_count
+        flow.doom_reason[node] = reason
+        return fresh
+
+    def reap(self, Py_ssize_t limit):
+        """End doomed runs, node by node, in order of arrival, at most `limit`. How many there were."""
+        cdef FlowCore flow
+        cdef Run run
+        cdef int32_t node
+        cdef Py_ssize_t ended = 0
+        while self.dooms and ended < limit:
+            no, node = self.dooms[0]
+            flow = self.flows.get(no)
+            if flow is None:  # deleted, and its last run ended by its timer or with its contact
+                self.dooms.popleft()
+                continue
+            while flow.doomed[node] and ended < limit:
+                run = <Run>flow.heads[node]
+                self.touch(run.contact)
+                self.disarm(run)
+                self.finish(run, node, flow.doom_reason[node])
+                ended += 1
+            if flow.doomed[node] == 0:
+                self.dooms.popleft()
+                if flow.dead and not flow.ending():
+                    del self.flows[no]
+        return ended
+
+    def plan_triggers(self):
+        """Which flows an event name asks for. Paused flows stay in: they are passed over at the event."""
+        cdef FlowCore flow
+        self.triggers = {}
+        self.goals = {}
+        for flow in sorted(self.flows.values(), key=_flow_id):
+            for name in () if flow.dead else flow.events:
+                self.triggers[name] = (*self.triggers.get(name, ()), flow)
+            for node in () if flow.dead else flow.nodes:
+                if node is not None and (<NodeCore>node).code == KIND_AB_TEST:
+                    goal = node.planned.node.goal.event
+                    self.goals[goal] = (*self.goals.get(goal, ()), (flow, node))
+        self.listening = any(flow.listens and not flow.dead for flow in self.flows.values())
+        self.stale = True
+
+    def release(self, Py_ssize_t limit):
+        """Held runs of flows that go on leave now, flow by flow in order of their numbers, each flow's in (due, run
+        id) order, at most `limit`. How many there were (rule 28)."""
+        cdef FlowCore flow
+        cdef int64_t due, id
+        cdef Py_ssize_t released = 0
+        for no in sorted(self.holding):
+            flow = <FlowCore>self.holding[no]
+            while flow.held and released < limit and (flow.dead or flow.runs_at(self.now_ms)):
+                due, id = flow.held.pop(0)
+                self.leave(<Run>self.runs[id], due)
+                self.drain()
+                released += 1
+            if not flow.held:
+                del self.holding[no]
+        return released
+
+    def releasing(self):
+        """Whether held runs are still to leave at this instant."""
+        return any((<FlowCore>flow).runs_at(self.now_ms) for flow in self.holding.values())
+
+    cdef uint32_t number_of(self, dict numbers, str name) except? 0xFFFFFFFF:
+        """The number of a name, given at first sight; NO_NUMBER when the table is full."""
+        cdef object found = numbers.get(name)
+        if found is None:
+            if len(numbers) >= NAMES_MAX:
+                return NO_NUMBER
+            found = numbers[name] = len(numbers)
+        return found
+
+    cdef int happen(
+        self, Contact contact, str name, int64_t ms, bytes body, bytes packed, int32_t depth, bint keep
+    ) except -1:
+        """An event of a contact: history first, then the flows it triggers (rule 7). One of `body` (JSON) and
+        `packed` is given."""
+        cdef object asked
+        cdef FlowCore flow
+        self.touch(contact)
+        if keep:
+            self.remember(contact, name, ms, body if packed is None else unpacked_json(packed))
+        asked = self.triggers.get(name)
+        if contact.trials is not None and name in self.goals:
+            if packed is None:
+                packed = pack_object(body)
+            self.reach_goals(contact, name, ms, packed)
+        if self.listening and contact.runs != NULL:
+            if packed is None:
+                packed = pack_object(body)
+            self.listen(contact, name, ms, packed, depth)
+        if asked is None:
+            return 0
+        if packed is None:
+            packed = pack_object(body)
+        for flow in <tuple>asked:
+            if not flow.runs_at(self.now_ms):
+                continue
+            if flow.where is not None:
+                self.see(contact, name, ms, packed)
+                if flow.where.run(self.view) != 1:
+                    continue
+            self.try_enter(flow, contact, name, ms, packed, depth)
+        return 0
+
+    def reach_goals(self, Contact contact, str name, int64_t ms, bytes packed):
+        """Rule 22: a goal event counts for the A/B tests that the contact came to not longer than `within` ago."""
+        cdef FlowCore flow
+        cdef NodeCore node
+        cdef int64_t place
+        for flow, node in self.goals[name]:
+            place = (<int64_t>flow.no << 32) | node.no
+            trial = contact.trials.get(place)
+            if trial is None:
+                continue
+            variant, first, orders, revenue = trial
+            if not first <= ms <= first + node.planned.node.goal.within_ms:
+                continue
+            worth = 0
+            if node.planned.plan is not None:
+                self.see(contact, name, ms, packed)
+                worth = self.host.worth_of(node.planned.plan, self.view)
+            contact.set_trial(place, (variant, first, orders + 1, revenue + worth))
+            totals = flow.trials[(node.no, variant)]
+            flow.trials[(node.no, variant)] = [
+                totals[0],
+                totals[1] + (orders == 0),
+                totals[2] + 1,
+                totals[3] + worth,
+                totals[4] + 2 * orders + 1,
+                totals[5] + (revenue + worth) ** 2 - revenue**2,
+                totals[6] + (orders + 1) * (revenue + worth) - orders * revenue,
+                totals[7],
+            ]
+
+    cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1:
+        """What an event means to the contact's waiting runs, in order of their ids: out by `exit_when`, or on by
+        the `until_event` of the wait where they are."""
+        cdef Run run
+        cdef FlowCore flow
+        cdef NodeCore node
+        for run in contact.live_runs():
+            flow = <FlowCore>run.flow
+            if not flow.listens or flow.dead or run.id not in self.runs or run.arrival <= flow.doom[run.node]:
+                continue
+            if flow.exits and self.heard(run, flow.exit_events, flow.exit_where, name, ms, packed):
+                self.disarm(run)
+                self.finish(run, run.node, EXITED)
+                continue
+            node = <NodeCore>flow.nodes[run.node]
+            if (
+                node.matches
+                and not run.satisfied
+                and ms >= run.event_ms
+                and self.heard(run, node.match_events, node.match_where, name, ms, packed)
+            ):
+                self.disarm(run)
+                run.satisfied = True
+                run.due_ms = max(run.logical_ms, ms)
+                self.leave_by_event(run, depth)
+        return 0
+
+    cdef bint heard(
+        self, Run run, tuple names, Plan where, str name, int64_t ms, bytes packed
+    ) except -1:
+        """Whether an event is one of these names, of the run's key, and `where` holds."""
+        cdef FlowCore flow = <FlowCore>run.flow
+        if names and name not in names:
+            return False
+        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, packed) != run.key:
+            return False
+        if where is None:
+            return True
+        self.see(run.contact, name, ms, packed)
+        return where.run(self.view) == 1
+
+    cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed):
+        """The value of `run_key` for an event, as text; None where it has none."""
+        self.see(contact, name, ms, packed)
+        return self.host.key_of(flow.run_key, self.view)
+
+    cdef int remember(self, Contact contact, str name, int64_t ms, bytes body) except -1:
+        """Keep an event in the contact's history with its top-level numbers (validated JSON, read in place)."""
+        cdef uint32_t[64] properties
+        cdef double[64] values
+        cdef uint32_t number = self.number_of(self.names, name)
+        cdef uint32_t property
+        cdef int n = 0
+        cdef int depth = 0
+        cdef bint escaped
+        cdef const char* text = PyBytes_AS_STRING(body)
+        cdef const char* end = text + PyBytes_GET_SIZE(body)
+        cdef const char* key
+        cdef const char* key_end
+        if number == NO_NUMBER:
+            return 0
+        while text < end:
+            if text[0] == c'"':
+                text += 1
+                key = text
+                escaped = False
+                while text[0] != c'"':
+                    if text[0] == c"\\":
+                        escaped = True
+                        text += 1
+                    text += 1
+                key_end = text
+                text += 1
+                if depth != 1 or escaped:
+                    continue
+                while text[0] == c" " or text[0] == c"\t" or text[0] == c"\r" or text[0] == c"\n":
+                    text += 1
+                if text[0] != c":":
+                    continue
+                text += 1
+                while text[0] == c" " or text[0] == c"\t" or text[0] == c"\r" or text[0] == c"\n":
+                    text += 1
+                if (c"0" <= text[0] <= c"9" or text[0] == c"-") and n < NUMBERS_MAX:
+                    property = self.number_of(self.properties, PyUnicode_DecodeUTF8(key, key_end - key, NULL))
+                    if property != NO_NUMBER:
+                        values[n] = PyOS_string_to_double(text, <char**>&text, NULL)
+                        properties[n] = property
+                        n += 1
+                continue
+            if text[0] == c"{" or text[0] == c"[":
+                depth += 1
+            elif text[0] == c"}" or text[0] == c"]":
+                depth -= 1
+            text += 1
+        contact.remember(number, ms, properties, values, n)
+        return 0
+
+    cdef int try_enter(
+        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth
+    ) except -1:
+        """An event that matched trigger and condition of a running flow: in, or refused with the reason."""
+        cdef int64_t until = INT64_MIN
+        cdef Run run
+        if self.now_ms - ms > AGE_MAX:
+            return self.refuse(flow, contact, {"reason": "too_old"})
+        if ms < flow.start_ms:
+            return self.refuse(flow, contact, {"reason": "schedule"})
+        if self.gate(flow, contact, &until) != OPEN:
+            if until == INT64_MIN:
+                return self.refuse(flow, contact, {"reason": "frequency"})
+            return self.refuse(flow, contact, {"reason": "frequency", "until": until})
+        cdef str key = None
+        if flow.run_key is not None:
+            key = self.key_of(flow, contact, name, ms, packed)
+            if key is None or self.has_run(flow, contact, key):
+                return self.refuse(flow, contact, {"reason": "run_key"})
+        return self.enter(flow, contact, name, ms, packed, depth, key)
+
+    def has_run(self, FlowCore flow, Contact contact, str key):
+        """Whether a run of this key is in progress."""
+        cdef void* at = contact.runs
+        while at != NULL:
+            if (<Run>at).flow is flow and (<Run>at).key == key and (<Run>at).arrival > flow.doom[(<Run>at).node]:
+                return True
+            at = (<Run>at).next_of_contact
+        return False
+
+    def sweep(self, FlowCore flow not None, int64_t occurrence_ms, str after, Py_ssize_t limit):
+        """Rule 11: enter the contacts for whom `where` holds, in order of id, beginning behind `after` (None: with
+        the first), at most `limit` looked at. The id to go on behind, or None when all were looked at. Contacts
+        that came after the occurrence are not meant."""
+        cdef Contact contact
+        cdef Py_ssize_t start = 0 if after is None else self.ids.bisect_right(after)
+        cdef list ids = list(self.ids.islice(start, start + limit))
+        for id in ids:
+            found = self.contacts.get(id)
+            if found is None or (<Contact>found).index < 0:
+                continue
+            contact = found
+            if contact.created_ms > occurrence_ms:
+                continue
+            if flow.where is not None:
+                self.see(contact, None, occurrence_ms, None)
+                if flow.where.run(self.view) != 1:
+                    continue
+            self.touch(contact)
+            self.try_enter(flow, contact, None, occurrence_ms, None, 0)
+            self.drain()
+        return ids[len(ids) - 1] if len(ids) == limit else None
+
+    def pack(self):
+        """What is neither a contact nor a flow, but for the fingerprints."""
+        return {
+            "digest": self.digest,
+            "runs": self.run_count,
+            "arrivals": self.arrival_count,
+            "dooms": list(self.dooms),
+            "events": self.event_count,
+            "duplicates": self.duplicate_count,
+            "cut": self.cut_count,
+            "names": list(self.names),
+            "properties": list(self.properties),
+        }
+
+    def unpack(self, dict packed, int64_t now_ms):
+        """Become what `pack` gave, at the time it was given."""
+        self.now_ms = now_ms
+        self.digest = packed["digest"]
+        self.run_count = packed["runs"]
+        self.arrival_count = packed["arrivals"]
+        self.dooms = deque((flow, node) for flow, node in packed["dooms"])
+        self.event_count = packed["events"]
+        self.duplicate_count = packed["duplicates"]
+        self.cut_count = packed["cut"]
+        self.names = {name: number for number, name in enumerate(packed["names"])}
+        self.properties = {name: number for number, name in enumerate(packed["properties"])}
+        self.wheel = Wheel(now_ms)
+
+
+def _flow_id(FlowCore flow):
+    return flow.id
