@@ -22,6 +22,9 @@ cdef enum:
 cdef enum:
     MODE_EVERY_TIME, MODE_ONCE, MODE_PERIODICALLY
 
+cdef enum:
+    FAN_MAX = 5  # branches of a node
+
 cdef class NodeCore:
     cdef readonly int32_t no           # stable over versions of the flow
     cdef readonly str id
@@ -34,8 +37,13 @@ cdef class NodeCore:
     cdef int64_t for_ms
     cdef int64_t relevance_ms
     cdef readonly tuple windows
-    cdef readonly list branches        # [(name, upper bound in hundredths of a per cent, next)]
+    cdef int32_t fan                   # how many branches
+    cdef int32_t[FAN_MAX] uppers       # their upper bounds in hundredths of a per cent
+    cdef int32_t[FAN_MAX] targets      # the node behind each
+    cdef int32_t[FAN_MAX] taken        # where FlowCore counts each
+    cdef readonly tuple branches       # their names
     cdef uint8_t[16] salt
+    cdef int drawn(self, const char* what, Py_ssize_t size) noexcept
     cdef readonly Passages passages
     cdef bint matches                  # a wait with `until_event`
     cdef readonly tuple match_events   # names it waits for; none: any event
@@ -51,7 +59,9 @@ cdef class FlowCore:
     cdef readonly list ids             # node id, by number
     cdef readonly dict numbers         # number, by node id
     cdef readonly dict passages        # Passages, by node number, kept over versions (rule 23)
-    cdef readonly dict branches        # how many took (node number, branch name)
+    cdef dict taken_at                 # place in `taken`, by (node number, branch name)
+    cdef int64_t* taken                # how many took a branch
+    cdef int32_t taken_room
     cdef readonly dict trials          # totals of A/B tests (rule 22), by (node number, variant)
     cdef readonly dict trials_began    # first arrival at an A/B test, ms, by node number
     cdef readonly tuple events         # names that trigger it; none for a schedule

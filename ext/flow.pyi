@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, final
 
 from ext.passages import Passages
 from ext.predicate import Plan
@@ -13,6 +13,7 @@ KINDS: tuple[str, ...]
 NO_TRIALS: list[int]
 MODES: tuple[str, ...]
 
+@final
 class NodeCore:
     """A node of the running version, its edges as numbers (-1: the run ends)."""
 
@@ -36,12 +37,15 @@ class NodeCore:
     @property
     def windows(self) -> tuple[Any, ...]: ...
     @property
-    def branches(self) -> list[tuple[str, int, int]]: ...
+    def branches(self) -> tuple[str, ...]:
+        """Names of the branches or variants."""
+
     @property
     def passages(self) -> Passages: ...
     @property
     def match_events(self) -> tuple[str, ...]: ...
 
+@final
 class FlowCore:
     """A flow as it runs: the active version's nodes, and what is kept over versions by node id."""
 
@@ -68,7 +72,9 @@ class FlowCore:
     @property
     def passages(self) -> dict[int, Passages]: ...
     @property
-    def branches(self) -> dict[tuple[int, str], int]: ...
+    def branches(self) -> dict[tuple[int, str], int]:
+        """How many took (node number, branch name), in order; none that nobody took."""
+
     @property
     def trials(self) -> dict[tuple[int, str], list[int]]:
         """Totals of A/B tests by (node number, variant): contacts, conversions, orders, revenue in hundredths, and
@@ -98,6 +104,9 @@ class FlowCore:
 
     def number(self, id: str | None) -> int: ...
     def passages_of(self, no: int, max: int, per_ms: int) -> Passages: ...
+    def place_of(self, no: int, name: str) -> int:
+        """Where it is counted how many took a branch."""
+
     def know(self, id: str) -> None:
         """Give a node id its number, for ever."""
 

@@ -5,13 +5,15 @@ touched when a new version is launched, counters go on, and "the wait is gone" i
 node has a list of the runs that wait there, in order of arrival, threaded through the runs themselves.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from ext.passages cimport Passages
 from ext.records cimport Run
+from ext.siphash cimport siphash24_c
 
 from sortedcontainers import SortedList
 
@@ -26,6 +28,7 @@ NO_TRIALS = [0] * 8
 MODES = ("every_time", "once", "periodically")
 
 
+@cython.final
 cdef class NodeCore:
     """A node of the running version, its edges as numbers."""
 
@@ -61,12 +64,26 @@ cdef class NodeCore:
             self.other = flow.number(node.over)
             self.passages = flow.passages_of(self.no, node.max, -1 if node.per_ms is None else node.per_ms)
         elif self.code in (KIND_SPLIT, KIND_AB_TEST):
-            self.branches = []
-            for branch in node.branches if self.code == KIND_SPLIT else node.variants:
+            branches = node.branches if self.code == KIND_SPLIT else node.variants
+            assert len(branches) <= FAN_MAX
+            self.branches = tuple(branch.name for branch in branches)
+            for branch in branches:
                 upper += branch.share
-                self.branches.append((branch.name, upper, flow.number(branch.next)))
+                self.uppers[self.fan] = upper
+                self.targets[self.fan] = flow.number(branch.next)
+                self.taken[self.fan] = flow.place_of(self.no, branch.name)
+                self.fan += 1
+
+    cdef int drawn(self, const char* what, Py_ssize_t size) noexcept:
+        """The branch that is drawn for a run or a contact: the same for ever (rule 21)."""
+        cdef int32_t point = siphash24_c(self.salt, <const uint8_t*>what, size) % 10_000
+        cdef int i = 0
+        while i < self.fan - 1 and point >= self.uppers[i]:
+            i += 1
+        return i
 
 
+@cython.final
 cdef class FlowCore:
     """A flow as it runs: the active version's nodes, and what is kept over versions."""
 
@@ -77,7 +94,7 @@ cdef class FlowCore:
         self.ids = []
         self.numbers = {}
         self.passages = {}
-        self.branches = {}
+        self.taken_at = {}
         self.trials = {}
         self.trials_began = {}
         self.events = ()
@@ -94,6 +111,7 @@ cdef class FlowCore:
         free(self.doom)
         free(self.doom_reason)
         free(self.counts)
+        free(self.taken)
 
     def number(self, id):
         """The stable number of a node id, -1 for None."""
@@ -107,6 +125,22 @@ cdef class FlowCore:
         else:
             kept.resize(max, per_ms)
         return kept
+
+    def place_of(self, no, name):
+        """Where it is counted how many took a branch, kept over edits by node id and name."""
+        cdef int32_t place = self.taken_at.setdefault((no, name), len(self.taken_at))
+        cdef int32_t room
+        if place == self.taken_room:
+            room = max(16, self.taken_room * 2)
+            self.taken = <int64_t*>_more(self.taken, self.taken_room, room, sizeof(int64_t))
+            self.taken_room = room
+        return place
+
+    @property
+    def branches(self):
+        """How many took (node number, branch name), in order; none that nobody took."""
+        cdef int32_t place
+        return {branch: self.taken[place] for branch, place in sorted(self.taken_at.items()) if self.taken[place]}
 
     def know(self, str id):
         """Give a node id its number; numbers are never used again."""
@@ -207,6 +241,7 @@ cdef class FlowCore:
         of the document, then those gone from it."""
         cdef int64_t* counts
         cdef dict found = {}
+        cdef dict branches = self.branches
         cdef dict row
         cdef int i
         here = [planned.id for planned in self.program.nodes] if self.program is not None else []
@@ -222,7 +257,7 @@ cdef class FlowCore:
                 row[name] = counts[WHATS_END + i]
             row["true"] = counts[TRUE]
             row["false"] = counts[FALSE]
-            taken = {name: n for (at, name), n in self.branches.items() if at == no}
+            taken = {name: n for (at, name), n in branches.items() if at == no}
             if taken:
                 row["branches"] = taken
             found[id] = row
@@ -231,10 +266,12 @@ cdef class FlowCore:
     def count_trial(self, NodeCore node, str chosen, int64_t now_ms):
         """A contact has come to an A/B test for the first time; every variant was to expect its share of it."""
         cdef int32_t below = 0
-        for name, upper, _ in node.branches:
+        cdef int i
+        for i, name in enumerate(node.branches):
             totals = self.trials.get((node.no, name), NO_TRIALS)
-            self.trials[(node.no, name)] = [totals[0] + (name == chosen), *totals[1:7], totals[7] + upper - below]
-            below = upper
+            share = node.uppers[i] - below
+            self.trials[(node.no, name)] = [totals[0] + (name == chosen), *totals[1:7], totals[7] + share]
+            below = node.uppers[i]
         self.trials_began.setdefault(node.no, now_ms)
 
     def pack(self):
@@ -245,7 +282,7 @@ cdef class FlowCore:
             "id": self.id,
             "ids": self.ids,
             "counts": _bytes_of(self.counts, n * COUNTERS),
-            "branches": [[no, name, count] for (no, name), count in sorted(self.branches.items())],
+            "branches": [[no, name, count] for (no, name), count in self.branches.items()],
             "passages": [[no, kept.pack()] for no, kept in sorted(self.passages.items())],
             "trials": [[no, name, list(map(str, totals))] for (no, name), totals in sorted(self.trials.items())],
             "trials_began": sorted(self.trials_began.items()),
@@ -264,7 +301,8 @@ cdef class FlowCore:
             self.know(id)
         assert len(counts) == <Py_ssize_t>(len(self.ids) * COUNTERS * sizeof(int64_t)), "counters of another layout"
         memcpy(self.counts, PyBytes_AS_STRING(counts), len(counts))
-        self.branches = {(no, name): count for no, name, count in packed["branches"]}
+        for no, name, count in packed["branches"]:
+            self.taken[self.place_of(no, name)] = count
         self.trials = {(no, name): list(map(int, totals)) for no, name, totals in packed["trials"]}
         self.trials_began = dict(packed["trials_began"])
         self.version = packed["version"]

@@ -8,6 +8,9 @@ from ext.roster cimport Roster
 cdef enum:
     OPEN, GATE_ONCE, GATE_MAX, GATE_RESERVED, GATE_PERIOD
 
+cdef enum:
+    NOTED_MAX = 1024
+
 cdef class ContactView(View):
     cdef Walk walk
     cdef Contact contact
@@ -19,11 +22,14 @@ cdef class Walk(Roster):
     cdef object host
     cdef ContactView view
     cdef public list trace             # None: not wanted
-    cdef readonly uint64_t digest
+    cdef readonly uint64_t digest      # over all that happened up to the end of the last batch
+    cdef int64_t[NOTED_MAX] noted      # what happened since, folded into it a thousand words at a time
+    cdef int noted_size
     cdef readonly int64_t run_count
 
     cdef int see(self, Contact contact, str name, int64_t ms, bytes properties) except -1
     cdef int note(self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail) except -1
+    cdef void fold(self) noexcept
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2
     cdef int enter(
         self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key
@@ -33,6 +39,7 @@ cdef class Walk(Roster):
     cdef dict condition_detail(self, Plan plan, int truth)
     cdef int step(self, Run run, NodeCore node) except -1
     cdef int32_t branch(self, Run run, NodeCore node) except -2
+    cdef int variant(self, Run run, NodeCore node) except -1
     cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1
     cdef bint heard_before(self, Run run, NodeCore node) except -1
     cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept

@@ -55,6 +55,7 @@ cdef class Walk(Roster):
     """Contacts, runs, and the way of a run. `Path` builds on it."""
 
     def __cinit__(self):
+        self.noted_size = 2
         self.names = {}
         self.properties = {}
         self.view = ContactView()
@@ -80,17 +81,15 @@ cdef class Walk(Roster):
         self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail
     ) except -1:
         """Count what happened, fold it into the digest, and record it where a trace is wanted."""
-        cdef int64_t[8] seen
+        cdef int64_t* seen = self.noted + self.noted_size
         flow.counters(node)[what] += 1
-        seen[0] = self.digest
-        seen[1] = self.now_ms
-        seen[2] = flow.no
-        seen[3] = flow.version
-        seen[4] = run
-        seen[5] = node
-        seen[6] = what
-        seen[7] = extra
-        self.digest = siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>seen, 64)
+        seen[0] = <int64_t>flow.no << 32 | flow.version
+        seen[1] = run
+        seen[2] = <int64_t>node << 32 | what
+        seen[3] = extra
+        self.noted_size += 4
+        if self.noted_size > NOTED_MAX - 5:
+            self.fold()
         if self.trace is not None:
             self.trace.append(
                 TraceRecord(
@@ -100,12 +99,20 @@ cdef class Walk(Roster):
             )
         return 0
 
+    cdef void fold(self) noexcept:
+        """Fold what was noted into the digest, with the digest so far and the time, for which two words are kept."""
+        self.noted[0] = self.digest
+        self.noted[1] = self.now_ms
+        self.digest = siphash24_c(
+            <const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>self.noted, self.noted_size * sizeof(int64_t)
+        )
+        self.noted_size = 2
+
     def mix(self, int64_t value):
-        """Fold something else that happened (an operation, an effect) into the digest."""
-        cdef int64_t[2] seen
-        seen[0] = self.digest
-        seen[1] = value
-        self.digest = siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>seen, 16)
+        """The end of a batch: its effects, by number of the last one, and everything noted go into the digest."""
+        self.noted[self.noted_size] = value
+        self.noted_size += 1
+        self.fold()
 
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2:
         """Whether frequency lets the contact in now (rules 12 to 15): OPEN, or what refuses it. `until` is set
@@ -230,40 +237,30 @@ cdef class Walk(Roster):
 
     cdef int32_t branch(self, Run run, NodeCore node) except -2:
         """Rule 21: the number of the node behind the branch drawn (split) or assigned (A/B)."""
-        cdef FlowCore flow = <FlowCore>run.flow
-        cdef uint64_t drawn
         cdef int64_t id = run.id
+        cdef int i = node.drawn(<const char*>&id, 8) if node.code == KIND_SPLIT else self.variant(run, node)
+        (<FlowCore>run.flow).taken[node.taken[i]] += 1
+        self.note(
+            <FlowCore>run.flow, run.id, run.contact, node.no, BRANCH, node.uppers[i],
+            {"name": node.branches[i]} if self.trace is not None else None,
+        )
+        return node.targets[i]
+
+    cdef int variant(self, Run run, NodeCore node) except -1:
+        """The variant of an A/B test that the contact keeps, or else the one drawn for it, which it keeps from now
+        on."""
+        cdef FlowCore flow = <FlowCore>run.flow
         cdef int64_t place = (<int64_t>flow.no << 32) | node.no
         cdef Py_ssize_t length = 0
-        cdef const char* text
-        cdef str name
-        kept = None
-        if node.code == KIND_SPLIT:
-            drawn = siphash24_c(node.salt, <const uint8_t*>&id, 8)
-        else:
-            if run.contact.trials is not None and place in run.contact.trials:
-                kept = run.contact.trials[place][0]
-            text = PyUnicode_AsUTF8AndSize(run.contact.id, &length)
-            drawn = siphash24_c(node.salt, <const uint8_t*>text, length)
-        drawn %= 10_000
-        chosen = None
-        for entry in node.branches:
-            if entry[0] == kept:
-                chosen = entry
-                break
-            if chosen is None and drawn < <uint64_t>entry[1]:
-                chosen = entry
-                if kept is None:
-                    break
-        name = chosen[0]
-        if node.code == KIND_AB_TEST and name != kept:
-            run.contact.set_trial(place, (name, self.now_ms, 0, 0))
-            flow.count_trial(node, name, self.now_ms)
-        flow.branches[(node.no, name)] = flow.branches.get((node.no, name), 0) + 1
-        self.note(
-            flow, run.id, run.contact, node.no, BRANCH, chosen[1], {"name": name} if self.trace is not None else None
-        )
-        return chosen[2]
+        cdef const char* text = PyUnicode_AsUTF8AndSize(run.contact.id, &length)
+        cdef tuple trial = None if run.contact.trials is None else run.contact.trials.get(place)
+        cdef int i
+        if trial is not None and trial[0] in node.branches:
+            return node.branches.index(trial[0])
+        i = node.drawn(text, length)
+        run.contact.set_trial(place, (node.branches[i], self.now_ms, 0, 0))
+        flow.count_trial(node, node.branches[i], self.now_ms)
+        return i
 
     cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1:
         """Rules 2, 4, 5, 6. The number of the node to go on to (-1: the run ends), -2 where the run now waits,

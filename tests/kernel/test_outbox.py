@@ -1,0 +1,60 @@
+"""The outbox beside a list of what is pending: added, settled, forgotten and read in any order."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.kernel.outbox import BLOCK_BITS, Outbox
+from engine.model import Effect
+
+WIDE = 1 << BLOCK_BITS
+
+
+def effect(seq: int) -> Effect:
+    return Effect(seq, f"e{seq}", 0, f"c{seq % 7}", "f", 1, seq, "n", "webhook", None, {})
+
+
+VERBS = st.one_of(
+    st.tuples(st.just("add"), st.sampled_from([1, 2, WIDE - 1, WIDE + 1])),
+    st.tuples(st.just("settle"), st.integers(0, 3 * WIDE)),
+    st.tuples(st.just("settle all to"), st.integers(0, 3 * WIDE)),
+    st.tuples(st.just("forget"), st.integers(0, 6)),
+    st.tuples(st.just("after"), st.integers(0, 3 * WIDE)),
+    st.tuples(st.just("restore"), st.just(0)),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(VERBS, max_size=30))
+def test_it_gives_what_is_pending_in_order(verbs: list[tuple[str, int]]) -> None:
+    outbox, pending = Outbox(), list[int]()
+    for verb, n in verbs:
+        if verb == "add":
+            for _ in range(n):
+                pending.append(outbox.next_seq())
+                outbox.add(effect(pending[-1]))
+        elif verb.startswith("settle"):
+            for seq in range(n + 1) if verb == "settle all to" else (n,):
+                settled = outbox.settle(f"e{seq}")
+                assert (settled.seq if settled else None) == (seq if seq in pending else None)
+                pending = [one for one in pending if one != seq] if settled else pending
+        elif verb == "forget":
+            outbox.forget_contact(frozenset({f"c{n}"}))
+            pending = [seq for seq in pending if seq % 7 != n]
+        elif verb == "after":
+            later = [seq for seq in pending if seq > n]
+            assert [one.seq for one in outbox.after(n, 5)] == later[:5]
+            assert [one.seq for one in outbox.after(n, WIDE + 5)] == later[: WIDE + 5]
+        else:
+            last, kept = outbox.last_seq, list(outbox)
+            outbox = Outbox()
+            outbox.restore(last, reversed(kept))
+        assert [one.seq for one in outbox] == pending
+        assert len(outbox) == len(pending)
+
+
+def test_one_that_keeps_nothing_numbers_all_the_same() -> None:
+    outbox = Outbox(keep=False)
+    outbox.add(effect(outbox.next_seq()))
+    assert (outbox.next_seq(), len(outbox), outbox.after(0, 9), outbox.settle("e1")) == (2, 0, [], None)
