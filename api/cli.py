@@ -31,6 +31,7 @@ COMMANDS = {
     "flows": ("flows", "Manage the flows of a running engine."),
     "contacts": ("contacts", "Look at the contacts of a running engine."),
     "schema": ("documents", "Print the JSON Schema of flow documents, for editors."),
+    "bench": ("bench", "Measure an engine on this machine and its disk, in about two minutes."),
     "version": ("processes", "Print the version."),
 }
 """Command -> (module of api.commands, one line of help). The order is that of `tidemill --help`."""

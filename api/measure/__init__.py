@@ -9,7 +9,7 @@
     waits     how late waits end, and many that end at once
     suite     all of it in order, as figures with their meaning
 
-Nothing here imports the engine's service or kernel: what is measured is the process a user runs, spoken to as his
-application would. Where a sender has to run beside something else it is a process of its own (`beside`), for a
+What is measured is the process a user runs, spoken to as his application would; only the simulation, which has no
+process, is called. Where a sender has to run beside something else it is a process of its own (`beside`), for a
 thread would share its interpreter with whoever reads the clock.
 """

@@ -25,7 +25,7 @@ DUE = re.compile(r'^(\S+) webhook.*"due":"([^"]+)"')
 
 class Lateness(msgspec.Struct):
     """Milliseconds after the end of a wait: until its step ran, and until the message of that step, durable by then,
-    was in somebody's hands. `earliest_ms` below 0 would be a wait that ended before its time."""
+    was in somebody's hands. `earliest_ms` is never below 0: that would be an error."""
 
     count: int
     earliest_ms: float
@@ -93,6 +93,8 @@ def lateness(engine: Engine, load: bytes, *, rate: float, waits: int) -> Latenes
         assert engine.process.stderr is not None
         ran_ms, handed_over_ms = _messages(engine.process.stderr, waits)
         sending.result()
+    if min(ran_ms) < 0:
+        raise MeasureError("early", f"A wait ended {-min(ran_ms):.0f} ms before its time.")
     return Lateness(
         count=waits,
         earliest_ms=min(ran_ms),
