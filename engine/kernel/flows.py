@@ -167,6 +167,7 @@ def delete(state: State, flow: FlowState) -> None:
     if flow.core is not None:
         state.path.remove_flow(flow.core, REASONS.index("deleted"))
         state.path.reap(REAPED_PER_BATCH_MAX)
+    state.sweeps = [sweep for sweep in state.sweeps if sweep.flow != flow.id]
     del state.flows[flow.id]
 
 
@@ -224,6 +225,7 @@ def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
         state.flow_numbers += 1
         state.path.add_flow(core)
     gone = install(state, flow, core)
+    state.path.plan_triggers()
     removed = _count_removed(core, gone)
     for node in gone:
         state.path.end_runs_at(core, node, REASONS.index("removed"))
@@ -234,7 +236,8 @@ def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
 
 
 def install(state: State, flow: FlowState, core: FlowCore) -> list[int]:
-    """Plan the newest version and hand it to the path; the numbers of waits that are gone from it."""
+    """Plan the newest version and hand it to the path, whose triggers are then to be planned anew; the numbers of waits
+    that are gone from it."""
     assert flow.active is not None
     schema, _ = parse_schema(flow.active.schema)
     assert schema is not None
@@ -244,7 +247,6 @@ def install(state: State, flow: FlowState, core: FlowCore) -> list[int]:
     gone: list[int] = core.install(program, flow.active.version, lambda f, n: salt_of(state.path.key, f, n))
     flow.core = core
     flow.program = program
-    state.path.plan_triggers()
     return gone
 
 

@@ -178,7 +178,7 @@ def _cursor(cursor: str | None) -> tuple[int, int]:
     if not cursor:
         return 0, 0
     node, _, arrival = cursor.partition(".")
-    if not (node.isdecimal() and arrival.isdecimal() and len(cursor) <= 32):
+    if not (node.isdecimal() and arrival.isdecimal() and len(cursor) <= 32 and int(arrival) <= NEVER):
         raise Refused("invalid_cursor", "This is not a cursor that a list gave.", status=400)
     return int(node), int(arrival)
 

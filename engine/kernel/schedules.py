@@ -1,7 +1,8 @@
 """Scheduled launches (rule 11): an occurrence starts a sweep, a sweep enters contacts a slice a batch.
 
 That an occurrence has begun is part of the state, so it is journaled with the batch that began it and happens once
-over restarts. Events keep flowing between the slices; a pause or the end of the flow ends its sweeps.
+over restarts. Events keep flowing between the slices; a pause, the end of the flow, or a version that launches on
+events ends its sweeps.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _begin(state: State, flow: FlowState, occurrence_ms: int) -> None:
 def _slice(state: State, sweep: Sweep, budget: int) -> int:
     """Enter the next contacts; how many were looked at, at least 1."""
     flow = state.flows.get(sweep.flow)
-    if flow is None or flow.core is None or not flow.core.running(state.now_ms):
+    if flow is None or flow.core is None or flow.core.events or not flow.core.running(state.now_ms):
         state.sweeps.pop(0)
         return 1
     sweep.after = state.path.sweep(flow.core, sweep.occurrence_ms, sweep.after, budget)

@@ -168,6 +168,7 @@ def _restore_small(
         state.flows[id] = flow
         if running is not None:
             _restore_core(state, flow, running)
+    state.path.plan_triggers()
 
 
 def _restore_core(state: State, flow: FlowState, packed: dict[str, Any]) -> None:

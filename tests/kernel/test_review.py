@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from engine.errors import Refused
-from engine.kernel import Kernel, flows, kernel
+from engine.kernel import Kernel, flows, kernel, schedules
 from engine.limits import CHAIN_EVENTS_MAX, TRAITS_BYTES_MAX
+from engine.model import Control
 from tests.kernel.test_kernel import DAY, Bench, flow, reached
 
 
@@ -237,3 +238,56 @@ def test_a_flow_deleted_after_its_schedule_was_set_is_restored_while_its_runs_en
         one.apply()
     assert twin.trace == bench.trace
     assert len(bench.trace) == 1
+
+
+NINE = 9 * 3_600_000
+AT_NINE = flow(
+    {
+        "start": {"kind": "launch", "trigger": {"schedule": {"every": "day", "at": "09:00"}}, "next": "a"},
+        "a": reached(),
+    }
+)
+ON_EVENT = flow({"start": on("X", "a"), "a": reached()})
+
+
+@pytest.fixture
+def sweeping(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A scheduled launch that has entered two of six contacts."""
+    monkeypatch.setattr(schedules, "SWEEP_CONTACTS_PER_BATCH_MAX", 2)
+    bench = Bench()
+    for number in range(6):
+        bench.track(f"c{number}", "Z")
+    bench.control("launch", flow=AT_NINE)
+    bench.now_ms += NINE
+    bench.apply()
+    assert [record.contact for record in bench.trace if record.what == "entered"] == ["c0", "c1"]
+    bench.trace = []
+    return bench
+
+
+def test_a_version_that_launches_on_events_ends_a_scheduled_launch_under_way(sweeping: Bench) -> None:
+    sweeping.apply(Control("launch", {"flow": ON_EVENT}))
+    sweeping.trace = []
+    while sweeping.apply().more:
+        pass
+    assert sweeping.trace == []
+
+
+def test_a_scheduled_launch_under_way_does_not_go_on_in_a_new_flow_of_the_same_id(sweeping: Bench) -> None:
+    later = {"kind": "launch", "trigger": {"schedule": {"every": "day", "at": "10:00"}}, "next": "a"}
+    sweeping.apply(
+        Control("pause", {"flow": "f"}),
+        Control("delete_flow", {"flow": "f"}),
+        Control("launch", {"flow": flow({**AT_NINE["nodes"], "start": later})}),
+    )
+    sweeping.trace = []
+    while sweeping.apply().more:
+        pass
+    assert sweeping.trace == []
+
+
+def test_a_cursor_beyond_64_bits_is_refused() -> None:
+    bench = Bench()
+    bench.control("launch", flow=ON_EVENT)
+    with pytest.raises(Refused):
+        bench.kernel.runs("f", cursor="0.99999999999999999999")
