@@ -33,6 +33,9 @@ RECORDS_PER_BLOCK = 16
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _draft = msgspec.msgpack.Decoder(Draft | None)
+_part = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
+_effects = msgspec.msgpack.Decoder(list[Effect])
+_contacts = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 _versions = msgspec.msgpack.Decoder(list[Version])
 
 
@@ -114,7 +117,14 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
     codes: dict[str, list[str]] = {}
     effects: list[Effect] = []
     for part in parts:
-        kind, payload = _unpack(part)
+        kind, raw = _part.decode(part)
+        if kind == "contacts":
+            contacts.update(_contacts.decode(raw))
+            continue
+        if kind == "outbox":
+            effects += _effects.decode(raw)
+            continue
+        payload = _unpack(raw)
         if kind == "state":
             packed = payload
             codes, effects = {}, []
@@ -124,14 +134,10 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
                 contacts.pop(id, None)
         elif kind == "recent":
             state.path.recent.unpack(payload)
-        elif kind == "codes":
+        else:
+            assert kind == "codes", f"a snapshot has no part {kind!r}"
             for pool, some in payload:
                 codes.setdefault(pool, []).extend(some)
-        elif kind == "outbox":
-            effects += msgspec.convert(payload, list[Effect])
-        else:
-            assert kind == "contacts", f"a snapshot has no part {kind!r}"
-            contacts.update(payload)
     if not packed:
         return
     _restore_small(state, packed, codes, effects)
