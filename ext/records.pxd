@@ -77,6 +77,7 @@ cdef class Run:
     cdef readonly bytes properties     # msgpack map, or None
     cdef public dict codes             # promo codes by name, or None
     cdef readonly str key              # value of the flow's run_key at entry, or None
+    cdef readonly bytes acted          # numbers of the steps it carried out, int32 each; None: none yet
     cdef readonly bint satisfied       # the event it waits for has come (while its flow was paused)
     cdef void* next_of_contact
     cdef void* previous_of_contact

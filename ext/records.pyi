@@ -108,4 +108,8 @@ class Run:
     def satisfied(self) -> bool:
         """The event that it waits for has come while its flow was paused."""
 
+    @property
+    def acted(self) -> bytes | None:
+        """Numbers of the steps that it carried out, 4 bytes each."""
+
     def pack(self) -> tuple[Any, ...]: ...

@@ -452,4 +452,5 @@ cdef class Run:
             sorted(self.codes.items()) if self.codes else None,
             self.key,
             bool(self.satisfied),
+            self.acted,
         )

@@ -251,7 +251,7 @@ cdef class Roster:
             (
                 run.id, flow, run.version, run.node, run.entered_ms, run.logical_ms, run.due_ms,
                 run.arrival, armed, run.counted, run.depth, run.event_name, run.event_ms, run.properties, codes,
-                run.key, run.satisfied,
+                run.key, run.satisfied, run.acted,
             ) = entry
             run.flow = self.flows[flow]
             run.codes = dict(codes) if codes is not None else None

@@ -12,7 +12,7 @@ Every record of the trace also goes into `digest`, a running SipHash: two engine
 same one, and recovery compares it frame by frame.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 
@@ -49,6 +49,19 @@ cdef class ContactView(View):
 
     cdef int64_t available(self, str pool) except? -1:
         return self.walk.host.available(pool)
+
+
+cdef bint acted_at(Run run, int32_t no) noexcept:
+    """Whether the run has carried out the step of this number."""
+    cdef const int32_t* steps
+    cdef Py_ssize_t i
+    if run.acted is None:
+        return False
+    steps = <const int32_t*>PyBytes_AS_STRING(run.acted)
+    for i in range(PyBytes_GET_SIZE(run.acted) // <Py_ssize_t>sizeof(int32_t)):
+        if steps[i] == no:
+            return True
+    return False
 
 
 cdef class Walk(Roster):
@@ -214,14 +227,18 @@ cdef class Walk(Roster):
         return {"result": truth == 1}
 
     cdef int step(self, Run run, NodeCore node) except -1:
-        """Rules 3, 12, 13, 16: expired, or the actions and their outcome; the first counted step is the launch."""
+        """Rules 3, 12, 13, 16: expired, or the actions and their outcome; the first counted step is the launch. A step
+        that an edit puts in the way of a run once more is passed without a word: it acts once per run, for ever."""
         cdef FlowCore flow = <FlowCore>run.flow
         cdef Mark* mark
         cdef int32_t what
+        if acted_at(run, node.no):
+            return 0
         if node.relevance_ms >= 0 and self.now_ms > run.logical_ms + node.relevance_ms:
             self.note(flow, run.id, run.contact, node.no, EXPIRED, 0, None)
             return 0
         what, detail = self.host.act(run, node)
+        run.acted = (b"" if run.acted is None else run.acted) + (<char*>&node.no)[: sizeof(int32_t)]
         self.stale = True
         self.note(flow, run.id, run.contact, node.no, what, 0, detail)
         if what == EXECUTED or what == NOT_SENT:

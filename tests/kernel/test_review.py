@@ -291,3 +291,20 @@ def test_a_cursor_beyond_64_bits_is_refused() -> None:
     bench.control("launch", flow=ON_EVENT)
     with pytest.raises(Refused):
         bench.kernel.runs("f", cursor="0.99999999999999999999")
+
+
+def test_a_step_acts_once_for_a_run_though_an_edit_leads_it_there_again() -> None:
+    bench = Bench()
+    acts = step({"send": "webhook", "message": {"body": "x"}}, {"points": {"add": 5}}, relevance="none")
+    wait = {"kind": "wait", "for": "1d"}
+    before = flow({"start": on("X", "a"), "a": {**acts, "next": "w"}, "w": wait})
+    after = flow({"start": on("X", "w"), "w": {**wait, "next": "a"}, "a": {**acts, "next": "b"}, "b": acts})
+    bench.control("launch", flow=before)
+    bench.track("c1", "X")
+    bench.control("launch", flow=after)
+    twin = again(bench)
+    for one in (bench, twin):
+        one.now_ms += DAY
+        one.apply()
+        assert [effect.id for effect in one.kernel.outbox(0, 10)] == ["f.1.a.0", "f.1.b.0"]
+        assert one.kernel.contact("c1")["points"] == 10
