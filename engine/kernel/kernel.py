@@ -36,7 +36,7 @@ class Kernel:
         self._trace = trace
         self._state = State(Path(key, host), keep_effects=keep_effects)
         self._path = self._state.path
-        self._recent_mark = 0
+        self._recent_mark = self._snapshot_ms = 0
         self._last: Snapshot | None = None
         host.state = self._state
 
@@ -119,15 +119,15 @@ class Kernel:
         if self._last is not None and not self._last.complete:
             self._last.abandon()
             full = True
-        self._last = Snapshot(self._state, full=full, since=self._recent_mark)
-        self._recent_mark = self._last.recent_mark
+        self._last = Snapshot(self._state, full=full, since=self._recent_mark, since_ms=self._snapshot_ms)
+        self._recent_mark, self._snapshot_ms = self._last.recent_mark, self._last.now_ms
         return self._last
 
     def restore(self, parts: Iterable[bytes]) -> None:
         """Bring a fresh kernel to the state that a base and its deltas hold."""
         assert self.seq == 0, "only a fresh kernel can be restored"
         snapshot.restore(self._state, parts)
-        self._recent_mark = self._path.recent.mark
+        self._recent_mark, self._snapshot_ms = self._path.recent.mark, self.now_ms
 
     def digest(self) -> bytes:
         """16 bytes over the whole state. Slow: for tests and `verify`."""

@@ -3,12 +3,12 @@
 A snapshot is taken between two batches and read in slices while further batches are applied, so nothing may hold
 the loop: what is small (flows, counters, pools' sizes) is packed at once, everything else a slice at a time. A
 contact that is about to change before its turn is packed just before (`Path.touch`), an effect that is settled is put
-aside (`Outbox.settle`), fingerprints that are forgotten stay readable (`Fingerprints.hold`), and blocks of codes never
-change, so references taken at the start are enough.
+aside (`Outbox.settle`), fingerprints that are forgotten stay readable (`Fingerprints.hold`), and documents of flows
+and blocks of codes never change, so references taken at the start are enough.
 
-Parts are MessagePack `[kind, payload]`: `state` comes first; `recent` (fingerprints), `codes`, `outbox` and
-`contacts` follow. Restoring reads all parts before it builds anything: the newest `state` and the newest record of
-each contact count, so a delta needs no second way in.
+Parts are MessagePack `[kind, payload]`: `state` comes first; `documents`, `recent` (fingerprints), `codes`, `outbox`
+and `contacts` follow. Restoring reads all parts before it builds anything: the newest `state`, the newest document of
+each version and the newest record of each contact count, so a delta needs no second way in.
 """
 
 from __future__ import annotations
@@ -28,22 +28,31 @@ from ext.flow import FlowCore
 
 FINGERPRINTS_PER_RECORD = 512
 RECORDS_PER_BLOCK = 16
-"""What packing takes: a contact as long as so many fingerprints, a block of codes as long as so many contacts."""
+RECORDS_PER_DOCUMENT = 64
+"""What packing takes: a contact as long as so many fingerprints, a block of codes or a document as long as so many
+contacts."""
+
+DRAFT = 0
+"""In place of the number of a version."""
+
+FOREVER_AGO = -(1 << 63)
+
+Documents = dict[tuple[str, int], Any]
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
-_draft = msgspec.msgpack.Decoder(Draft | None)
 _part = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
 _effects = msgspec.msgpack.Decoder(list[Effect])
 _contacts = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
-_versions = msgspec.msgpack.Decoder(list[Version])
 
 
 class Snapshot:
-    """The state as of batch `seq`; `full`, or only the contacts and fingerprints changed since the one before."""
+    """The state as of batch `seq`; `full`, or only the contacts, documents and fingerprints that are new since the
+    one before, which was at `since_ms` with the fingerprints up to `since`."""
 
-    def __init__(self, state: State, *, full: bool, since: int) -> None:
+    def __init__(self, state: State, *, full: bool, since: int, since_ms: int) -> None:
         self.seq = state.seq
+        self.now_ms = state.now_ms
         self.full = full
         self.recent_mark = state.path.recent.mark
         self._state = state
@@ -52,6 +61,7 @@ class Snapshot:
         state.outbox.hold()
         more = {"deleted": [] if full else deleted, "recent_anew": anew}
         self._small: bytes | None = _pack(["state", {**pack_state(state), **more}])
+        self._documents = iter(_documents(state, FOREVER_AGO if full else since_ms))
         self._codes = iter(state.pools.blocks())
         self._done = False
         self.complete = False
@@ -64,6 +74,8 @@ class Snapshot:
         if self._small is not None:
             small, self._small = self._small, None
             return small
+        if documents := list(islice(self._documents, max(1, records_max // RECORDS_PER_DOCUMENT))):
+            return _pack(["documents", documents])
         if (recent := path.recent.held_part(records_max * FINGERPRINTS_PER_RECORD)) is not None:
             return _pack(["recent", recent])
         if codes := list(islice(self._codes, max(1, records_max // RECORDS_PER_BLOCK))):
@@ -85,7 +97,7 @@ class Snapshot:
 
 
 def pack_state(state: State) -> dict[str, Any]:
-    """Everything but contacts, codes, effects and fingerprints."""
+    """Everything but contacts, codes, effects, documents and fingerprints."""
     return {
         "seq": state.seq,
         "now": state.now_ms,
@@ -105,9 +117,22 @@ def pack_state(state: State) -> dict[str, Any]:
 
 def _pack_flow(flow: FlowState) -> list[Any]:
     core = None if flow.core is None else flow.core.pack()
-    versions, draft = _pack(flow.versions), _pack(flow.draft)
+    versions = [[version.version, version.launched_ms, version.stopped_ms] for version in flow.versions]
     occurrence = [flow.next_ms, flow.occurred_ms, flow.skipped]
-    return [flow.id, flow.created_ms, flow.updated_ms, flow.revisions, draft, versions, core, occurrence]
+    drafted = flow.draft is not None
+    return [flow.id, flow.created_ms, flow.updated_ms, flow.revisions, drafted, versions, core, occurrence]
+
+
+def _documents(state: State, since_ms: int) -> list[tuple[str, int, object]]:
+    """`(flow, version, [document, schema])` and `(flow, DRAFT, draft)`, those launched or saved since then."""
+    found: list[tuple[str, int, object]] = []
+    for id, flow in sorted(state.flows.items()):
+        if flow.draft is not None and flow.draft.saved_ms >= since_ms:
+            found.append((id, DRAFT, flow.draft))
+        for version in flow.versions:
+            if version.launched_ms >= since_ms:
+                found.append((id, version.version, (version.document, version.schema)))
+    return found
 
 
 def restore(state: State, parts: Iterable[bytes]) -> None:
@@ -116,6 +141,7 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
     contacts: dict[str, bytes] = {}
     codes: dict[str, list[str]] = {}
     effects: list[Effect] = []
+    documents: Documents = {}
     for part in parts:
         kind, raw = _part.decode(part)
         if kind == "contacts":
@@ -132,6 +158,8 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
                 state.path.recent.forget()
             for id in payload["deleted"]:
                 contacts.pop(id, None)
+        elif kind == "documents":
+            documents.update(((flow, number), document) for flow, number, document in payload)
         elif kind == "recent":
             state.path.recent.unpack(payload)
         else:
@@ -141,6 +169,7 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
     if not packed:
         return
     _restore_small(state, packed, codes, effects)
+    _restore_flows(state, packed, documents)
     for id in list(contacts):
         state.path.restore(contacts.pop(id))
     state.path.restored_all()
@@ -166,10 +195,16 @@ def _restore_small(
         core.unpack_times(dead)
         state.path.add_flow(core)
     state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]
-    for id, created_ms, updated_ms, revisions, draft, versions, running, occurrence in packed["flows"]:
-        flow = FlowState(
-            id, created_ms, updated_ms, revisions, _draft.decode(draft), _versions.decode(versions)
-        )
+
+
+def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -> None:
+    for id, created_ms, updated_ms, revisions, drafted, versions, running, occurrence in packed["flows"]:
+        draft = msgspec.convert(documents[(id, DRAFT)], Draft) if drafted else None
+        launched = []
+        for number, launched_ms, stopped_ms in versions:
+            document, schema = documents[(id, number)]
+            launched.append(Version(number, document, schema, launched_ms, stopped_ms))
+        flow = FlowState(id, created_ms, updated_ms, revisions, draft, launched)
         flow.next_ms, flow.occurred_ms, flow.skipped = occurrence
         state.flows[id] = flow
         if running is not None:
@@ -189,6 +224,8 @@ def digest(state: State) -> bytes:
     """16 bytes over everything, the same for states that behave the same."""
     whole = blake2b(digest_size=16)
     whole.update(_pack(pack_state(state)))
+    for document in _documents(state, FOREVER_AGO):
+        whole.update(_pack(document))
     for id, pool in sorted(state.pools.by_id.items()):
         whole.update(_pack([id, list(pool)]))
     for effect in state.outbox:

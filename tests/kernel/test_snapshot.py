@@ -42,6 +42,25 @@ def delete(bench: Bench, which: int) -> None:
     bench.control("delete_contact", contact=f"c{which}")
 
 
+def draft(bench: Bench, n: int) -> None:
+    """A draft is begun, or saved, or thrown away."""
+    if not bench.kernel.flow("f")["draft"]:
+        bench.control("start_draft", flow="f")
+    elif n % 3:
+        bench.control("save_draft", flow="f", document={**GIFT, "name": f"drafted {n}"})
+    else:
+        bench.control("delete_draft", flow="f")
+
+
+def other_flow(bench: Bench, n: int) -> None:
+    """Another flow is launched, or deleted, and may come again under its id."""
+    if any(one["id"] == "other" for one in bench.kernel.flows()):
+        bench.control("pause", flow="other")
+        bench.control("delete_flow", flow="other")
+    else:
+        bench.control("launch", flow={**GIFT, "id": "other", "name": f"other {n}"})
+
+
 VERBS: dict[str, Callable[[Bench, int], object]] = {
     "event": lambda bench, n: bench.track(f"c{n}", "X", messageId=f"m{bench.kernel.seq // 2}"),
     "settle": settle,
@@ -49,6 +68,9 @@ VERBS: dict[str, Callable[[Bench, int], object]] = {
         "add_codes", pool="spring", codes=[f"{n}-{i}" for i in range(n * 90)]
     ),
     "delete": delete,
+    "draft": draft,
+    "launch": lambda bench, n: bench.control("launch", flow={**GIFT, "name": f"launched {n}"}),
+    "flow": other_flow,
     "day": lambda bench, n: setattr(bench, "now_ms", bench.now_ms + n * 9_000_000),
 }
 

@@ -102,9 +102,10 @@ def test_an_error_in_the_block_leaves_it_as_it_is_after_a_clean_stop(tmp_path: P
 
 def test_a_cancellation_from_outside_is_a_clean_stop(tmp_path: Path) -> None:
     async def test() -> None:
-        with trio.move_on_after(0.2) as scope:
+        with trio.CancelScope() as scope:
             async with running(config(tmp_path)) as service:
                 ticket = await service.enqueue(events(5))
+                scope.cancel()
                 await trio.sleep_forever()
         assert scope.cancelled_caught
         assert ticket.done
