@@ -27,14 +27,14 @@ LINE = (
 )
 
 
-def flow(*, where: str | None = WHERE) -> dict[str, Any]:
+def flow(*, id: str = "reference", event: str = ORDER, where: str | None = WHERE) -> dict[str, Any]:
     """The reference flow: a step, a wait of three days, a condition, a second step. `where=None`: every event."""
-    start: dict[str, Any] = {"kind": "launch", "trigger": {"event": ORDER}, "next": "first"}
+    start: dict[str, Any] = {"kind": "launch", "trigger": {"event": event}, "next": "first"}
     if where is not None:
         start["where"] = where
     return {
-        "id": "reference",
-        "name": "Reference",
+        "id": id,
+        "name": id,
         "nodes": {
             "start": start,
             "first": {"kind": "step", "actions": [{"segment": {"add": ["reached"]}}], "next": "wait"},

@@ -1,0 +1,53 @@
+"""A kernel by itself with the contacts of `api.measure.work`: an event without journal, sockets and decoding."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from api.measure import work
+from engine.kernel import Kernel
+from engine.limits import BATCH_INPUTS_MAX
+from engine.model import Batch, Control, Input
+from engine.wire import decode_lines
+
+START_MS = 1_786_320_000_000
+CHUNK = 100_000
+BATCH = 1_000
+
+
+class Bare:
+    """A kernel, its contacts and the time it is told."""
+
+    def __init__(self, contacts: int) -> None:
+        self.kernel = Kernel(key=bytes(range(16)))
+        self.now_ms = START_MS
+        self.contacts = contacts
+        for first in range(0, contacts, CHUNK):
+            self.apply(
+                decode_lines(work.contacts(min(CHUNK, contacts - first), first)).inputs, BATCH_INPUTS_MAX
+            )
+
+    def control(self, op: str, **args: Any) -> dict[str, Any]:
+        self.now_ms += 1
+        outcome = self.kernel.apply(Batch(self.kernel.seq + 1, self.now_ms, [Control(op, args)]))
+        (answer,) = outcome.answers
+        assert isinstance(answer, dict), answer
+        return answer
+
+    def apply(self, inputs: list[Input], each: int = BATCH) -> float:
+        """Seconds in which the kernel takes these inputs, so many a batch."""
+        batches = [inputs[at : at + each] for at in range(0, len(inputs), each)]
+        took_s = 0.0
+        for batch in batches:
+            self.now_ms += 1
+            made = Batch(self.kernel.seq + 1, self.now_ms, batch)
+            began_s = time.perf_counter()
+            self.kernel.apply(made)
+            took_s += time.perf_counter() - began_s
+        return took_s
+
+    def events(self, count: int, *, first: int, name: str) -> float:
+        """Seconds in which the kernel takes `count` events, number `first` and on, of contacts in no order."""
+        lines = work.events(count, contacts=self.contacts, first=first, name=name, run=name[:2])
+        return self.apply(decode_lines(lines).inputs)

@@ -1,0 +1,81 @@
+"""Many flows on one event name: what an event costs as flows, and distinct sub-predicates, grow in number.
+
+Every flow's `where` is three conditions of a pool; every event has to be held against all flows, and no run starts (one
+condition of the three never holds), so that the figure is that of asking, not of runs. Kernels of each kind take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from bench.bare import Bare
+from bench.conftest import Record
+from bench.rounds import in_turns
+
+EVENTS = 2_000
+NAME = "Asked For"
+
+
+@cache
+def pool(distinct: int) -> list[str]:
+    """So many different conditions: about half hold of a contact's event, the last third of none."""
+    often = distinct - distinct // 3
+    holding = [
+        (
+            f"event.properties.total >= {n}.0",
+            f'customer.first_name != "first_name-{n}"',
+            f"customer.orders_count < {n + 3}",
+        )[n % 3]
+        for n in range(often)
+    ]
+    return holding + [f"event.properties.total > {1_000 + n}.0" for n in range(distinct - often)]
+
+
+def conditions(number: int, distinct: int) -> str:
+    """Of flow `number`: two conditions that often hold, and one that never does."""
+    choice = pool(distinct)
+    often = distinct - distinct // 3
+    never = often + number % (distinct - often)
+    return " && ".join(choice[at] for at in (number % often, (7 * number + 3) % often, never))
+
+
+def asked(flows: int, distinct: int, contacts: int) -> Bare:
+    """A kernel with so many running flows on one event."""
+    kernel = Bare(contacts)
+    for number in range(flows):
+        start = {"kind": "launch", "trigger": {"event": NAME}, "where": conditions(number, distinct)}
+        kernel.control("launch", flow={"id": f"f{number}", "name": "F", "nodes": {"start": start}})
+    used = {part for number in range(flows) for part in conditions(number, distinct).split(" && ")}
+    assert len(used) == distinct
+    return kernel
+
+
+KINDS = {"few": (60, 50), "many": (1_000, 50), "many, more": (1_000, 500)}
+"""Flows, and distinct conditions among all of theirs."""
+
+
+@pytest.mark.parametrize(
+    ("contacts", "rounds"),
+    [(5_000, 5), pytest.param(100_000, 25, marks=pytest.mark.nightly)],
+    ids=["small", "100k"],
+)
+def test_flows_on_one_event(contacts: int, rounds: int, record: Record, benchmark: Any) -> None:
+    kernels = {name: asked(flows, distinct, contacts) for name, (flows, distinct) in KINDS.items()}
+
+    def events(kernel: Bare) -> Callable[[int], float]:
+        return lambda turn: kernel.events(EVENTS, first=turn * EVENTS, name=NAME)
+
+    works = {name: events(kernel) for name, kernel in kernels.items()}
+    took: dict[str, float] = benchmark.pedantic(in_turns, args=(rounds, works), rounds=1)
+    for name, (flows, distinct) in KINDS.items():
+        what = f"an event that {flows:,} flows ask for, {distinct} conditions among them distinct"
+        record(what, took[name] / EVENTS * 1e6, "µs")
+    record("1,000 flows ÷ 60 flows, 50 distinct in both", took["many"] / took["few"], "times")
+    assert [kernel.kernel.counts()["waiting"] for kernel in kernels.values()] == [0, 0, 0]
+    for kernel in kernels.values():
+        problems = [problem for problem in kernel.kernel.problems() if problem["flow"]]
+        assert problems == [], "the conditions were false, not in error"

@@ -1,0 +1,51 @@
+"""What a node costs: events that walk 40 of a flow's 150 nodes, in turns with events whose run ends at its launch.
+
+The kernel alone, batches decoded beforehand. The difference, divided by the 39 nodes below the launch, is what a node
+costs: conditions, splits, limits and updates of the contact in equal parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bench.bare import Bare
+from bench.conftest import Record
+from bench.lattice import KINDS, LEVELS, WALKED, lattice
+from bench.rounds import in_turns
+
+EVENTS = 1_000
+
+
+@pytest.mark.parametrize(
+    ("contacts", "rounds"),
+    [(20_000, 7), pytest.param(1_000_000, 30, marks=pytest.mark.nightly)],
+    ids=["small", "1M"],
+)
+def test_a_node(contacts: int, rounds: int, record: Record, benchmark: Any) -> None:
+    kernel = Bare(contacts)
+    kernel.control("launch", flow=lattice("all"))
+    for kind in KINDS:
+        kernel.control("launch", flow=lattice(kind, id=kind, kinds=(kind,)))
+    launch = {"kind": "launch", "trigger": {"event": "none"}}
+    kernel.control("launch", flow={"id": "end", "name": "End", "nodes": {"start": launch}})
+
+    def events(name: str) -> Callable[[int], float]:
+        return lambda turn: kernel.events(EVENTS, first=turn * EVENTS, name=name)
+
+    works = {name: events(name) for name in ("all", *KINDS, "none")}
+    took: dict[str, float] = benchmark.pedantic(in_turns, args=(rounds, works), rounds=1)
+    each = {name: seconds / EVENTS for name, seconds in took.items()}
+    record(
+        f"an event that walks {WALKED} nodes ({contacts:,} contacts), kernel alone", each["all"] * 1e6, "µs"
+    )
+    record("an event whose run ends at once, kernel alone", each["none"] * 1e6, "µs")
+    record("a node of those walked", (each["all"] - each["none"]) / LEVELS * 1e9, "ns")
+    for kind in KINDS:
+        what = f"a node where all {LEVELS} are of kind {kind}"
+        record(what, (each[kind] - each["none"]) / LEVELS * 1e9, "ns")
+    stats = kernel.kernel.stats("lattice")["nodes"]
+    assert stats["start"]["entered"] == rounds * EVENTS
+    assert sum(node["arrived"] for node in stats.values()) == rounds * EVENTS * WALKED
