@@ -18,6 +18,7 @@ from email.utils import formatdate
 
 import trio
 
+from api.bursts import Bursts, Left, Talk
 from api.connections import READ_BYTES, Connection, Connections, Gone
 from api.enqueue import Enqueue, Ticket
 from api.http1 import Exchange, Http1, encode_response
@@ -34,7 +35,7 @@ from api.segment import (
     unpack,
 )
 from engine.errors import Unavailable
-from engine.limits import INTAKE_BODIES_BYTES_MAX, INTAKE_BODY_S, INTAKE_CONNECTIONS_MAX, INTAKE_IDLE_S
+from engine.limits import INTAKE_BODIES_BYTES_MAX, INTAKE_BODY_S, INTAKE_CONNECTIONS_MAX
 
 UNPACK_IN_THREAD_BYTES = 64 * 1024
 """A larger packed body is unpacked in a worker thread."""
@@ -119,6 +120,7 @@ class Intake:
         self._requests = 0
         self._shed = 0
         self._date = _Date()
+        self._bursts = Bursts(self._reception, enqueue, encode=self._encode, hold=self._hold)
         self._connections = Connections(
             self._converse,
             refused=encode_response(_FULL, self._date.now(), last=True),
@@ -132,7 +134,13 @@ class Intake:
         task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Until `stop()`; returns when the requests under way are answered. Closes the listeners."""
-        await self._connections.serve(listeners, task_status=task_status)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._bursts.run)
+                await self._connections.serve(listeners, task_status=task_status)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._bursts.close()
 
     def stop(self) -> None:
         """Accept nothing more, answer what has arrived, close."""
@@ -140,14 +148,20 @@ class Intake:
 
     def statistics(self) -> dict[str, int]:
         """Connections `open`, `accepted`, `refused`; `requests` answered, of them `shed` with 429."""
-        return {**self._connections.statistics(), "requests": self._requests, "shed": self._shed}
+        requests = self._requests + self._bursts.requests
+        return {**self._connections.statistics(), "requests": requests, "shed": self._shed}
 
     async def _converse(self, connection: Connection) -> None:
-        talk = _Talk(connection, Http1(lambda head: self._reception.judge(head, local=connection.local)))
+        http = Http1(lambda head: self._reception.judge(head, local=connection.local))
+        talk = Talk(connection, http)
+        connection.on_stop = talk.stop
         try:
-            await self._exchange_all(talk)
+            while not connection.stopping:
+                left = await self._bursts.stand_by(talk)
+                if left.ended or not await self._go_on(talk, left):
+                    return
         except trio.Cancelled:
-            if connection.deadline < trio.current_time() and not talk.http.idle:
+            if connection.deadline < trio.current_time() and not http.idle:
                 with trio.CancelScope(shield=True), trio.move_on_after(1):
                     await self._answer_slow(connection)
             raise
@@ -160,34 +174,41 @@ class Intake:
         except Gone:
             return  # slow, and gone
 
-    async def _exchange_all(self, talk: _Talk) -> None:
+    async def _go_on(self, talk: Talk, left: Left) -> bool:
+        """What a burst left to us, until the connection is between two requests; False: it has ended."""
         connection, http = talk.connection, talk.http
-        connection.patience(INTAKE_IDLE_S)
-        while not (connection.stopping and http.idle):
-            talk.reading = True
-            data = await connection.receive(READ_BYTES)
-            talk.reading = False
-            if not data:
-                return
-            was_idle = http.idle
-            exchanges = http.feed(data)
+        connection.patience(INTAKE_BODY_S)
+        if left.unsent:
+            await connection.send(left.unsent)
+        exchanges = left.exchanges
+        while True:
             self._account(talk)
             if exchanges:
                 connection.deadline = math.inf
                 answers = await self._answer_all(exchanges, connection)
                 connection.patience(INTAKE_BODY_S)
                 await connection.send(answers)
-                if exchanges[-1].last or (connection.stopping and http.idle):
-                    await connection.part()
-                    return
+            if (exchanges and exchanges[-1].last) or (connection.stopping and http.idle):
+                await connection.part()
+                return False
             if interim := http.interim():
                 await connection.send(interim)
             if http.idle:
-                connection.patience(INTAKE_IDLE_S)
-            elif was_idle or exchanges:
-                connection.patience(INTAKE_BODY_S)
+                return True
+            data = await connection.receive(READ_BYTES)
+            if not data:
+                return False
+            exchanges = http.feed(data)
 
-    def _account(self, talk: _Talk) -> None:
+    def _hold(self, size: int) -> None:
+        self._bodies_bytes += size
+
+    def _encode(self, answer: Response, last: bool) -> bytes:
+        if answer is SUCCESS and not last:
+            return self._date.success()
+        return encode_response(answer, self._date.now(), last=last)
+
+    def _account(self, talk: Talk) -> None:
         """Keep the sum of all bodies held; the request that exceeds it is shed."""
         self._bodies_bytes += talk.http.held_bytes - talk.held_bytes
         talk.held_bytes = talk.http.held_bytes
@@ -210,8 +231,6 @@ class Intake:
         finally:
             self._bodies_bytes -= weight
         self._requests += len(exchanges)
-        if len(answers) == 1 and answers[0] is SUCCESS and not (exchanges[0].last or connection.stopping):
-            return self._date.success()
         date = self._date.now()
         last = exchanges[-1]
         return b"".join(
@@ -223,23 +242,6 @@ class Intake:
             )
             for answer, exchange in zip(answers, exchanges, strict=True)
         )
-
-
-class _Talk:
-    """What one connection is at. Stopped while it waits for a next request, it is cut."""
-
-    __slots__ = ("connection", "held_bytes", "http", "reading")
-
-    def __init__(self, connection: Connection, http: Http1) -> None:
-        self.connection = connection
-        self.http = http
-        self.held_bytes = 0
-        self.reading = False
-        connection.on_stop = self._stop
-
-    def _stop(self) -> None:
-        if self.reading and self.http.idle:
-            self.connection.scope.cancel()
 
 
 class _Date:

@@ -10,16 +10,21 @@ Rejected: reading epoch numbers as timestamps (seconds or milliseconds would be 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import msgspec
 
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Input
-from engine.wire import Decoded, Rejection, decode_line, decode_lines
+from engine.wire import Decoded, Rejection, SegmentKind, decode_line, decode_lines
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+Taken = tuple[Input, bytes] | Rejection
+"""A message as the engine takes it and the line that is kept of it, or what is wrong with it."""
+
+_TYPED = {kind: b'{"type":"%s"' % kind.encode() for kind in get_args(SegmentKind)}
 _envelopes = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -56,7 +61,24 @@ def take_batch(messages: list[bytes]) -> Decoded:
     return Decoded(inputs, b"\n".join([*lines, b""]), rejected, len(messages))
 
 
-def take_message(message: bytes, kind: str | None, number: int = 0) -> tuple[Input, bytes] | Rejection:
+def take_each(messages: Sequence[tuple[bytes, str]]) -> list[Taken]:
+    """What `take_message` gives for each message and kind; those with nothing to mend at the price of one."""
+    ready = [_ready(message.strip(), kind) for message, kind in messages]
+    body = b"\n".join([*filter(None, ready), b""])
+    inputs: list[Input] = []
+    if body.count(b"\n") == sum(map(bool, ready)):
+        decoded = decode_lines(body)
+        inputs = [] if decoded.rejected else decoded.inputs
+    if not inputs:
+        return [take_message(message, kind) for message, kind in messages]
+    decoded_inputs = iter(inputs)
+    return [
+        (next(decoded_inputs), line) if line else take_message(message, kind)
+        for line, (message, kind) in zip(ready, messages, strict=True)
+    ]
+
+
+def take_message(message: bytes, kind: str | None, number: int = 0) -> Taken:
     """One message and the line that is kept of it. `kind` is the type its path gives it, None in a batch."""
     line = message.strip()
     if b"\n" in line:
@@ -64,12 +86,7 @@ def take_message(message: bytes, kind: str | None, number: int = 0) -> tuple[Inp
             line = msgspec.json.format(line, indent=-1)
         except DECODE_ERRORS as error:
             return Rejection(number, "not_json", sentence(error))
-    if kind is None:
-        ready = line
-    elif b'"type"' not in line and line.startswith(b"{"):
-        ready = b'{"type":"' + kind.encode() + b'",' + line[1:]
-    else:
-        ready = b""
+    ready = line if kind is None else _ready(line, kind)
     if ready:
         taken = decode_line(ready, number)
         if not isinstance(taken, Rejection):
@@ -79,6 +96,16 @@ def take_message(message: bytes, kind: str | None, number: int = 0) -> tuple[Inp
         return mended
     taken = decode_line(mended, number)
     return taken if isinstance(taken, Rejection) else (taken, mended)
+
+
+def _ready(line: bytes, kind: str) -> bytes:
+    """The line to decode where `type` needs no looking for: it stands first, or nowhere. Else b""."""
+    typed = _TYPED[kind]
+    if line.startswith(typed):
+        return line
+    if b'"type"' not in line and line.startswith(b"{"):
+        return typed + b"," + line[1:]
+    return b""
 
 
 def _mend(line: bytes, kind: str | None, number: int) -> bytes | Rejection:

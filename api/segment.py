@@ -16,12 +16,12 @@ import base64
 import binascii
 import hmac
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 
 import msgspec
 
-from api.messages import DECODE_ERRORS, pieces, sentence, take_batch, take_message
+from api.messages import DECODE_ERRORS, pieces, sentence, take_batch, take_each, take_message
 from engine.errors import Unavailable
 from engine.limits import (
     EVENTS_BODY_BYTES_MAX,
@@ -30,6 +30,7 @@ from engine.limits import (
     SEGMENT_BATCH_BYTES_MAX,
     STREAM_READ_BYTES,
 )
+from engine.model import Input
 from engine.wire import Decoded, Rejection, decode_lines
 
 
@@ -212,6 +213,30 @@ class Reception:
         if isinstance(taken, Rejection):
             return refusal(400, taken.code, taken.detail)
         return Taking(Decoded([taken[0]], taken[1] + b"\n", [], 1), SUCCESS)
+
+    def kind_of_single(self, head: Head) -> str | None:
+        """The kind of the message that is the whole body, where `judge` found nothing wrong and all that is left
+        to do is to take it: it is not packed, and the write key needs not be looked for in it."""
+        route = route_of(head.path)
+        assert route is not None, "judge() comes first"
+        if head.encoding in PACKED or (self._keys and not head.authorization):
+            return None
+        return route.kind if route.kind in _single else None
+
+    def receive_each(self, messages: Sequence[tuple[bytes, str]]) -> tuple[Decoded, list[Response]]:
+        """What `receive` does, for many requests with one message each (`kind_of_single`): all inputs in one, and
+        the answers, in order, that are given once they are durable."""
+        inputs: list[Input] = []
+        lines: list[bytes] = []
+        answers: list[Response] = []
+        for taken in take_each(messages):
+            if isinstance(taken, Rejection):
+                answers.append(refusal(400, taken.code, taken.detail))
+            else:
+                inputs.append(taken[0])
+                lines.append(taken[1])
+                answers.append(SUCCESS)
+        return Decoded(inputs, b"\n".join([*lines, b""]), [], len(lines)), answers
 
     def _receive_batch(self, head: Head, body: bytes) -> Taking | Response:
         try:
