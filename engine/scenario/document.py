@@ -147,6 +147,8 @@ def parse(raw: Any, *, place: str, folder: Path) -> Scenario:
         only=only,
         expect=None if expect is None else _expected(expect, only, f"{place}: expect"),
     )
+    if scenario.start_ms < 0:
+        raise ScenarioError(f"{place}: start", "is before 1970, when the engine's time begins.")
     if scenario.until_ms < scenario.start_ms:
         raise ScenarioError(f"{place}: until", "is before `start`.")
     return scenario
@@ -268,7 +270,11 @@ def _load_document(path: Path, place: str) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise ScenarioError(place, f"cannot read {path}: {error.strerror}.") from error
-    return load_source(data, yaml=path.suffix != ".json").raw
+    loaded = load_source(data, yaml=path.suffix != ".json")
+    if loaded.problems:
+        first = loaded.problems[0]
+        raise ScenarioError(place, f"line {first.line}: {first.detail}")
+    return loaded.raw
 
 
 def _instant(value: Any, place: str) -> int:

@@ -183,3 +183,18 @@ def test_messages_are_taken_at_once_however_many(monkeypatch: pytest.MonkeyPatch
     counts = simulator.kernel.counts()
     assert counts["effects"] == 15
     assert counts["effects_pending"] < 4
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("start: 1969-12-31T23:59:59Z\nuntil: 2026-01-01T00:00:00Z\nflows: []\n", "1970"),
+        ("start: 2026-01-01T00:00:00Z\nuntil: .nan\nflows: []\n", "line 2"),
+    ],
+)
+def test_a_scenario_that_cannot_be_played_says_why(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        scenario.load(path)
+    assert what in str(caught.value)
