@@ -1,0 +1,127 @@
+"""Checkpoints under full load: what they cost the stream, how long they hold the loop, what they write to the disk.
+
+Two engines of the same state (`bench.host`) take turns: one makes no checkpoints, the other one for every so many bytes
+of input. How many is as in earnest for the contacts there are: 256 MiB with a million, less with fewer, so that a
+checkpoint holds the same share of them. A round is long enough for several. Bytes are counted by the block device while
+only the engine with checkpoints is sent to; whatever else writes to that disk is in the figure.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from api.measure import disk, work
+from api.measure.engine import Engine
+from api.measure.stream import send
+from bench.conftest import Record
+from bench.host import CHECKPOINTER, Report
+from bench.rounds import in_turns
+from engine.limits import CHECKPOINT_EVERY_BYTES
+
+NEVER = 1 << 60
+SETTLE_S = 1.5
+"""After a round: checkpoints fall due once a second, and one must not run into another engine's round."""
+
+
+class Size(msgspec.Struct, frozen=True):
+    contacts: int
+    events: int
+    rounds: int
+
+    @property
+    def every_bytes(self) -> int:
+        return CHECKPOINT_EVERY_BYTES * self.contacts // 1_000_000
+
+
+SIZES = [
+    pytest.param(Size(50_000, 250_000, 2), id="small"),
+    pytest.param(Size(1_000_000, 3_000_000, 5), id="1M", marks=pytest.mark.nightly),
+]
+
+
+class Pair:
+    """An engine with checkpoints and one without, both with the contacts and the reference flow."""
+
+    def __init__(self, size: Size, folder: Path) -> None:
+        self.size = size
+        self._reports = {name: folder / f"{name}.json" for name in ("with", "without")}
+        self.engines = {
+            name: self._engine(folder / name, name, size.every_bytes if name == "with" else NEVER)
+            for name in self._reports
+        }
+
+    def _engine(self, data: Path, name: str, every_bytes: int) -> Engine:
+        options = ("--every-bytes", str(every_bytes), "--report", str(self._reports[name]))
+        engine = Engine(data, command=(sys.executable, "-m", "bench.host", *options))
+        engine.launch(work.flow())
+        for first in range(0, self.size.contacts, 100_000):
+            send(engine.stream, work.contacts(min(100_000, self.size.contacts - first), first))
+        time.sleep(SETTLE_S)
+        return engine
+
+    def send(self, name: str, turn: int) -> float:
+        body = self.body(turn)
+        seconds = send(self.engines[name].stream, body).seconds
+        time.sleep(SETTLE_S)
+        return seconds
+
+    def body(self, turn: int) -> bytes:
+        size = self.size
+        return work.events(size.events, contacts=size.contacts, first=turn * size.events)
+
+    def stop(self) -> dict[str, Report]:
+        """The reports of both."""
+        for engine in self.engines.values():
+            engine.stop()
+        return {
+            name: msgspec.json.decode(path.read_bytes(), type=Report) for name, path in self._reports.items()
+        }
+
+
+@pytest.fixture(params=SIZES)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    pair = Pair(request.param, tmp_path)
+    yield pair
+    for engine in pair.engines.values():
+        if engine.process.returncode is None:
+            engine.kill()
+
+
+def test_checkpoints_under_full_load(pair: Pair, record: Record, benchmark: Any, tmp_path: Path) -> None:
+    size = pair.size
+    works = {name: lambda turn, name=name: pair.send(name, turn) for name in ("without", "with")}
+    took: dict[str, float] = benchmark.pedantic(in_turns, args=(size.rounds, works), rounds=1)
+    written, given = _write_steadily(pair, tmp_path)
+    reports = pair.stop()
+    name = f"{size.contacts:,} contacts, a checkpoint every {size.every_bytes / 1e6:,.0f} MB"
+    record(f"durable events without checkpoints ({name})", size.events / took["without"], "a second")
+    record("durable events with checkpoints", size.events / took["with"], "a second")
+    record("what checkpoints cost of the throughput", 100 * (1 - took["without"] / took["with"]), "%")
+    step = reports["with"].steps[CHECKPOINTER]
+    record(f"the longest hold of the loop by {reports['with'].checkpoints} checkpoints", step.wall_ms, "ms")
+    record("the longest of them in CPU time", step.cpu_ms, "ms")
+    record("the longest part of a snapshot, as the engine counts it", reports["with"].part_ms, "ms")
+    record("the longest collection of garbage, in whichever task", reports["with"].garbage_ms, "ms")
+    longest = max(step.wall_ms for step in reports["without"].steps.values())
+    record("the longest hold by any task without checkpoints", longest, "ms")
+    if written is not None:
+        record("bytes written for a byte of input, checkpoints included", written / given, "")
+    assert reports["without"].checkpoints == 0
+    assert reports["with"].checkpoints >= size.rounds
+
+
+def _write_steadily(pair: Pair, folder: Path) -> tuple[int | None, int]:
+    """Bytes the disk has written while the engine with checkpoints was sent some rounds, and bytes sent."""
+    before, given = disk.settled_bytes(folder), 0
+    for turn in range(pair.size.rounds, 2 * pair.size.rounds):
+        given += len(pair.body(turn))
+        pair.send("with", turn)
+    after = disk.settled_bytes(folder)
+    return (None, given) if before is None or after is None else (after - before, given)
