@@ -23,6 +23,7 @@ RECENT_MESSAGES_SLACK = 1 << 19  # forgotten ones kept readable while a snapshot
 HISTORY_EVENTS_PER_NAME_MAX = 256  # newest events of a name kept per contact (rule 10)
 HISTORY_NUMBERS_PER_EVENT_MAX = 16  # numeric properties kept of an event, for customer.sum
 EVENT_NAMES_MAX = 65_536  # distinct event names an engine remembers
+HISTORY_PROPERTIES_PER_NAME_MAX = 64  # distinct ones among the kept events of a name, per contact
 ENDED_RUNS_PER_CONTACT_MAX = 8  # ended runs kept for a contact's history
 
 # Flows
@@ -81,6 +82,7 @@ CODES_PER_POOL_MAX = 10_000_000
 CODE_BYTES_MAX = 128
 OUTBOX_EFFECTS_MAX = 10_000_000  # effects without a receipt; intake stops beyond
 PROBLEMS_KEPT_MAX = 1_000  # newest entries under monitoring
+PROBLEM_DETAIL_CHARS_MAX = 500  # of one entry's sentence, which may quote what a channel answered
 
 # Batches and the journal
 BATCH_INPUTS_MAX = 8_192

@@ -20,9 +20,14 @@ from libc.string cimport memmove
 
 from msgspec.msgpack import encode as pack_value
 
-from engine.limits import ENDED_RUNS_PER_CONTACT_MAX, HISTORY_EVENTS_PER_NAME_MAX
+from engine.limits import (
+    ENDED_RUNS_PER_CONTACT_MAX,
+    HISTORY_EVENTS_PER_NAME_MAX,
+    HISTORY_PROPERTIES_PER_NAME_MAX,
+)
 
 cdef int32_t HISTORY_MAX = HISTORY_EVENTS_PER_NAME_MAX
+cdef int32_t COLUMNS_MAX = HISTORY_PROPERTIES_PER_NAME_MAX
 cdef int32_t ENDED_MAX = ENDED_RUNS_PER_CONTACT_MAX
 cdef bytes NO_TRAITS = b"\x80"
 
@@ -77,14 +82,45 @@ cdef int _grow(Series* series) except -1:
     return 0
 
 
-cdef Column* _column(Series* series, uint32_t property) except NULL:
-    """The column of a property, made (all NaN) where there is none."""
-    cdef Column* column = series.columns
+cdef bint _is_empty(const Column* column, int32_t size) noexcept nogil:
     cdef int32_t i
-    while column != NULL:
-        if column.property == property:
-            return column
-        column = column.next
+    for i in range(size):
+        if not isnan(column.values[i]):
+            return False
+    return True
+
+
+cdef int32_t _drop_empty(Series* series) noexcept nogil:
+    """Let go of the columns whose numbers have all been forgotten; how many are left."""
+    cdef Column** link = &series.columns
+    cdef Column* column
+    cdef int32_t left = 0
+    while link[0] != NULL:
+        column = link[0]
+        if _is_empty(column, series.size):
+            link[0] = column.next
+            free(column.values)
+            free(column)
+        else:
+            left += 1
+            link = &column.next
+    return left
+
+
+cdef Column* _column(Series* series, uint32_t property) except? NULL:
+    """The column of a property, made (all NaN) where there is none. NULL: there are as many others as are kept.
+    Columns stand in order of their properties, so that the same history is the same list."""
+    cdef Column** link = &series.columns
+    cdef Column* column
+    cdef int32_t columns = 0
+    cdef int32_t i
+    while link[0] != NULL:
+        if link[0].property == property:
+            return link[0]
+        link = &link[0].next
+        columns += 1
+    if columns >= COLUMNS_MAX and _drop_empty(series) >= COLUMNS_MAX:
+        return NULL
     column = <Column*>malloc(sizeof(Column))
     if column == NULL:
         raise MemoryError
@@ -95,8 +131,11 @@ cdef Column* _column(Series* series, uint32_t property) except NULL:
     for i in range(series.size):
         column.values[i] = NAN
     column.property = property
-    column.next = series.columns
-    series.columns = column
+    link = &series.columns
+    while link[0] != NULL and link[0].property < property:
+        link = &link[0].next
+    column.next = link[0]
+    link[0] = column
     return column
 
 
@@ -172,7 +211,9 @@ cdef class Contact:
             series.size += 1
         series.at[place] = at_ms
         for i in range(n):
-            _column(series, properties[i]).values[place] = values[i]
+            column = _column(series, properties[i])
+            if column != NULL:
+                column.values[place] = values[i]
         return 0
 
     cdef int64_t count(self, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept:
@@ -354,9 +395,9 @@ cdef class Contact:
             columns = []
             column = series.columns
             while column != NULL:
-                columns.append((column.property, [column.values[i] for i in range(series.size)]))
+                if not _is_empty(column, series.size):
+                    columns.append((column.property, [column.values[i] for i in range(series.size)]))
                 column = column.next
-            columns.sort()
             histories.append((series.name, [series.at[i] for i in range(series.size)], columns))
             series = series.next
         histories.sort(key=_first)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from engine.limits import PROBLEMS_KEPT_MAX
+from engine.limits import PROBLEM_DETAIL_CHARS_MAX, PROBLEMS_KEPT_MAX
 
 
 class Monitor:
@@ -18,6 +18,7 @@ class Monitor:
     def add(self, at: int, what: str, detail: str, *, contact: str, flow: str = "", node: str = "") -> None:
         """`what` is a stable word: failed, not_delivered, chain_cut, traits_too_large."""
         self.totals[what] = self.totals.get(what, 0) + 1
+        detail = detail[:PROBLEM_DETAIL_CHARS_MAX]
         self._newest.append(
             {"at": at, "what": what, "flow": flow, "node": node, "contact": contact, "detail": detail}
         )

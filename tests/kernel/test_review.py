@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.errors import Refused
 from engine.kernel import Kernel, flows, kernel, schedules
-from engine.limits import CHAIN_EVENTS_MAX, TRAITS_BYTES_MAX
+from engine.limits import (
+    CHAIN_EVENTS_MAX,
+    HISTORY_EVENTS_PER_NAME_MAX,
+    HISTORY_PROPERTIES_PER_NAME_MAX,
+    PROBLEM_DETAIL_CHARS_MAX,
+    TRAITS_BYTES_MAX,
+)
 from engine.model import Control
 from tests.kernel.test_kernel import DAY, Bench, flow, reached
 
@@ -308,3 +315,35 @@ def test_a_step_acts_once_for_a_run_though_an_edit_leads_it_there_again() -> Non
         one.apply()
         assert [effect.id for effect in one.kernel.outbox(0, 10)] == ["f.1.a.0", "f.1.b.0"]
         assert one.kernel.contact("c1")["points"] == 10
+
+
+def test_a_contact_whose_events_hold_ever_new_numbers_stays_small() -> None:
+    bench = Bench()
+    for number in range(0, 4 * HISTORY_PROPERTIES_PER_NAME_MAX, 16):
+        numbers = ", ".join(f'"n{number + place}": 1' for place in range(16))
+        bench.track("c1", "X", f"{{{numbers}}}")
+    found = bench.kernel._path.contact("c1")
+    assert found is not None
+    kept = msgspec.msgpack.decode(found.pack())[5][0][2]
+    assert [column[0] for column in kept] == list(range(HISTORY_PROPERTIES_PER_NAME_MAX))
+    for _ in range(HISTORY_EVENTS_PER_NAME_MAX):
+        bench.track("c1", "X")
+    twin = again(bench)
+    asks = flow({"start": {**on("Y", "a"), "where": 'customer.sum("X", "new") == 7.0'}, "a": reached()})
+    for one in (bench, twin):
+        one.track("c1", "X", '{"new": 7}')
+        one.control("launch", flow=asks)
+        one.track("c1", "Y")
+        assert one.kernel.contact("c1")["segments"] == ["reached"]
+    assert twin.kernel.digest() == bench.kernel.digest()
+
+
+def test_a_problem_quotes_no_more_than_a_sentence() -> None:
+    bench = Bench()
+    send = step({"send": "webhook", "message": {"body": "x"}})
+    bench.control("launch", flow=flow({"start": on("X", "a"), "a": send}))
+    bench.track("c1", "X")
+    bench.control(
+        "receipts", receipts=[{"effect": "f.1.a.0", "status": "bounced", "detail": "x" * 1_000_000}]
+    )
+    assert len(bench.kernel.problems()[0]["detail"]) == PROBLEM_DETAIL_CHARS_MAX
