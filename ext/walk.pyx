@@ -51,6 +51,17 @@ cdef class ContactView(View):
         return self.walk.host.available(pool)
 
 
+cdef int32_t doomed_of(FlowCore flow, Contact contact) noexcept:
+    """How many runs of the contact reserve a launch no longer: they were removed, and only their end is still to come."""
+    cdef int32_t found = 0
+    cdef void* at = contact.runs
+    while at != NULL:
+        if (<Run>at).flow is flow and not (<Run>at).counted and (<Run>at).arrival <= flow.doom[(<Run>at).node]:
+            found += 1
+        at = (<Run>at).next_of_contact
+    return found
+
+
 cdef bint acted_at(Run run, int32_t no) noexcept:
     """Whether the run has carried out the step of this number."""
     cdef const int32_t* steps
@@ -138,7 +149,8 @@ cdef class Walk(Roster):
         if flow.max_launches >= 0 and mark.launches >= flow.max_launches:
             return GATE_MAX
         if mark.reserved > 0 and (flow.mode != MODE_EVERY_TIME or flow.max_launches >= 0):
-            return GATE_RESERVED
+            if mark.reserved > doomed_of(flow, contact):
+                return GATE_RESERVED
         if flow.mode == MODE_PERIODICALLY and mark.launches > 0 and self.now_ms < mark.last_ms + flow.every_ms:
             until[0] = mark.last_ms + flow.every_ms
             return GATE_PERIOD

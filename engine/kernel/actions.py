@@ -18,6 +18,7 @@ from engine.flow.template import TemplateError
 from engine.kernel.contacts import add_points, change_segments, change_traits, traits_of
 from engine.kernel.dates import zone_name
 from engine.kernel.state import State
+from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Effect
 from ext import instant
 from ext.records import Run
@@ -177,7 +178,10 @@ class Act:
         return None
 
     def emit(self, place: int, action: Emit, body: dict[str, Any]) -> Failure:
-        self.state.path.emit(self.run.contact, action.event, _pack(body), self.run.depth + 1, True)
+        packed = _pack(body)
+        if len(packed) > MESSAGE_BYTES_MAX:
+            return FAILED, f"The event would take {len(packed)} bytes; one has at most {MESSAGE_BYTES_MAX}."
+        self.state.path.emit(self.run.contact, action.event, packed, self.run.depth + 1, True)
         return None
 
 

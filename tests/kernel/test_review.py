@@ -16,7 +16,8 @@ from engine.limits import (
     PROBLEM_DETAIL_CHARS_MAX,
     TRAITS_BYTES_MAX,
 )
-from engine.model import Control
+from engine.model import Control, Input
+from engine.wire import decode_lines
 from tests.kernel.test_kernel import DAY, Bench, flow, reached
 
 
@@ -33,6 +34,10 @@ def again(bench: Bench) -> Bench:
 
 def step(*actions: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"kind": "step", "actions": list(actions), **more}
+
+
+def event(contact: str, name: str) -> list[Input]:
+    return decode_lines(f'{{"type":"track","userId":"{contact}","event":"{name}"}}'.encode()).inputs
 
 
 def on(event: str, next: str) -> dict[str, Any]:
@@ -347,3 +352,33 @@ def test_a_problem_quotes_no_more_than_a_sentence() -> None:
         "receipts", receipts=[{"effect": "f.1.a.0", "status": "bounced", "detail": "x" * 1_000_000}]
     )
     assert len(bench.kernel.problems()[0]["detail"]) == PROBLEM_DETAIL_CHARS_MAX
+
+
+def test_a_run_that_is_about_to_be_removed_reserves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "REAPED_PER_BATCH_MAX", 1)
+    bench = Bench()
+    once = {"mode": "once"}
+    waits = {"start": on("X", "w"), "w": {"kind": "wait", "for": "1d", "next": "a"}, "a": reached()}
+    bench.control("launch", flow=flow(waits, frequency=once))
+    bench.track("c1", "X")
+    bench.track("c2", "X")
+    bench.apply(Control("launch", {"flow": {**ON_EVENT, "frequency": once}}), *event("c2", "X"))
+    assert bench.kernel.contact("c2")["segments"] == ["reached"]
+    bench.track("c2", "X")
+    assert bench.trace[-1].what == "refused"
+
+
+def test_an_emitted_event_is_no_larger_than_one_from_outside() -> None:
+    bench = Bench()
+    twice = "{{ event.properties.text }}{{ event.properties.text }}"
+    document = flow(
+        {"start": on("X", "a"), "a": step({"emit": {"event": "X", "properties": {"text": twice}}})}
+    )
+    bench.control("launch", flow=document)
+    bench.track("c1", "X", f'{{"text": "{"x" * 10_000}"}}')
+    assert [record.what for record in bench.trace if record.node == "a"] == [
+        "executed",
+        "left",
+        "failed",
+        "left",
+    ]
