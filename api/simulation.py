@@ -22,6 +22,7 @@ from engine.limits import API_SIMULATE_INPUTS_MAX, API_SIMULATE_S, API_SIMULATE_
 from engine.model import Control
 from engine.scenario import Scenario, ScenarioError, channels_of, parse
 from engine.simulate import Simulator
+from ext import instant
 
 PLACE = "simulate"
 FILE = "$file"
@@ -74,6 +75,8 @@ async def simulate(kernel: Kernel, flow: str, wanted: SimulateRequest) -> Simula
     document = _document(kernel, flow, wanted.version)
     for number, item in enumerate(wanted.input):
         _without_files(item, f"/input/{number}")
+    if _is_before_time(wanted.start):
+        raise wrong("/start", "The engine's time begins in 1970")
     raw = {
         "name": flow,
         "start": wanted.start,
@@ -84,11 +87,17 @@ async def simulate(kernel: Kernel, flow: str, wanted: SimulateRequest) -> Simula
     schema = kernel.schema()
     try:
         scenario = parse(raw, place=PLACE, folder=Path())
-        if scenario.start_ms < 0:
-            raise wrong("/start", "The engine's time begins in 1970")
         return await trio.to_thread.run_sync(_run, scenario, flow, schema, limiter=_one_at_a_time)
     except ScenarioError as error:
         raise TidemillError("invalid", error.detail, remedy=error.remedy, status=422) from None
+
+
+def _is_before_time(text: str) -> bool:
+    """Whether this is an instant, and before 1970; what is none is the scenario's to refuse."""
+    try:
+        return instant.parse(text) < 0
+    except ValueError:
+        return False
 
 
 def _document(kernel: Kernel, flow: str, version: str | None) -> dict[str, Any]:

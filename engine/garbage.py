@@ -19,7 +19,9 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.limits import GARBAGE_THRESHOLDS
+from engine.limits import GARBAGE_MIDDLE_COLLECTIONS, GARBAGE_NEW_OBJECTS, GARBAGE_YOUNG_COLLECTIONS
+
+THRESHOLDS = (GARBAGE_NEW_OBJECTS, GARBAGE_YOUNG_COLLECTIONS, GARBAGE_MIDDLE_COLLECTIONS)
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def spared() -> Iterator[None]:
     thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    gc.set_threshold(*THRESHOLDS)
     try:
         yield
     finally:

@@ -127,11 +127,9 @@ SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a 
 JOURNAL_READ_BYTES = 16 * 1024 * 1024  # frames read at one go in recovery
 JOURNAL_TRIM_FRAMES_MAX = 512  # frames deleted in one commit
 PIPELINE_INPUTS_MIN = 512  # queued inputs worth a batch while the former one is being committed
-GARBAGE_THRESHOLDS = (
-    10_000,
-    10,
-    100,
-)  # of Python's collector: new objects, then young collections, then older
+GARBAGE_NEW_OBJECTS = 10_000  # after so many Python's collector looks at the young ones
+GARBAGE_YOUNG_COLLECTIONS = 10  # after so many of those at those that outlived one
+GARBAGE_MIDDLE_COLLECTIONS = 100  # and after so many of these at all
 PULSE_SLEEP_S_MAX = 1.0  # longest sleep towards a timer: jumps of the wall clock are noticed
 CHECKPOINT_PIECE_BYTES = 512 * 1024  # of a part, with a checksum of its own
 CHECKPOINT_GROUP_BYTES = 2 * 1024 * 1024  # parts written in one commit

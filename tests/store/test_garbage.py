@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import limits
 from engine.channels import DEFAULT_NAMES
 from engine.clock import VirtualClock
 from engine.errors import Refused
-from engine.garbage import spared
+from engine.garbage import THRESHOLDS, spared
 from engine.kernel import Kernel
 from engine.model import Batch, Control
 from engine.service import ServiceConfig, running
@@ -45,7 +44,7 @@ def test_what_is_there_after_recovery_is_frozen_until_the_service_ends(tmp_path:
     async def test() -> None:
         async with running(config(tmp_path)):
             assert gc.get_freeze_count() > 10_000
-            assert gc.get_threshold() == limits.GARBAGE_THRESHOLDS
+            assert gc.get_threshold() == THRESHOLDS
 
     run(test)
     assert gc.get_freeze_count() == 0
