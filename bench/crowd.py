@@ -10,6 +10,7 @@ import random
 import time
 from typing import Any
 
+from engine.checkpoint import Pace
 from engine.kernel import Kernel
 from engine.kernel.snapshot import Snapshot
 from engine.model import Batch, Control, Input
@@ -130,12 +131,14 @@ class Crowd:
         return int(self.kernel.flow(flow)["waiting"])
 
 
-def parts_of(snapshot: Snapshot, timed: Timed, records_max: int) -> list[bytes]:
-    """All parts, each timed."""
+def parts_of(snapshot: Snapshot, timed: Timed) -> list[bytes]:
+    """All parts, each timed and as long as a checkpoint would have it."""
+    pace = Pace()
     parts: list[bytes] = []
     while True:
         with timed:
-            part = snapshot.part(records_max)
+            part = snapshot.part(pace.records)
+        pace.took(timed.wall[-1])
         if part is None:
             return parts
         parts.append(part)
