@@ -1,0 +1,10 @@
+"""The same work done by other programs, on the same input in one run: `python -m bench.peers`.
+
+    handmade             FastAPI, SQLite and a heap: what one writes for one flow in an afternoon
+    durable_workflows    DBOS on SQLite: a durable workflow for each run
+    stream_processor     PyFlink: a keyed function with state and timers
+
+Each is written as its documentation recommends, commits durably before it counts an event, and remembers what the flow
+needs: contacts, segments, waiting runs, message ids. None of them imports anything of this project: they run under
+whichever interpreter has what they need.
+"""
