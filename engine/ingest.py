@@ -241,9 +241,10 @@ class Ingest:
         return max(self._kernel.now_ms, self._clock.now_ms())
 
     def _apply_next(self) -> Applied:
-        submissions = self._cut()
+        now_ms = self._now_ms()
+        submissions = self._cut(now_ms)
         inputs = list(chain.from_iterable(submission.inputs for submission in submissions))
-        batch = Batch(self._kernel.seq + 1, self._now_ms(), inputs)
+        batch = Batch(self._kernel.seq + 1, now_ms, inputs)
         value = frame.encode(
             batch.seq,
             batch.now_ms,
@@ -262,11 +263,16 @@ class Ingest:
         self._ahead.append(applied)
         return applied
 
-    def _cut(self) -> list[Submission]:
-        """Take the next submissions: at least one if there is any, within the bounds of a batch."""
+    def _cut(self, now_ms: int) -> list[Submission]:
+        """Take the next submissions: at least one if there is any, within the bounds of a batch. An operation
+        waits until all timers due before it have fired: a pause must not reach what was due earlier (rule 28)."""
+        due_ms = self._kernel.next_due_ms()
+        is_overdue = due_ms is not None and due_ms <= now_ms
         taken: list[Submission] = []
         inputs = size = 0
         while self._queue:
+            if is_overdue and isinstance(self._queue[0].inputs[0], Control):
+                break
             inputs += len(self._queue[0].inputs)
             size += len(self._queue[0].body)
             if taken and (inputs > limits.BATCH_INPUTS_MAX or size > limits.BATCH_BYTES_MAX):

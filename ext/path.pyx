@@ -363,6 +363,8 @@ cdef class Path(Walk):
             flow = <FlowCore>run.flow
             if not flow.listens or flow.dead or run.id not in self.runs or run.arrival <= flow.doom[run.node]:
                 continue
+            if ms < run.event_ms:
+                continue  # a late event, from before the run
             if flow.exits and self.heard(run, flow.exit_events, flow.exit_where, name, ms, packed):
                 self.disarm(run)
                 self.finish(run, run.node, EXITED)
@@ -371,7 +373,6 @@ cdef class Path(Walk):
             if (
                 node.matches
                 and not run.satisfied
-                and ms >= run.event_ms
                 and self.heard(run, node.match_events, node.match_where, name, ms, packed)
             ):
                 self.disarm(run)

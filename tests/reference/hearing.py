@@ -24,14 +24,15 @@ class Hearing:
         for run in sorted(self.runs, key=lambda run: run["id"]):
             if run["contact"] != event["contact"] or run["due"] is None or run not in self.runs:
                 continue
+            if event["timestamp"] < run["event"]["timestamp"]:
+                continue
             flow = self.flows[run["flow"]]
             leave = flow["document"].get("exit_when")
             if leave is not None and self.heard(run, leave, event):
                 self.end(run, "exited")
                 continue
             awaited = flow["nodes"][run["node"]].get("until_event")
-            in_time = not run["awaited"] and event["timestamp"] >= run["event"]["timestamp"]
-            if awaited is not None and in_time and self.heard(run, awaited, event):
+            if awaited is not None and not run["awaited"] and self.heard(run, awaited, event):
                 run["awaited"] = True
                 run["due"] = max(run["logical"], event["timestamp"])
                 self.leave_by_event(run, event["depth"])

@@ -15,7 +15,9 @@ from engine import frame, limits
 from engine.clock import VirtualClock
 from engine.errors import Refused, StoreError, Unavailable
 from engine.ingest import Ingest, _pieces
-from engine.model import Outcome
+from engine.kernel import Kernel
+from engine.kernel import kernel as kernel_module
+from engine.model import Outcome, TraceRecord
 from engine.store import StoreFull
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
@@ -429,3 +431,35 @@ def test_a_full_outbox_keeps_events_out_and_lets_receipts_in(monkeypatch: pytest
             await b.ingest.submit(events(1))
 
     run(test)
+
+
+def test_an_operation_waits_until_what_was_due_before_it_has_fired(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 28: a pause stops what is due from then on, also where more was due than a batch takes."""
+    monkeypatch.setattr(kernel_module, "TIMERS_PER_BATCH_MAX", 2)
+    kernel = Kernel(trace=True)
+    clock = VirtualClock(1_000)
+    trace: list[TraceRecord] = []
+    nodes = {
+        "start": {"kind": "launch", "trigger": {"event": "X"}, "next": "w"},
+        "w": {"kind": "wait", "for": "1s", "next": "a"},
+        "a": {"kind": "step", "actions": [{"points": {"add": 1}}]},
+    }
+
+    async def test() -> None:
+        ingest = Ingest(
+            kernel, HeldJournal(held=False), clock, settled=lambda outcome: trace.extend(outcome.trace)
+        )  # type: ignore[arg-type]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ingest.run)
+            await ingest.control("launch", {"flow": {"id": "f", "name": "f", "nodes": nodes}})
+            lines = b"".join(b'{"type":"track","userId":"c%d","event":"X"}\n' % n for n in range(7))
+            await ingest.submit(decode_lines(lines))
+            clock.set(5_000)
+            await ingest.control("pause", {"flow": "f"})
+            await ingest.close()
+
+    run(test)
+    assert [record.what for record in trace if record.node == "a" and record.what != "left"] == [
+        "executed"
+    ] * 7
+    assert kernel.flow("f")["status"] == "paused"
