@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any, Self, final
 
+from ext.deed import Deed
 from ext.passages import Passages
 from ext.predicate import Plan
 from ext.records import Run
@@ -17,7 +18,7 @@ MODES: tuple[str, ...]
 class NodeCore:
     """A node of the running version, its edges as numbers (-1: the run ends)."""
 
-    def __init__(self, flow: FlowCore, planned: Any, salt: bytes) -> None: ...
+    def __init__(self, flow: FlowCore, planned: Any, salt: bytes, deeds: tuple[Deed, ...]) -> None: ...
     @property
     def no(self) -> int: ...
     @property
@@ -30,6 +31,9 @@ class NodeCore:
     def other(self) -> int: ...
     @property
     def plan(self) -> Plan: ...
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """The actions of a step."""
     @property
     def planned(self) -> Any:
         """The `engine.flow.program.PlannedNode`."""
@@ -110,7 +114,13 @@ class FlowCore:
     def know(self, id: str) -> None:
         """Give a node id its number, for ever."""
 
-    def install(self, program: Any, version: int, salt_of: Callable[[str, str], bytes]) -> list[int]:
+    def install(
+        self,
+        program: Any,
+        version: int,
+        salt_of: Callable[[str, str], bytes],
+        deeds_of: Callable[[Any], tuple[Deed, ...]],
+    ) -> list[int]:
         """Run this version from now on; the numbers of waits with runs that are gone from it (rule 27)."""
 
     def count_trial(self, node: NodeCore, chosen: str, now_ms: int) -> None:

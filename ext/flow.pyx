@@ -32,7 +32,7 @@ MODES = ("every_time", "once", "periodically")
 cdef class NodeCore:
     """A node of the running version, its edges as numbers."""
 
-    def __init__(self, FlowCore flow, planned, bytes salt):
+    def __init__(self, FlowCore flow, planned, bytes salt, tuple deeds not None):
         cdef int32_t upper = 0
         node = planned.node
         self.id = planned.id
@@ -40,6 +40,7 @@ cdef class NodeCore:
         self.kind = planned.kind
         self.code = KINDS.index(planned.kind)
         self.planned = planned
+        self.deeds = deeds
         self.plan = planned.plan
         self.next = self.other = -1
         memcpy(self.salt, PyBytes_AS_STRING(salt), 16)
@@ -162,7 +163,7 @@ cdef class FlowCore:
         self.ids.append(id)
         self.nodes.append(None)
 
-    def install(self, program, int32_t version, salt_of):
+    def install(self, program, int32_t version, salt_of, deeds_of):
         """Run this version from now on. Gives the numbers of waits that are gone from it (rule 27)."""
         flow = program.flow
         for id in flow.nodes:
@@ -171,7 +172,7 @@ cdef class FlowCore:
         self.version = version
         self.nodes = [None] * len(self.ids)
         for planned in program.nodes:
-            node = NodeCore(self, planned, salt_of(self.id, planned.id))
+            node = NodeCore(self, planned, salt_of(self.id, planned.id), deeds_of(planned))
             self.nodes[node.no] = node
             if node.code == KIND_LAUNCH:
                 self.launch = node

@@ -36,11 +36,6 @@ class Path(Walk):
         """The events of a batch from `start` on, up to the first input that is none; where that is."""
 
     def drain(self) -> None: ...
-    def wants(self, name: str) -> bool:
-        """Whether an event of the engine's own of this name would mean anything to anybody."""
-
-    def emit(self, contact: Contact, name: str, packed: bytes, depth: int, keep: bool) -> None:
-        """Queue an event; deeper than the bound it is cut (rule 19). `keep`: into the history."""
     def add_flow(self, flow: FlowCore) -> None: ...
     def remove_flow(self, flow: FlowCore, reason: int) -> None: ...
     def end_runs_at(self, flow: FlowCore, node: int, reason: int) -> int:

@@ -178,24 +178,25 @@ cdef class Path(Walk):
         if self.chained:
             self.chained = {}
 
-    def wants(self, str name not None):
+    cpdef bint wants(self, str name) except -1:
         """Whether an event of the engine's own of this name would mean anything to anybody."""
         return self.listening or name in self.triggers or name in self.goals
 
-    def emit(self, Contact contact not None, str name not None, bytes packed not None, int32_t depth, bint keep):
+    cpdef int emit(self, Contact contact, str name, bytes packed, int32_t depth, bint keep) except -1:
         """Queue an event of the engine's own or of an `emit` action that somebody asks for. A chain that grows too deep
         (rule 19) or, where flows launch several others each, too wide is cut. `keep`: it goes into the history."""
         cdef Py_ssize_t chained = 0
         if not (keep or self.wants(name)):
-            return
+            return 0
         if depth > 1:
             chained = self.chained.get(contact.index, 0) + 1
             self.chained[contact.index] = chained
         if depth > DEPTH_MAX or chained > CHAIN_MAX:
             self.cut_count += 1
             self.host.cut(contact, name)
-            return
+            return 0
         self.queue.append((contact, name, packed, depth, keep))
+        return 0
 
     def add_flow(self, FlowCore flow not None):
         self.flows[flow.no] = flow

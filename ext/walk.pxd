@@ -1,9 +1,9 @@
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
+from ext.acting cimport Acting
 from ext.flow cimport FlowCore, NodeCore
 from ext.predicate cimport Plan, View
 from ext.records cimport Contact, Run
-from ext.roster cimport Roster
 
 cdef enum:
     OPEN, GATE_ONCE, GATE_MAX, GATE_RESERVED, GATE_PERIOD
@@ -15,11 +15,10 @@ cdef class ContactView(View):
     cdef Walk walk
     cdef Contact contact
 
-cdef class Walk(Roster):
+cdef class Walk(Acting):
     cdef readonly bytes key
     cdef readonly dict names           # number of an event name
     cdef readonly dict properties      # number of a numeric property's name
-    cdef object host
     cdef ContactView view
     cdef public list trace             # None: not wanted
     cdef readonly uint64_t digest      # over all that happened up to the end of the last batch

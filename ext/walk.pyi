@@ -1,16 +1,16 @@
 from typing import Any
 
+from ext.acting import Acting
 from ext.flow import FlowCore
 from ext.predicate import View
 from ext.records import Contact
-from ext.roster import Roster
 
 GATES: tuple[str, ...]
 """What refuses an entry."""
 
 class ContactView(View): ...
 
-class Walk(Roster):
+class Walk(Acting):
     """How a run walks, from entering until it waits or ends."""
 
     trace: list[Any] | None

@@ -1,9 +1,8 @@
 """How a run walks: from entering, node by node, until it waits or ends; and how it leaves a wait.
 
-The walk knows nothing of how events come in. What a step does, when a date is, where a window opens it asks its
-`host` (`engine.kernel.cold`), a Python object:
+The walk knows nothing of how events come in. What a step does is `ext.acting`'s affair; when a date is, where a window
+opens it asks the `host` (`engine.kernel.cold`), a Python object:
 
-    act(run, node) -> (what, detail)            carry out a step's actions (rules 16, 17)
     date_of(run, node, view) -> ms | None       the date of a dynamic wait (rule 5)
     opening(contact, flow, windows, ms) -> ms   first instant >= ms inside a window (rule 4)
     available(pool) -> int                      codes left (promo.available)
@@ -16,10 +15,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 
+from ext.acting cimport Acting
 from ext.flow cimport *
 from ext.predicate cimport Plan, View
 from ext.records cimport Contact, Ended, Mark, Run
-from ext.roster cimport Roster
 from ext.siphash cimport siphash24_c
 
 from engine.model import TraceRecord
@@ -75,7 +74,7 @@ cdef bint acted_at(Run run, int32_t no) noexcept:
     return False
 
 
-cdef class Walk(Roster):
+cdef class Walk(Acting):
     """Contacts, runs, and the way of a run. `Path` builds on it."""
 
     def __cinit__(self):
@@ -244,15 +243,15 @@ cdef class Walk(Roster):
         cdef FlowCore flow = <FlowCore>run.flow
         cdef Mark* mark
         cdef int32_t what
+        cdef list entries = None if self.trace is None else []
         if acted_at(run, node.no):
             return 0
         if node.relevance_ms >= 0 and self.now_ms > run.logical_ms + node.relevance_ms:
             self.note(flow, run.id, run.contact, node.no, EXPIRED, 0, None)
             return 0
-        what, detail = self.host.act(run, node)
+        what = self.act(run, node, entries)
         run.acted = (b"" if run.acted is None else run.acted) + (<char*>&node.no)[: sizeof(int32_t)]
-        self.stale = True
-        self.note(flow, run.id, run.contact, node.no, what, 0, detail)
+        self.note(flow, run.id, run.contact, node.no, what, 0, None if entries is None else {"actions": entries})
         if what == EXECUTED or what == NOT_SENT:
             mark = run.contact.mark_or_new(flow.no)
             if not run.counted:

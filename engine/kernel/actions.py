@@ -1,4 +1,4 @@
-"""What a step does (rules 12, 16, 17): its actions in order, and the outcome that frequency looks at.
+"""What an action of a step does (rules 16, 17). Those without templates mostly go a shorter way, `ext.acting`.
 
 An action gives None when it was executed, else (`not_sent` | `failed`, why). Whatever it changes, it changes in
 the state, now and for ever; a message becomes an effect, which others deliver.
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.flow.document import ChangeSegments, Emit, IssuePromoCode, Points, Send, UpdateCustomer
-from engine.flow.program import PlannedAction, PlannedNode, Program, fill
+from engine.flow.program import PlannedNode, Program, fill
 from engine.flow.template import TemplateError
 from engine.kernel.contacts import add_points, change_segments, change_traits, traits_of
 from engine.kernel.dates import zone_name
@@ -40,7 +40,7 @@ _unpack = msgspec.msgpack.Decoder().decode
 
 
 class Act:
-    """One step of one run being carried out."""
+    """An action of one step of one run being carried out."""
 
     def __init__(self, state: State, run: Run, planned: PlannedNode, program: Program) -> None:
         self.state = state
@@ -49,11 +49,9 @@ class Act:
         self.entities = program.entities
         self.flow_zone = program.flow.timezone
 
-    def outcomes(self) -> list[dict[str, str]]:
-        """Carry out every action, in order; one entry each, in the shape of the trace."""
-        return [self._one(place, planned) for place, planned in enumerate(self.planned.actions)]
-
-    def _one(self, place: int, planned: PlannedAction) -> dict[str, str]:
+    def entry(self, place: int) -> dict[str, str]:
+        """Carry out the action at this place; what the trace tells of it."""
+        planned = self.planned.actions[place]
         entry = {"action": planned.verb}
         if isinstance(planned.action, Send):
             entry["channel"] = planned.action.channel
@@ -102,7 +100,8 @@ class Act:
     def send(self, place: int, action: Send, body: dict[str, Any]) -> Failure:
         """A message: an effect, or why there is none (rule 17)."""
         channel = action.channel
-        if self.state.channels is not None and channel not in self.state.channels:
+        channels = self.state.path.channels
+        if channels is not None and channel not in channels:
             return FAILED, f"The channel {channel} is not configured."
         traits = traits_of(self.run.contact)
         address = None
@@ -112,7 +111,7 @@ class Act:
                 return NOT_SENT, f"The contact has no address for {channel} (trait {trait})."
         if (refusal := self._unsubscribed(action, traits.get("subscriptions"))) is not None:
             return NOT_SENT, refusal
-        if _is_empty(body):
+        if is_empty(body):
             return NOT_SENT, "The message is empty."
         self._effect(place, channel, address, body)
         return None
@@ -142,7 +141,7 @@ class Act:
             message=message,
         )
         state.outbox.add(effect)
-        state.effects.append(effect)
+        state.path.effects.append(effect)
 
     def issue_promo_code(self, place: int, action: IssuePromoCode, body: None) -> Failure:
         code = self.state.pools.issue(action.pool)
@@ -165,7 +164,7 @@ class Act:
         changes: dict[str, Any] = {**body["set"], **dict.fromkeys(action.unset)}
         for name, by in body["increment"].items():
             had = changes.get(name, traits.get(name))
-            total = _sum(0 if had is None else had, _number(by))
+            total = _sum(0 if had is None else had, number_of(by))
             if total is None:
                 return FAILED, f"The trait {name} cannot be incremented: not a number, or too large."
             changes[name] = total
@@ -195,13 +194,7 @@ _DO: dict[str, Callable[[Act, int, Any, Any], Failure]] = {
 }
 
 
-def outcome_of(outcomes: list[dict[str, str]]) -> str:
-    """Rule 12: executed if one was, else not_sent if one was not sent, else failed."""
-    found = {entry["outcome"] for entry in outcomes}
-    return EXECUTED if EXECUTED in found else NOT_SENT if NOT_SENT in found else FAILED
-
-
-def _number(value: Any) -> Any:
+def number_of(value: Any) -> Any:
     """A number that a template gave as text; anything else as it is."""
     if not isinstance(value, str):
         return value
@@ -223,10 +216,10 @@ def _sum(one: Any, other: Any) -> int | float | None:
     return total if isfinite(total) else None
 
 
-def _is_empty(message: dict[str, Any]) -> bool:
+def is_empty(message: dict[str, Any]) -> bool:
     """Nothing but blanks in the body; a subject or title alone counts only where it is all there was to be."""
     parts = {key: value for key, value in message.items() if key not in HEADINGS} or message
     return all(isinstance(value, str) and not value.strip() for value in parts.values())
 
 
-__all__ = ["Act", "outcome_of"]
+__all__ = ["ADDRESS_TRAIT", "Act", "is_empty", "number_of"]

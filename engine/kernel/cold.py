@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.flow.document import Wait, Window
 from engine.kernel import contacts
-from engine.kernel.actions import Act, outcome_of
+from engine.kernel.actions import Act
 from engine.kernel.dates import date_of, opening, zone_of
 from engine.kernel.state import State
 from engine.limits import REVENUE_MAX
@@ -22,12 +22,10 @@ class Host:
 
     state: State
 
-    def act(self, run: Run, node: NodeCore) -> tuple[int, dict[str, Any]]:
-        """Carry out a step; the code of its outcome and the trace's detail."""
-        program = self.state.flows[run.flow.id].program
-        assert program is not None
-        outcomes = Act(self.state, run, node.planned, program).outcomes()
-        return _WHAT[outcome_of(outcomes)], {"actions": outcomes}
+    def act(self, run: Run, node: NodeCore, place: int) -> tuple[int, dict[str, str]]:
+        """Carry out one action of a step; the code of its outcome and its entry in the trace."""
+        entry = Act(self.state, run, node.planned, run.flow.program).entry(place)
+        return _WHAT[entry["outcome"]], entry
 
     def date_of(self, run: Run, node: NodeCore, view: View) -> int | None:
         """The end of a dynamic wait; an expression that errors gives no date (rule 5)."""

@@ -18,6 +18,7 @@ from engine.flow.schema import parse_schema
 from engine.flow.validate import check
 from engine.flow.values import is_id
 from engine.flow.zone import zone
+from engine.kernel import deeds
 from engine.kernel.state import Draft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
 from ext import instant
@@ -244,7 +245,9 @@ def install(state: State, flow: FlowState, core: FlowCore) -> list[int]:
     checked = check(flow.active.document, schema)
     assert checked.flow is not None, f"version {flow.active.version} of {flow.id} no longer passes its check"
     program = plan(checked.flow, schema)
-    gone: list[int] = core.install(program, flow.active.version, lambda f, n: salt_of(state.path.key, f, n))
+    gone: list[int] = core.install(
+        program, flow.active.version, lambda f, n: salt_of(state.path.key, f, n), deeds.deeds_of
+    )
     flow.core = core
     flow.program = program
     return gone

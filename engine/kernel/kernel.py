@@ -75,7 +75,7 @@ class Kernel:
         state.seq = batch.seq
         effects: list[Effect] = []
         trace: list[TraceRecord] | None = [] if self._trace else None
-        state.effects, path.trace = effects, trace
+        path.effects, path.trace = effects, trace
         path.begin(batch.now_ms)
         path.fire(TIMERS_PER_BATCH_MAX)
         path.reap(REAPED_PER_BATCH_MAX)
@@ -205,4 +205,4 @@ class Kernel:
 
     def channels(self) -> list[str] | None:
         """The configured channels; None: all."""
-        return None if self._state.channels is None else list(self._state.channels)
+        return None if self._path.channels is None else list(self._path.channels)

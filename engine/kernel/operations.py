@@ -208,8 +208,8 @@ def set_schema(state: State, args: Args) -> Answer:
 
 def set_channels(state: State, args: Args) -> Answer:
     """Which channels are configured; a message for any other fails (rule 17)."""
-    state.channels = tuple(sorted(str(name) for name in _get(args, "channels", list)))
-    return {"channels": list(state.channels)}
+    state.path.channels = tuple(sorted(str(name) for name in _get(args, "channels", list)))
+    return {"channels": list(state.path.channels)}
 
 
 OPERATIONS: dict[str, Callable[[State, Args], Answer]] = {

@@ -110,7 +110,7 @@ def pack_state(state: State) -> dict[str, Any]:
         "sweeps": state.sweeps,
         "monitor": state.monitor.pack(),
         "schema": state.schema.document(),
-        "channels": state.channels,
+        "channels": state.path.channels,
         "receipts": sorted(state.receipts.items()),
     }
 
@@ -187,7 +187,7 @@ def _restore_small(
     state.pools.restore(packed["issued"], codes)
     state.outbox.restore(packed["outbox_seq"], effects)
     state.monitor.unpack(packed["monitor"])
-    state.channels = None if packed["channels"] is None else tuple(packed["channels"])
+    state.path.channels = None if packed["channels"] is None else tuple(packed["channels"])
     state.receipts = dict(packed["receipts"])
     for dead in packed["dead"]:
         core = FlowCore(dead["no"], dead["id"])

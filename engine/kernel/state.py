@@ -12,7 +12,6 @@ from engine.flow.schema import DEFAULT, Schema
 from engine.kernel.monitor import Monitor
 from engine.kernel.outbox import Outbox
 from engine.kernel.pools import Pools
-from engine.model import Effect
 from ext.flow import FlowCore
 from ext.path import Path
 
@@ -71,10 +70,8 @@ class Sweep(msgspec.Struct):
 
 
 class State:
-    """The state of an engine. `path` holds contacts, runs and timers; the rest is small and seldom changes.
-
-    `channels` None: every channel is configured and takes what it is given (scenarios, simulation).
-    """
+    """The state of an engine. `path` holds contacts, runs and timers, and which channels are configured (None: every
+    one is, and takes what it is given: scenarios, simulation); the rest is small and seldom changes."""
 
     def __init__(self, path: Path, *, keep_effects: bool) -> None:
         self.path = path
@@ -82,11 +79,9 @@ class State:
         self.flows: dict[str, FlowState] = {}
         self.flow_numbers = 0
         self.pools = Pools()
-        self.outbox = Outbox(keep=keep_effects)
+        self.outbox = path.outbox = Outbox(keep=keep_effects)
         self.monitor = Monitor()
         self.schema: Schema = DEFAULT
-        self.channels: tuple[str, ...] | None = None
-        self.effects: list[Effect] = []
         self.receipts: dict[str, int] = {}
         self.sweeps: list[Sweep] = []
 
