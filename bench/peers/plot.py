@@ -32,7 +32,7 @@ def main() -> None:
         )
         panel.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=4)
         panel.set_xscale("log")
-        panel.set_xlim(right=max(values) * 12)
+        panel.set_xlim(min(values) / 5, max(values) * 12)
         panel.set_title(title)
         panel.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"The reference flow, on {shown['machine']}; logarithmic")
