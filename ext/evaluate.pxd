@@ -3,4 +3,3 @@
 from ext.node cimport Run
 
 cdef Run run_of(str op)
-cdef Run memo_run()

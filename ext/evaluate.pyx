@@ -5,9 +5,7 @@ A tree of nodes with a function pointer each, after cel-go's planner. A bytecode
 tree needs no stack of operands and no jumps for `&&`, `||` and the macros, and a call through a pointer costs what a
 dispatch does.
 
-CEL's rule for errors is kept by `junction` and `looped`: `false && error` is false and `error && false` as well; only
-where nothing decides is the first error the result. Bounds are not errors in this sense: once one is exceeded the
-whole evaluation is over (`Work.breached`).
+CEL's rule for errors is kept here by the macros, as `ext.decide` keeps it for `&&` and `||`.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -15,6 +13,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from ext.conversions cimport to_timestamp
+from ext.decide cimport decided_run
 from ext.functions cimport select
 from ext.instant cimport MISSING
 from ext.keyring cimport locate
@@ -47,7 +46,7 @@ cdef Value path_run(Node* n, Work* w) noexcept:
     if n.found.generation == w.generation:
         p = n.found.at
     else:
-        p = locate(n.root, n.found, w.generation, w.roots[n.root])
+        p = locate(n.found, w.generation, w.roots[n.root])
     if p is NULL:
         return missing(n, w)
     if n.declared:
@@ -81,7 +80,7 @@ cdef Value declared(Node* n, Work* w, Value v) noexcept:
 cdef Value has_path_run(Node* n, Work* w) noexcept:
     cdef const uint8_t* p = n.found.at
     if n.found.generation != w.generation:
-        p = locate(n.root, n.found, w.generation, w.roots[n.root])
+        p = locate(n.found, w.generation, w.roots[n.root])
     if p is NULL and n.root == 1 and w.roots[1] is NULL:
         return fail(w, n, NO_EVENT)
     return of_bool(p is not NULL)
@@ -298,51 +297,6 @@ cdef Value choice_run(Node* n, Work* w) noexcept:
     return kid.run(kid, w)
 
 
-cdef Value junction_run(Node* n, Work* w) noexcept:
-    """`&&` (`option` 0) and `||` (1) over any number of kids: the first that equals `option` decides."""
-    cdef uint32_t i
-    cdef Value v
-    cdef Fault kept
-    cdef bint failed = False
-    for i in range(n.n):
-        v = n.kids[i].run(n.kids[i], w)
-        if v.kind == BOOL:
-            if v.of.i == n.option:
-                return v
-        elif not failed or w.breached:
-            if v.kind != ERROR:
-                fail_kinds(w, n, NOT_A_BOOL, 1, v.kind, 0)
-            if w.breached:
-                return no_value()
-            kept = w.fault
-            failed = True
-    if failed:
-        w.fault = kept
-        return no_value()
-    return of_bool(not n.option)
-
-
-cdef Value memo_run_(Node* n, Work* w) noexcept:
-    """A condition that several plans share: evaluated once in a generation."""
-    cdef int64_t before
-    cdef Value v
-    if n.memo.generation == w.generation:
-        if n.memo.steps and not spend(w, n.memo.steps):
-            return no_value()
-        if n.memo.result.kind == ERROR:
-            w.fault = n.memo.fault
-        return n.memo.result
-    before = w.steps
-    v = n.plain(n, w)
-    if (v.kind == BOOL or v.kind == ERROR) and not w.breached:
-        n.memo.generation = w.generation
-        n.memo.steps = before - w.steps
-        n.memo.result = v
-        if v.kind == ERROR:
-            n.memo.fault = w.fault
-    return v
-
-
 # --- macros: kids are the range, the condition, and for `map` what is made of an element ---
 
 cdef inline bint ranged(Node* n, Work* w, Cursor* c, Value* box) noexcept:
@@ -549,7 +503,7 @@ cdef Run run_of_inner(str op):
     if op == "choice":
         return choice_run
     if op == "and" or op == "or":
-        return junction_run
+        return decided_run()
     if op == "all" or op == "exists":
         return quantified_run
     if op == "exists_one":
@@ -559,7 +513,3 @@ cdef Run run_of_inner(str op):
     if op == "fact":
         return fact_run
     return NULL
-
-
-cdef Run memo_run():
-    return memo_run_

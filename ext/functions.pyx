@@ -25,7 +25,7 @@ from ext.value cimport (
     MODULUS_BY_ZERO, NOT_A_MAP, NO_SUCH_INDEX, NO_SUCH_KEY, NO_SUCH_OVERLOAD, OUT_OF_RANGE, OVERFLOW, PACKED, STRING,
     TIMESTAMP, TYPE, UINT, Cursor, Value, Work, equal, fail, fail_kinds, fail_raised, fail_text, fail_value, find_among,
     following, lookup, memcmp, no_value, of_bool, of_built, of_double, of_int, of_slice, of_time, of_uint, order, over,
-    read, skip, spend, take,
+    read, same_bytes, skip, spend, take,
 )
 
 cdef extern from *:
@@ -311,7 +311,7 @@ cdef Value contained(Work* w, void* node, Value* a, int option) noexcept:
     while c.left:
         v = following(&c)
         if a[0].kind == STRING:
-            r = v.kind == STRING and v.n == a[0].n and memcmp(v.of.p, a[0].of.p, v.n) == 0
+            r = v.kind == STRING and v.n == a[0].n and same_bytes(v.of.p, a[0].of.p, v.n)
         else:
             r = equal(w, a[0], v)
         if r:

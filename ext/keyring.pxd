@@ -2,10 +2,13 @@
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+cdef struct Walk
+
 # Where a key was found in a generation; one for all nodes that read the key.
 cdef struct Found:
     uint64_t generation
     const uint8_t* at     # NULL: there is no such key
+    Walk* walk            # over the root's map
 
 
 cdef class Key:
@@ -16,4 +19,4 @@ cdef class Key:
 
 
 cdef Key key_of(int root, str name)
-cdef const uint8_t* locate(int root, Found* wanted, uint64_t generation, const uint8_t* map) noexcept nogil
+cdef const uint8_t* locate(Found* wanted, uint64_t generation, const uint8_t* map) noexcept nogil

@@ -4,7 +4,7 @@
 A plan arrives as a term (`engine.flow.term.Term`): nested tuples `(op, data, kids, shared)` without places in the
 text, so that equal conditions are equal tuples wherever they were written. A term marked `shared` gives true or false
 and depends on no comprehension's variable: it becomes a Part of its own, kept in one table while any plan holds it. A
-Part held more than once runs through `memo_run`, held once it runs bare: sharing costs nothing where there is none.
+Part held more than once is remembered in each generation, held once it runs bare: sharing costs nothing where there is none.
 
 Places are looked up only when somebody asks where an error was: by the address of the node that failed.
 """
@@ -18,9 +18,11 @@ import cython
 import struct
 import weakref
 
-from ext.evaluate cimport memo_run, run_of
+from ext.decide cimport decide_of, decided_run, memo_decide
+from ext.evaluate cimport run_of
 from ext.functions cimport function_of
 from ext.keyring cimport Key, key_of
+from ext.shortcut cimport shortcut_of
 from ext.value cimport (
     BOOL, BYTES, DOUBLE, INT, LIST, MAP, NULL_, STRING, TYPE, UINT, Value, of_bool, of_built, of_double, of_int, of_slice,
     of_time, of_uint,
@@ -50,6 +52,7 @@ cdef class Part:
         for i in range(self.count):
             free(self.nodes[i].kids)
             free(self.nodes[i].items)
+            free(self.nodes[i].texts)
             free(self.nodes[i].memo)
             free(self.nodes[i])
         free(self.nodes)
@@ -58,7 +61,7 @@ cdef class Part:
         """Another holder, or one fewer."""
         self.holders += change
         if self.root.memo is not NULL:
-            self.root.run = memo_run() if self.holders > 1 else self.root.plain
+            self.root.decide = memo_decide() if self.holders > 1 else self.root.own
 
     cdef Node* make(self, Run run, tuple term) except NULL:
         """A node with room for its kids, owned by this part."""
@@ -72,6 +75,7 @@ cdef class Part:
         self.nodes[self.count] = node
         self.count += 1
         node.run = node.plain = run
+        node.decide = node.own = decide_of(term[0])
         node.n = <uint32_t>len(term[2])
         node.kids = <Node**>calloc(node.n + 1, sizeof(Node*))
         if node.kids is NULL:
@@ -93,6 +97,7 @@ cdef class Part:
         self.fill(node, op, term[1])
         if op == "list":
             self.fold(node)
+        self.shorten(node, op, term[1])
         return node
 
     cdef Node* kid(self, tuple term) except NULL:
@@ -173,6 +178,15 @@ cdef class Part:
         node.run = node.plain = constant
         return 0
 
+    cdef int shorten(self, Node* node, str op, tuple data) except -1:
+        """One step for a node that compares a key with a constant."""
+        cdef Decide found
+        if op == "call":
+            found = shortcut_of(data[0], node, run_of("path"), run_of("constant"))
+            if found is not NULL:
+                node.decide = node.own = found
+        return 0
+
 
 cdef Part part_of(tuple term):
     """The part of a term; of a shared one, the one that is already there."""
@@ -187,6 +201,7 @@ cdef Part part_of(tuple term):
         part.root.memo = <Memo*>calloc(1, sizeof(Memo))
         if part.root.memo is NULL:
             raise MemoryError
+        part.root.run = decided_run()
         parts[term] = part
     return part
 

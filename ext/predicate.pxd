@@ -1,7 +1,7 @@
 """Planned expressions; see predicate.pyx. `View`, what they see, is cimported from here as well."""
 
 from ext.node cimport Part
-from ext.value cimport Fault, Value, Work
+from ext.value cimport Fault
 from ext.view cimport View
 
 
@@ -11,11 +11,10 @@ cdef class Plan:
     cdef list offsets
     cdef Fault fault
 
-    cpdef bint test(self, View view) except *
+    cpdef bint test(self, View view) except -1
     cpdef object value(self, View view)
     cpdef object json(self, View view)
     cdef int run(self, View view) except -2   # 1 true, 0 false, -1 an error (see `error`); -2 raises: a fault of the engine's own
-    cdef Value evaluated(self, View view, Work* w) except *
     cdef object given(self, View view, bint as_json)
     cdef str sentence(self)
     cdef tuple place(self)

@@ -24,6 +24,9 @@ class Plan:
     def test(self, view: View) -> bool:
         """Whether the condition holds. An error is false (rule 20); `error` then says what it was."""
 
+    def test_all(self, views: list[View]) -> int:
+        """For how many of the views the condition holds: `test` in a compiled loop, as the kernel calls it."""
+
     def value(self, view: View) -> object:
         """The value as Python has it: datetime and timedelta to the microsecond, `ext.value.TypeName` for a type.
         Raises EvaluationError."""

@@ -9,7 +9,6 @@ An error of data never raises from `test` or `run`: it is a fault, kept as a cod
 sentence when somebody reads `error`. What does raise is a fault of the engine's own, out of a fact the kernel answers.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport int64_t, uint8_t
 
@@ -17,7 +16,7 @@ from engine.errors import TidemillError
 from engine.limits import EXPRESSION_STEPS_MAX
 from ext.fault cimport sentence
 from ext.node cimport labels_of, part_of, places_of
-from ext.value cimport BOOL, ERROR, NOTHING, NOT_A_BOOL, enter, fail_kinds, leave, to_json, to_python
+from ext.value cimport ERROR, NOTHING, Value, Work, enter, leave, to_json, to_python
 from ext.view cimport View
 
 globals()["View"] = View    # for Python to import from here too: a cimported name is none of Python's
@@ -35,6 +34,28 @@ class EvaluationError(TidemillError):
         self.column = column
 
 
+cdef extern from "Python.h":
+    const uint8_t* bytes_at "PyBytes_AS_STRING" (void* packed) noexcept     # without counting references
+
+
+cdef inline const uint8_t* map_at(void* packed) noexcept:
+    return bytes_at(packed) if packed is not <void*>None else NULL
+
+
+cdef inline void prepare(Work* w, View view) noexcept:
+    w.steps = steps_max
+    w.generation = view.generation
+    w.breached = NOTHING
+    w.view = <void*>view
+    w.raised = NULL
+    w.roots[0] = map_at(<void*>view.traits)
+    w.roots[1] = map_at(<void*>view.properties)
+    w.roots[2] = map_at(<void*>view.variables)
+    if w.roots[0] is NULL:
+        w.roots[0] = no_entries
+    enter()
+
+
 cdef class Plan:
     def __init__(self, str text, tuple term, list offsets):
         self.text = text
@@ -48,40 +69,31 @@ cdef class Plan:
         if self.part is not None:
             self.part.held(-1)
 
-    cdef Value evaluated(self, View view, Work* w) except *:
-        cdef Value v
-        w.steps = steps_max
-        w.generation = view.generation
-        w.breached = NOTHING
-        w.view = <void*>view
-        w.raised = NULL
-        w.roots[0] = <const uint8_t*>PyBytes_AS_STRING(view.traits) if view.traits is not None else no_entries
-        w.roots[1] = <const uint8_t*>PyBytes_AS_STRING(view.properties) if view.properties is not None else NULL
-        w.roots[2] = <const uint8_t*>PyBytes_AS_STRING(view.variables) if view.variables is not None else NULL
-        enter()
-        v = self.part.root.run(self.part.root, w)
-        if w.breached:
-            v.kind = ERROR
-        return v
-
     cdef int run(self, View view) except -2:
         cdef Work w
-        cdef Value v = self.evaluated(view, &w)
+        cdef int truth
+        prepare(&w, view)
+        truth = self.part.root.decide(self.part.root, &w)
         leave()
-        if v.kind == BOOL:
+        if truth >= 0 and not w.breached:
             self.fault.code = NOTHING
-            return v.of.i != 0
-        if v.kind != ERROR:
-            fail_kinds(&w, NULL, NOT_A_BOOL, 1, v.kind, 0)
+            return truth
         self.fault = w.fault
         if w.breached:
             self.fault.code = w.breached
             raise_again(&w)
         return -1
 
-    cpdef bint test(self, View view) except *:
+    cpdef bint test(self, View view) except -1:
         """Whether the condition holds. An error is false (rule 20); `error` then says what it was."""
         return self.run(view) == 1
+
+    def test_all(self, list views not None):
+        """For how many of the views the condition holds: `test` in a compiled loop, as the kernel calls it."""
+        cdef Py_ssize_t i, found = 0
+        for i in range(len(views)):
+            found += self.run(<View?>views[i]) == 1
+        return found
 
     cpdef object value(self, View view):
         """The value as Python has it. Raises EvaluationError."""
@@ -93,9 +105,11 @@ cdef class Plan:
 
     cdef object given(self, View view, bint as_json):
         cdef Work w
-        cdef Value v = self.evaluated(view, &w)
+        cdef Value v
+        prepare(&w, view)
+        v = self.part.root.run(self.part.root, &w)
         try:
-            if v.kind != ERROR:
+            if v.kind != ERROR and not w.breached:
                 self.fault.code = NOTHING
                 return to_json(v) if as_json else to_python(v)
         finally:

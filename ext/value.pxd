@@ -155,6 +155,21 @@ cdef extern from *:
     static inline uint32_t tm_u32(const uint8_t* p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
     static inline uint64_t tm_u64(const uint8_t* p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
     static inline double tm_f64(const uint8_t* p) { uint64_t v = tm_u64(p); double d; memcpy(&d, &v, 8); return d; }
+    /* Whether n bytes agree; most are names and words, too short for a call to pay. Overlapping reads, none beyond. */
+    static inline int tm_same(const uint8_t* a, const uint8_t* b, size_t n) {
+        uint64_t w, x, y, z;
+        uint32_t k, l, m, o;
+        if (n > 16) return memcmp(a, b, n) == 0;
+        if (n >= 8) {
+            memcpy(&w, a, 8); memcpy(&x, b, 8); memcpy(&y, a + n - 8, 8); memcpy(&z, b + n - 8, 8);
+            return ((w ^ x) | (y ^ z)) == 0;
+        }
+        if (n >= 4) {
+            memcpy(&k, a, 4); memcpy(&l, b, 4); memcpy(&m, a + n - 4, 4); memcpy(&o, b + n - 4, 4);
+            return ((k ^ l) | (m ^ o)) == 0;
+        }
+        return n == 0 || (a[0] == b[0] && a[n >> 1] == b[n >> 1] && a[n - 1] == b[n - 1]);
+    }
     static inline double tm_f32(const uint8_t* p) { uint32_t v = tm_u32(p); float f; memcpy(&f, &v, 4); return f; }
     """
     const uint8_t* tm_size
@@ -164,6 +179,7 @@ cdef extern from *:
     double tm_f64(const uint8_t* p) noexcept nogil
     double tm_f32(const uint8_t* p) noexcept nogil
     int memcmp(const void* a, const void* b, size_t n) noexcept nogil
+    bint same_bytes "tm_same" (const uint8_t* a, const uint8_t* b, size_t n) noexcept nogil
 
 cdef const uint8_t* skip_long(const uint8_t* p) noexcept nogil
 cdef Value read_rare(const uint8_t* p) noexcept nogil
@@ -214,7 +230,7 @@ cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uin
             p = skip(skip(p))
             continue
         p = s + n
-        if n == key_n and memcmp(s, key, n) == 0:
+        if n == key_n and same_bytes(s, key, n):
             return p
         p = skip(p)
     return NULL
@@ -251,9 +267,24 @@ cdef inline Value following(Cursor* c) noexcept nogil:
 
 # --- the arena: what an evaluation makes lives until the outermost evaluation ends ---
 
+cdef size_t arena_used
+cdef int entered
+
 cdef void* take(Work* w, size_t n) noexcept
-cdef void enter() noexcept
-cdef void leave() noexcept
+
+
+cdef inline void enter() noexcept:
+    """An evaluation begins. One inside another (a fact that asks a condition) keeps the outer one's values."""
+    global entered, arena_used
+    if entered == 0:
+        arena_used = 0
+    entered += 1
+
+
+cdef inline void leave() noexcept:
+    global entered
+    entered -= 1
+
 
 # --- errors ---
 

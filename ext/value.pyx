@@ -30,24 +30,11 @@ from ext.moment cimport TEXT_BYTES_MAX, print_duration, print_timestamp
 
 cdef uint8_t* arena = <uint8_t*>malloc(EXPRESSION_MEMORY_BYTES_MAX)
 cdef size_t arena_size = EXPRESSION_MEMORY_BYTES_MAX
-cdef size_t arena_used = 0
-cdef int entered = 0
+arena_used = 0
+entered = 0
 
 if arena is NULL:
     raise MemoryError("no memory for the arena of expressions")
-
-
-cdef void enter() noexcept:
-    """An evaluation begins. One inside another (a fact that asks a condition) keeps the outer one's values."""
-    global entered, arena_used
-    if entered == 0:
-        arena_used = 0
-    entered += 1
-
-
-cdef void leave() noexcept:
-    global entered
-    entered -= 1
 
 
 cdef void* take(Work* w, size_t n) noexcept:
@@ -272,7 +259,7 @@ cdef int equal(Work* w, Value a, Value b) noexcept:
     if a.kind != b.kind:
         return 0
     if a.kind == STRING or a.kind == BYTES:
-        return a.n == b.n and memcmp(a.of.p, b.of.p, a.n) == 0
+        return a.n == b.n and same_bytes(a.of.p, b.of.p, a.n)
     if a.kind == BOOL or a.kind == TYPE:
         return a.of.i == b.of.i
     if a.kind == TIMESTAMP or a.kind == DURATION:
