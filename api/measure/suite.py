@@ -27,7 +27,7 @@ MEGABYTE = 1e6
 
 
 class Size(msgspec.Struct, frozen=True):
-    """How much is done. `events`: of each kind in each of `rounds`."""
+    """How much is done. `events`: of each kind in each of `rounds`; `requests`: at most, within `load_s` seconds."""
 
     contacts: int
     events: int
@@ -167,8 +167,10 @@ class Suite:
             )
 
     def _requests(self) -> Iterator[Figure]:
-        most = self._ask(self._size.requests, 0.0)
-        half = self._ask(self._size.requests // 2, most.per_second / 2)
+        first = self._ask(self._size.requests // 10, 0.0, run="f")
+        count = min(self._size.requests, int(first.per_second * self._size.load_s))
+        most = self._ask(count, 0.0, run="m")
+        half = self._ask(count // 2, most.per_second / 2, run="h")
         yield Figure(
             "requests",
             "single events by HTTP",
@@ -186,8 +188,7 @@ class Suite:
             "≤ 20",
         )
 
-    def _ask(self, count: int, rate: float) -> Asked:
-        run = f"r{int(rate)}-"
+    def _ask(self, count: int, rate: float, *, run: str) -> Asked:
         body = work.events(count, contacts=self._size.contacts, name=work.VIEW, run=run)
         with Beside() as beside:
             return beside.start(ask, self.engine.intake, body, rate=rate).result()
