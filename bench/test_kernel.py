@@ -14,6 +14,7 @@ import pytest
 
 from bench.conftest import Measure
 from engine.kernel import Kernel
+from engine.limits import TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Input
 from engine.wire import decode_lines
 
@@ -24,18 +25,18 @@ BATCH = 1_000
 ROUNDS, WARMUP = 50, 2
 
 LITERAL = {"body": "Your cart is waiting."}
+NUDGE = {"send": "webhook", "message": LITERAL}
 TEMPLATE = {"body": "Still thinking, {{ customer.first_name }}? {{ event.properties.total }} is not much."}
 
 
-def nodes(message: dict[str, str] | None, where: str | None = None) -> dict[str, Any]:
-    """A launch on `Cart Viewed`, a step that sends `message` (None: no step), a wait of three days."""
+def nodes(action: dict[str, Any] | None, where: str | None = None) -> dict[str, Any]:
+    """A launch on `Cart Viewed`, a step of this action (None: no step), a wait of three days."""
     start: dict[str, Any] = {"kind": "launch", "trigger": {"event": "Cart Viewed"}, "next": "wait"}
     graph = {"start": start, "wait": {"kind": "wait", "for": "3d"}}
     if where:
         start["where"] = where
-    if message:
+    if action:
         start["next"] = "nudge"
-        action = {"send": "webhook", "message": message}
         graph["nudge"] = {"kind": "step", "actions": [action], "next": "wait"}
     return graph
 
@@ -87,7 +88,7 @@ class Engine:
 
 
 def test_an_event_no_flow_asks_for(measure: Measure) -> None:
-    engine = Engine(nodes(LITERAL))
+    engine = Engine(nodes(NUDGE))
     measure(
         "an event no flow asks for",
         engine.apply,
@@ -99,7 +100,7 @@ def test_an_event_no_flow_asks_for(measure: Measure) -> None:
 
 
 def test_an_event_seen_before(measure: Measure) -> None:
-    engine = Engine(nodes(LITERAL))
+    engine = Engine(nodes(NUDGE))
     (inputs,) = engine.events("Cart Viewed")
     engine.apply(inputs)
     waiting = engine.waiting
@@ -119,7 +120,7 @@ def test_an_event_seen_before(measure: Measure) -> None:
     ids=["comparison", "trait and count"],
 )
 def test_an_event_whose_condition_is_false(where: str, what: str, measure: Measure) -> None:
-    engine = Engine(nodes(LITERAL, where))
+    engine = Engine(nodes(NUDGE, where))
     measure(
         f"an event whose launch condition ({what}) is false",
         engine.apply,
@@ -134,12 +135,19 @@ def test_an_event_whose_condition_is_false(where: str, what: str, measure: Measu
 
 
 @pytest.mark.parametrize(
-    ("message", "what"),
-    [(None, "no step"), (LITERAL, "a message without a template"), (TEMPLATE, "a message with a template")],
-    ids=["no step", "literal", "template"],
+    ("action", "what"),
+    [
+        (None, "no step"),
+        ({"send": "webhook", "message": LITERAL}, "a message without a template"),
+        ({"send": "webhook", "message": TEMPLATE}, "a message with a template"),
+        ({"segment": {"add": ["seen"]}}, "a segment"),
+        ({"points": {"add": 5}}, "points"),
+        ({"update_customer": {"set": {"city": "York"}, "increment": {"carts": 1}}}, "two traits"),
+    ],
+    ids=["no step", "literal", "template", "segment", "points", "traits"],
 )
-def test_an_event_that_starts_a_run(message: dict[str, str] | None, what: str, measure: Measure) -> None:
-    engine = Engine(nodes(message))
+def test_an_event_that_starts_a_run(action: dict[str, Any] | None, what: str, measure: Measure) -> None:
+    engine = Engine(nodes(action))
     measure(
         f"an event that starts a run ({what}) and waits",
         engine.apply,
@@ -171,3 +179,24 @@ def test_a_wait_that_is_due(message: dict[str, str] | None, measure: Measure) ->
     after = "a message follows" if message else "the run ends"
     measure(f"a wait that is due, {after}", pulse, each=BATCH, rounds=ROUNDS, warmup=WARMUP)
     assert engine.waiting == 3 * BATCH
+
+
+def test_a_crowd_of_waits_due_at_once(measure: Measure) -> None:
+    """All 100,000 contacts wait for the same instant; a round is a batch of as many of them as one takes."""
+    graph = nodes(NUDGE)
+    graph["wait"] |= {"next": "city"}
+    graph["city"] = {"kind": "condition", "when": 'customer.city == "Oslo"', "then": "after"}
+    graph["after"] = {"kind": "step", "actions": [NUDGE]}
+    engine = Engine(graph)
+    for _ in range(CONTACTS // BATCH):
+        engine.apply(*engine.events("Cart Viewed"), pass_ms=0)
+    engine.now_ms += 3 * DAY_MS
+    rounds = CONTACTS // TIMERS_PER_BATCH_MAX
+    measure(
+        "one of 100,000 waits due at the same instant, a condition and a message follow",
+        lambda: engine.apply([]),
+        each=TIMERS_PER_BATCH_MAX,
+        rounds=rounds,
+        warmup=0,
+    )
+    assert engine.waiting == 0

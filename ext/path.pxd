@@ -23,6 +23,7 @@ cdef class Path(Walk):
 
     cpdef bint wants(self, str name) except -1
     cpdef int emit(self, Contact contact, str name, bytes packed, int32_t depth, bint keep) except -1
+    cpdef int drain(self) except -1
     cdef uint32_t number_of(self, dict numbers, str name) except? 0xFFFFFFFF
     cdef int one(self, Event event) except -1
     cdef int happen(self, Contact contact, str name, int64_t ms, bytes body, bytes packed, int32_t depth, bint keep) except -1

@@ -168,7 +168,7 @@ cdef class Path(Walk):
             self.happen(contact, event.name, ms, event.body, None, 0, True)
         return 0
 
-    def drain(self):
+    cpdef int drain(self) except -1:
         """Work off the events that inputs, timers and actions gave rise to."""
         cdef Contact contact
         while self.queue:
@@ -177,6 +177,7 @@ cdef class Path(Walk):
                 self.happen(contact, name, self.now_ms, None, packed, depth, keep)
         if self.chained:
             self.chained = {}
+        return 0
 
     cpdef bint wants(self, str name) except -1:
         """Whether an event of the engine's own of this name would mean anything to anybody."""

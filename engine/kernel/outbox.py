@@ -3,9 +3,11 @@
 There may be millions, so a snapshot takes them in slices by their `seq` while receipts keep coming: an effect that is
 settled before its turn is put aside for it.
 
-They lie in blocks of neighbouring `seq`s. Effects arrive in order, so a block, and the table of blocks, is a dict that
-stays in order by itself: an effect is added, settled and found in a few dict operations, however many there are. (A
-sorted container costs ten times as much per effect, a list with a bisect has to be compacted.)
+They lie in blocks of neighbouring `seq`s, and are found by the number of their run, which their id holds, in blocks of
+neighbouring runs. Both grow, so a block, and the table of blocks, is a dict that stays in order by itself, and one that
+stays small: an effect is added, settled and found in a few dict operations near those before. (A sorted container costs
+ten times as much per effect, a list with a bisect has to be compacted, and one dict of ten million ids would stop the
+engine for a second whenever it grew.)
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from itertools import islice
 from engine.model import Effect
 
 BLOCK_BITS = 10
-"""An effect lies in block `seq >> BLOCK_BITS`."""
+"""An effect lies in block `seq >> BLOCK_BITS`, a run in block `run >> BLOCK_BITS`."""
+
+
+def _all(of_run: Effect | tuple[Effect, ...]) -> tuple[Effect, ...]:
+    return of_run if isinstance(of_run, tuple) else (of_run,)
 
 
 class Outbox:
@@ -31,13 +37,15 @@ class Outbox:
         self.last_seq = 0
         self._blocks: dict[int, dict[int, Effect]] = {}
         """Effects by seq, by number of the block; no block is empty."""
-        self._seq_of: dict[str, int] = {}
+        self._runs: dict[int, dict[int, Effect | tuple[Effect, ...]]] = {}
+        """A run's effect, or effects, by run, by number of the block; none is empty."""
+        self._pending = 0
         self._held_after = self._held_to = 0
         """A snapshot still wants the effects with a seq between these."""
         self._early: list[Effect] = []
 
     def __len__(self) -> int:
-        return len(self._seq_of)
+        return self._pending
 
     def __iter__(self) -> Iterator[Effect]:
         return self._later(0)
@@ -56,26 +64,51 @@ class Outbox:
 
     def add(self, effect: Effect) -> None:
         """Take an effect; its `seq` is that of `next_seq`."""
-        if self.keep:
-            seq = effect.seq
-            block = self._blocks.get(seq >> BLOCK_BITS)
-            if block is None:
-                block = self._blocks[seq >> BLOCK_BITS] = {}
-            block[seq] = effect
-            self._seq_of[effect.id] = seq
+        if not self.keep:
+            return
+        seq, run = effect.seq, effect.run
+        block = self._blocks.get(seq >> BLOCK_BITS)
+        if block is None:
+            block = self._blocks[seq >> BLOCK_BITS] = {}
+        block[seq] = effect
+        runs = self._runs.get(run >> BLOCK_BITS)
+        if runs is None:
+            runs = self._runs[run >> BLOCK_BITS] = {}
+        had = runs.get(run)
+        runs[run] = effect if had is None else (*_all(had), effect)
+        self._pending += 1
 
     def settle(self, effect_id: str) -> Effect | None:
         """A receipt came: the effect is pending no longer. None if it is not known (any more)."""
-        seq = self._seq_of.pop(effect_id, None)
-        if seq is None:
+        effect = self._found(effect_id)
+        if effect is None:
             return None
-        block = self._blocks[seq >> BLOCK_BITS]
-        effect = block.pop(seq)
+        block, runs = self._blocks[effect.seq >> BLOCK_BITS], self._runs[effect.run >> BLOCK_BITS]
+        del block[effect.seq]
         if not block:
-            del self._blocks[seq >> BLOCK_BITS]
-        if self._held_after < seq <= self._held_to:
+            del self._blocks[effect.seq >> BLOCK_BITS]
+        rest = tuple(other for other in _all(runs[effect.run]) if other is not effect)
+        if rest:
+            runs[effect.run] = rest
+        else:
+            del runs[effect.run]
+            if not runs:
+                del self._runs[effect.run >> BLOCK_BITS]
+        self._pending -= 1
+        if self._held_after < effect.seq <= self._held_to:
             self._early.append(effect)
         return effect
+
+    def _found(self, effect_id: str) -> Effect | None:
+        """The pending effect of an id, which may be any text: `flow.run.node.place` (rule 16)."""
+        number = effect_id.partition(".")[2].partition(".")[0]
+        if not (number.isascii() and number.isdigit() and len(number) < 20):
+            return None
+        run = int(number)
+        for effect in _all(self._runs.get(run >> BLOCK_BITS, {}).get(run, ())):
+            if effect.id == effect_id:
+                return effect
+        return None
 
     def after(self, seq: int, limit: int) -> list[Effect]:
         """Pending effects with a larger seq, at most `limit`, in order."""
@@ -106,7 +139,6 @@ class Outbox:
     def restore(self, last_seq: int, effects: Iterable[Effect]) -> None:
         """Become what a snapshot held; its effects come in no order."""
         self.last_seq = last_seq
-        self._blocks = {}
-        self._seq_of = {}
+        self._blocks, self._runs, self._pending = {}, {}, 0
         for effect in sorted(effects, key=lambda effect: effect.seq):
             self.add(effect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,8 +12,17 @@ from engine.model import Effect
 WIDE = 1 << BLOCK_BITS
 
 
+def run_of(seq: int) -> int:
+    return seq - seq % 5 if seq % 2 else seq
+
+
+def id_of(seq: int) -> str:
+    return f"f.{run_of(seq)}.n.{seq}"
+
+
 def effect(seq: int) -> Effect:
-    return Effect(seq, f"e{seq}", 0, f"c{seq % 7}", "f", 1, seq, "n", "webhook", None, {})
+    """Some runs have one, some have several."""
+    return Effect(seq, id_of(seq), 0, f"c{seq % 7}", "f", 1, run_of(seq), "n", "webhook", None, {})
 
 
 VERBS = st.one_of(
@@ -36,7 +46,7 @@ def test_it_gives_what_is_pending_in_order(verbs: list[tuple[str, int]]) -> None
                 outbox.add(effect(pending[-1]))
         elif verb.startswith("settle"):
             for seq in range(n + 1) if verb == "settle all to" else (n,):
-                settled = outbox.settle(f"e{seq}")
+                settled = outbox.settle(id_of(seq))
                 assert (settled.seq if settled else None) == (seq if seq in pending else None)
                 pending = [one for one in pending if one != seq] if settled else pending
         elif verb == "forget":
@@ -57,4 +67,14 @@ def test_it_gives_what_is_pending_in_order(verbs: list[tuple[str, int]]) -> None
 def test_one_that_keeps_nothing_numbers_all_the_same() -> None:
     outbox = Outbox(keep=False)
     outbox.add(effect(outbox.next_seq()))
-    assert (outbox.next_seq(), len(outbox), outbox.after(0, 9), outbox.settle("e1")) == (2, 0, [], None)
+    assert (outbox.next_seq(), len(outbox), outbox.after(0, 9), outbox.settle("f.1.n.1")) == (2, 0, [], None)
+
+
+@pytest.mark.parametrize(
+    "id", ["", ".", "f", "f.1", "f..n.0", "f.1.n.0.0", "f.-1.n.0", "f.²1.n.0", "f." + "9" * 5_000]
+)
+def test_a_receipt_for_what_was_never_sent_is_for_nothing(id: str) -> None:
+    outbox = Outbox()
+    outbox.add(effect(outbox.next_seq()))
+    assert outbox.settle(id) is None
+    assert len(outbox) == 1

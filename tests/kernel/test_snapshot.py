@@ -107,24 +107,24 @@ def test_a_base_and_deltas_hold_the_state_they_were_taken_of(
 
 
 def effect(seq: int) -> Effect:
-    return Effect(seq, f"e{seq}", 0, "c", "f", 1, seq, "n", "webhook", None, {})
+    return Effect(seq, f"f.{seq}.n.0", 0, "c", "f", 1, seq, "n", "webhook", None, {})
 
 
 def test_effects_settled_while_they_are_read_are_read_all_the_same() -> None:
     outbox = Outbox()
     for _ in range(6):
         outbox.add(effect(outbox.next_seq()))
-    outbox.settle("e2")
+    outbox.settle("f.2.n.0")
     outbox.hold()
     first = outbox.held_part(2)
     assert [one.seq for one in first] == [1, 3]
-    for id in ("e1", "e4", "e6"):
+    for id in ("f.1.n.0", "f.4.n.0", "f.6.n.0"):
         outbox.settle(id)
     outbox.add(effect(outbox.next_seq()))
     rest = [one.seq for _ in range(3) for one in outbox.held_part(2)]
     assert sorted(rest) == [4, 5, 6]
     assert outbox.held_part(2) == []
-    outbox.settle("e5")
+    outbox.settle("f.5.n.0")
     assert outbox.held_part(2) == []
 
 
