@@ -3,18 +3,16 @@
     enqueue ─▶ queue ─▶ cut ─▶ kernel.apply(N) ─▶ hand over ─▶ journal.append(N) ─▶ settle: tickets, effects
                                while N-1 is being committed     in a worker thread
 
-Two tasks and a channel without room between them. The applier cuts a batch from what is queued, applies it
-and hands it over, which waits until the committer is free: so at most one batch is applied ahead of the one
-being committed. There is no linger: while a commit is under way the queue grows by itself, and the next
-batch is cut when the commit ends, or before that if enough is queued to be worth the overlap
-(PIPELINE_INPUTS_MIN). Nothing of a batch leaves (acknowledgements, answers, effects) before its commit has
-ended.
+Two tasks and a channel without room between them. The applier cuts a batch from what is queued, applies it and hands
+it over, which waits until the committer is free: at most one batch is applied ahead of the one being committed. There
+is no linger: while a commit is under way the queue grows by itself, and the next batch is cut when the commit ends, or
+before that if enough is queued to be worth the overlap (PIPELINE_INPUTS_MIN). Nothing of a batch leaves
+(acknowledgements, answers, effects) before its commit has ended.
 
 Time is an input: an empty batch, a pulse, is made when the kernel's next timer is due.
 
-When the journal is full the committer keeps its batch and tries again; new submissions are refused (503),
-those queued stay queued, and everything goes on when there is room. Any other failure ends both tasks with
-an error.
+When the journal is full the committer keeps its batch and tries again; new submissions are refused (503), those
+queued stay queued, and everything goes on when there is room. Any other failure ends both tasks with an error.
 """
 
 from __future__ import annotations
