@@ -12,6 +12,8 @@ from typing import Any
 
 NODES, LEVELS = 150, 39
 KINDS = ("condition", "split", "limit", "step")
+TEMPLATE = "template"
+"""A step whose update is a template: what it sets depends on the event. The steps of KINDS set a literal number."""
 WALKED = LEVELS + 1
 """Nodes an event walks: one of each level, and the launch."""
 
@@ -51,4 +53,5 @@ def _node(kind: str, level: int, ways: list[str]) -> dict[str, Any]:
         return {"kind": kind, "branches": halves}
     if kind == "limit":
         return {"kind": kind, "max": 1_000_000, "per": "1h", **one, **({"over": ways[1]} if ways else {})}
-    return {"kind": kind, "actions": [{"update_customer": {"set": {"reached": level}}}], **one}
+    value = f"{{{{ event.properties.total }}}} at {level}" if kind == TEMPLATE else level
+    return {"kind": "step", "actions": [{"update_customer": {"set": {"reached": value}}}], **one}

@@ -14,7 +14,7 @@ from statistics import median
 import msgspec
 
 from api.measure import disk, floor, waits, work
-from api.measure.engine import Engine
+from api.measure.engine import Engine, MeasureError
 from api.measure.requests import CONNECTIONS, Asked, ask
 from api.measure.stream import Beside, send
 from engine.model import Control
@@ -129,6 +129,7 @@ class Suite:
             seconds["floor"].append(floor.append(asked, self._folder / f"floor-{turn}"))
             seconds["unasked"].append(send(self.engine.stream, unasked).seconds)
             given += 2 * len(asked) + len(unasked)
+        check_entered(self.engine.client.get("flows", "reference")["entered"], size.rounds * size.events)
         rates = self._rates = {name: size.events / median(took) for name, took in seconds.items()}
         yield Figure(
             "stream",
@@ -280,7 +281,10 @@ class Suite:
 
 
 def simulate(count: int, *, contacts: int) -> float:
-    """Seconds to decode `count` events, each of an instant of its own, and to play them through the flow."""
+    """Seconds to decode `count` events, each of an instant of its own, and to play them through the flow.
+
+    Raises MeasureError when not about one in eight started a run.
+    """
     simulator = Simulator(START_MS)
     known = [(START_MS, item) for item in decode_lines(work.contacts(contacts)).inputs]
     simulator.play([(START_MS, Control("launch", {"flow": work.flow()})), *known], START_MS)
@@ -290,4 +294,12 @@ def simulate(count: int, *, contacts: int) -> float:
     timed = ((START_MS + 1 + number * SIMULATED_MS // count, item) for number, item in enumerate(inputs))
     simulator.play(timed, START_MS + SIMULATED_MS)
     simulator.stats()
-    return time.perf_counter() - began_s
+    took_s = time.perf_counter() - began_s
+    check_entered(simulator.kernel.flow("reference")["entered"], count)
+    return took_s
+
+
+def check_entered(entered: int, events: int) -> None:
+    """A flow that took nobody would be fast. Raises MeasureError unless about one event in eight started a run."""
+    if not 0.1 < entered / events < 0.15:
+        raise MeasureError("not_the_work", f"{entered} of {events} events started a run, not one in eight.")

@@ -18,7 +18,7 @@ from api.measure.suite import FULL, QUICK, Figure, Size, Suite
 from engine.wire import decode_lines
 from tests.api.terminal import answer, tidemill
 
-TINY = Size(contacts=200, events=800, rounds=1, requests=200, load_s=1.0, waits=100)
+TINY = Size(contacts=1_000, events=4_000, rounds=1, requests=200, load_s=1.0, waits=100)
 SLOW = ("_lateness", "_burst")
 """Steps that wait for seconds to pass; `bench/test_waits.py` runs them."""
 FIGURE = Figure("stream", "events", 123_456.7, "a second", "over one stream", "≥ 250,000")
