@@ -40,6 +40,7 @@ LIMIT_PASSAGES_KEPT_MIN = (
     10_000  # newest passages of a limit node kept beyond its window, for edits that widen it
 )
 FLOWS_MAX = 10_000
+FLOWS_MATCHED_FROM = 8  # flows of one event name; fewer are tried one by one
 VERSIONS_PER_FLOW_MAX = 1_000
 FLOW_DOCUMENT_BYTES_MAX = 2 * 1024 * 1024
 YAML_ALIASES_MAX = 100  # a document that expands itself is refused

@@ -3,6 +3,7 @@
 from ext.node cimport Decide, Node, Run
 from ext.value cimport Work
 
+cdef int junction(Node* n, Work* w) noexcept
 cdef int by_value(Node* n, Work* w) noexcept
 cdef Decide decide_of(str op)
 cdef Decide memo_decide()

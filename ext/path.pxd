@@ -13,6 +13,8 @@ cdef class Path(Walk):
     cdef readonly Fingerprints recent
     cdef dict goals                    # (FlowCore, NodeCore) of A/B tests, by name of the goal event
     cdef dict triggers                 # FlowCores in order of id, by event name
+    cdef dict matchers                 # Matchers, by event name, made at the first such event
+    cdef public Py_ssize_t matched_from # flows of one event name from which they are tried through a Matcher
     cdef object queue
     cdef dict chained                  # events of chains queued at this instant, by index of the contact
     cdef readonly object dooms         # (flow number, node) whose doomed runs are being ended
@@ -27,6 +29,7 @@ cdef class Path(Walk):
     cdef uint32_t number_of(self, dict numbers, str name) except? 0xFFFFFFFF
     cdef int one(self, Event event) except -1
     cdef int happen(self, Contact contact, str name, int64_t ms, bytes body, bytes packed, int32_t depth, bint keep) except -1
+    cdef int match(self, tuple asked, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
     cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
     cdef bint heard(
         self, Run run, tuple names, Plan where, str name, int64_t ms, bytes packed

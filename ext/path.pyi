@@ -17,6 +17,8 @@ class Path(Walk):
     """All contacts, all runs, and the way of an event through them."""
 
     def __init__(self, key: bytes, host: Any) -> None: ...
+    matched_from: int
+    """Flows of one event name from which they are tried through an `ext.matching.Matcher`."""
     @property
     def recent(self) -> Fingerprints: ...
     @property

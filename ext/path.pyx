@@ -24,6 +24,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_
 from ext.event cimport ALIAS, IDENTIFY, Event
 from ext.fingerprints cimport Fingerprints
 from ext.flow cimport EXITED, KIND_AB_TEST, FlowCore, NodeCore
+from ext.matching cimport Matcher
 from ext.predicate cimport Plan
 from ext.records cimport Contact, Run
 from ext.siphash cimport siphash24_c
@@ -45,6 +46,7 @@ from engine.limits import (
     CHAIN_EVENTS_MAX,
     EVENT_AGE_MS_MAX,
     EVENT_NAMES_MAX,
+    FLOWS_MATCHED_FROM,
     HISTORY_NUMBERS_PER_EVENT_MAX,
     RECENT_MESSAGES_MAX,
     RECENT_MESSAGES_SLACK,
@@ -92,6 +94,8 @@ cdef class Path(Walk):
         self.host = host
         self.recent = Fingerprints(RECENT_MESSAGES_MAX, RECENT_MESSAGES_SLACK)
         self.triggers = {}
+        self.matchers = {}
+        self.matched_from = FLOWS_MATCHED_FROM
         self.goals = {}
         self.queue = deque()
         self.chained = {}
@@ -250,15 +254,17 @@ cdef class Path(Walk):
     def plan_triggers(self):
         """Which flows an event name asks for. Paused flows stay in: they are passed over at the event."""
         cdef FlowCore flow
-        self.triggers = {}
+        cdef dict triggers = {}
+        self.matchers = {}
         self.goals = {}
         for flow in sorted(self.flows.values(), key=_flow_id):
             for name in () if flow.dead else flow.events:
-                self.triggers[name] = (*self.triggers.get(name, ()), flow)
+                triggers.setdefault(name, []).append(flow)
             for node in () if flow.dead else flow.nodes:
                 if node is not None and (<NodeCore>node).code == KIND_AB_TEST:
                     goal = node.planned.node.goal.event
                     self.goals[goal] = (*self.goals.get(goal, ()), (flow, node))
+        self.triggers = {name: tuple(flows) for name, flows in triggers.items()}
         self.listening = any(flow.listens and not flow.dead for flow in self.flows.values())
         self.stale = True
 
@@ -315,6 +321,8 @@ cdef class Path(Walk):
             return 0
         if packed is None:
             packed = pack_object(body)
+        if len(<tuple>asked) >= self.matched_from:
+            return self.match(<tuple>asked, contact, name, ms, packed, depth)
         for flow in <tuple>asked:
             if not flow.runs_at(self.now_ms):
                 continue
@@ -324,6 +332,30 @@ cdef class Path(Walk):
                     continue
             self.try_enter(flow, contact, name, ms, packed, depth)
         return 0
+
+    cdef int match(
+        self, tuple asked, Contact contact, str name, int64_t ms, bytes packed, int32_t depth
+    ) except -1:
+        """As the loop over all of them, without those that a clause of their `where` rules out. An entry may change
+        what the later ones are decided on: then they are looked at anew."""
+        cdef Matcher matcher = self.matchers.get(name)
+        cdef FlowCore flow
+        cdef uint64_t generation = 0
+        cdef Py_ssize_t at = 0
+        if matcher is None:
+            matcher = self.matchers[name] = Matcher(asked)
+        while True:
+            self.see(contact, name, ms, packed)
+            if self.view.generation != generation:
+                generation = self.view.generation
+                matcher.rule_out(self.view, at)
+            at = matcher.following(at)
+            if at < 0:
+                return 0
+            flow = <FlowCore>asked[at]
+            at += 1
+            if flow.runs_at(self.now_ms) and (flow.where is None or flow.where.run(self.view) == 1):
+                self.try_enter(flow, contact, name, ms, packed, depth)
 
     def reach_goals(self, Contact contact, str name, int64_t ms, bytes packed):
         """Rule 22: a goal event counts for the A/B tests that the contact came to not longer than `within` ago."""

@@ -1,8 +1,11 @@
 """Planned expressions; see predicate.pyx. `View`, what they see, is cimported from here as well."""
 
 from ext.node cimport Part
-from ext.value cimport Fault
+from ext.value cimport Fault, Work
 from ext.view cimport View
+
+cdef void prepare(Work* w, View view) noexcept        # an evaluation of this view begins; `ext.value.leave` ends it
+cdef int raise_again(Work* w) except -2
 
 
 cdef class Plan:

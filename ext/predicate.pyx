@@ -35,14 +35,14 @@ class EvaluationError(TidemillError):
 
 
 cdef extern from "Python.h":
-    const uint8_t* bytes_at "PyBytes_AS_STRING" (void* packed) noexcept     # without counting references
+    char* bytes_at "PyBytes_AS_STRING" (void* packed) noexcept     # without counting references
 
 
 cdef inline const uint8_t* map_at(void* packed) noexcept:
-    return bytes_at(packed) if packed is not <void*>None else NULL
+    return <const uint8_t*>bytes_at(packed) if packed is not <void*>None else NULL
 
 
-cdef inline void prepare(Work* w, View view) noexcept:
+cdef void prepare(Work* w, View view) noexcept:
     w.steps = steps_max
     w.generation = view.generation
     w.breached = NOTHING
