@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from engine.flow.document import Wait, Window
+from engine.flow.zone import leaving
 from engine.kernel import contacts
 from engine.kernel.actions import Act
-from engine.kernel.dates import date_of, opening, zone_of
+from engine.kernel.dates import date_of, zone_of
 from engine.kernel.state import State
 from engine.limits import REVENUE_MAX
 from ext.flow import WHATS, FlowCore, NodeCore
@@ -39,7 +40,7 @@ class Host:
         return date_of(value, wait.until, self._zone(run.contact, run.flow))
 
     def opening(self, contact: Contact, flow: FlowCore, windows: tuple[Window, ...], ms: int) -> int:
-        return opening(windows, self._zone(contact, flow), ms)
+        return leaving(windows, self._zone(contact, flow), ms)
 
     def _zone(self, contact: Contact, flow: FlowCore) -> Any:
         return zone_of(contacts.traits_of(contact), flow.program.flow.timezone)

@@ -6,9 +6,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from engine.flow.document import Until, Window
+from engine.flow.document import Until
 from engine.flow.values import parse_date
-from engine.flow.zone import is_zone, leaving, local_to_ms, ms_to_local, zone
+from engine.flow.zone import is_zone, local_to_ms, ms_to_local, zone
 from ext import instant
 
 DAY_MS = 86_400_000
@@ -23,11 +23,6 @@ def zone_name(traits: dict[str, Any], flow_zone: str) -> str:
 def zone_of(traits: dict[str, Any], flow_zone: str) -> ZoneInfo:
     """As `zone_name`, the zone itself."""
     return zone(zone_name(traits, flow_zone))
-
-
-def opening(windows: tuple[Window, ...], where: ZoneInfo, ms: int) -> int:
-    """The first instant >= ms inside a window."""
-    return leaving(windows, where, ms)
 
 
 def date_of(value: object, until: Until, where: ZoneInfo) -> int | None:

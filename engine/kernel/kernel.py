@@ -101,9 +101,8 @@ class Kernel:
         try:
             answer = operation(self._state, control.args)
         except Refused as refused:
-            return refused.with_traceback(
-                None
-            )  # an answer, which would otherwise hold the frames that hold it
+            # An answer from now on: with its traceback it would hold the frames that hold it.
+            return refused.with_traceback(None)
         self._path.drain()
         self._path.release(TIMERS_PER_BATCH_MAX)
         return answer
