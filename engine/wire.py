@@ -6,6 +6,7 @@ replayed batch meets exactly the code that accepted it.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -13,11 +14,11 @@ import msgspec
 from engine.limits import (
     CONTROL_BYTES_MAX,
     CONTROL_DEPTH_MAX,
-    JSON_DEPTH_MAX,
     LINE_DEPTH_MAX,
     MESSAGE_BYTES_MAX,
 )
 from engine.model import Control, Input
+from ext.envelope import read_lines
 from ext.event import Event, convert, narrow, survey
 
 NOTHING = msgspec.Raw(b"{}")
@@ -120,18 +121,17 @@ def decode_lines(data: bytes, *, control: bool = False) -> Decoded:
 
     `control=True` also takes lines of type `control`; only the journal and the engine itself may ask for that.
     """
-    depth, plain, longest = survey(data)
-    if not plain or depth > JSON_DEPTH_MAX or longest > MESSAGE_BYTES_MAX:
-        return _decode_one_by_one(data, control)
-    try:
-        data.decode()
-        events, wrong = convert(_messages.decode_lines(data), 0)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _decode_one_by_one(data, control)
-    if wrong:
+    inputs = read_lines(data, partial(_otherwise, control))
+    if inputs is None:
         return _decode_one_by_one(data, control)
     body = data if data.endswith(b"\n") or not data else data + b"\n"
-    return Decoded(events, body, [], len(events))  # type: ignore[arg-type]
+    return Decoded(inputs, body, [], len(inputs))
+
+
+def _otherwise(control: bool, line: bytes) -> Input | None:
+    """What a line is that is not plain; None where it is nothing, or wrong."""
+    taken = decode_line(line, control=control) if line.strip() else None
+    return None if isinstance(taken, Rejection) else taken
 
 
 def _decode_one_by_one(data: bytes, control: bool) -> Decoded:

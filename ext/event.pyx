@@ -1,12 +1,15 @@
-"""One input of a contact, and how a decoded message becomes one.
+"""One input of a contact, and how a message that msgspec has decoded becomes one.
 
-`engine.wire` lets msgspec decode the envelope of a line (0.3 µs, the properties untouched); what is left to do
-per message, bounds and the instant, is done here without an intermediate object.
+An event holds no Python object of its own but the bytes it came in: its texts are places in them. An engine takes
+hundreds of thousands a second and asks most of them for nothing but the bytes; a `str` is made where somebody wants one.
+
+Most lines are read by `ext.envelope` in one pass. What it leaves to msgspec comes through `convert`, which is also the
+one place that says what is wrong with a message.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MIN, int64_t
 
 from ext.instant cimport parse_utf8
@@ -23,7 +26,9 @@ cdef int DEPTH_MAX = JSON_DEPTH_MAX
 cdef bytes EMPTY = b"{}"
 
 
+@cython.final
 @cython.no_gc
+@cython.freelist(8192)
 cdef class Event:
     def __init__(
         self,
@@ -35,16 +40,61 @@ cdef class Event:
         str message_id=None,
         str previous=None,
     ):
+        """Of Python's values: all of them in one text, that it may point into it."""
+        cdef list parts = [body, contact.encode(), name.encode(), (message_id or "").encode(), (previous or "").encode()]
+        cdef Py_ssize_t at = 0
         self.kind = kind
-        self.contact = contact
-        self.name = name
-        self.body = body
         self.timestamp_ms = timestamp_ms
-        self.message_id = message_id
-        self.previous = previous
+        self.source = b"".join(parts)
+        self.numbers_noted = -1
+        self.json = _part(self.source, &at, parts[0])
+        self.contact_id = _part(self.source, &at, parts[1])
+        self.event_name = _part(self.source, &at, parts[2])
+        self.message = _part(self.source, &at, parts[3])
+        self.previous_id = _part(self.source, &at, parts[4])
+
+    @property
+    def contact(self):
+        return text_of(self.contact_id)
+
+    @property
+    def name(self):
+        return text_of(self.event_name)
+
+    @property
+    def message_id(self):
+        return text_of(self.message) if self.message.size else None
+
+    @property
+    def previous(self):
+        return text_of(self.previous_id) if self.previous_id.size else None
+
+    @property
+    def body(self):
+        return self.json.at[: self.json.size]
 
     def __repr__(self):
         return f"<Event {('track', 'identify', 'alias')[<int>self.kind]} {self.name!r} of {self.contact!r}>"
+
+
+cdef Event new_event(bytes source):
+    """An event whose texts, all of them empty so far, are in `source`."""
+    cdef Event event = Event.__new__(Event)
+    event.source = source
+    event.timestamp_ms = INT64_MIN
+    event.numbers_noted = -1
+    return event
+
+
+cdef str text_of(Text text):
+    return PyUnicode_DecodeUTF8(text.at, text.size, NULL)
+
+
+cdef Text _part(bytes source, Py_ssize_t* at, bytes part):
+    """The part that comes next in the source."""
+    cdef Text text = Text(at=PyBytes_AS_STRING(source) + at[0], size=<uint32_t>PyBytes_GET_SIZE(part))
+    at[0] += PyBytes_GET_SIZE(part)
+    return text
 
 
 cdef struct Survey:
@@ -120,56 +170,51 @@ cdef inline Py_ssize_t _utf8_length(str text) except -1:
 
 cdef tuple _convert_one(object message, list out):
     """Appends the event, or gives `(code, sentence)` for what is wrong with the message."""
-    cdef Event event = Event.__new__(Event)
+    cdef Kind kind = <Kind><int>message.kind
+    cdef int64_t timestamp_ms = INT64_MIN
     cdef str contact = message.userId
+    cdef str message_id = message.messageId
+    cdef str previous = None
+    cdef bytes body
     cdef Py_ssize_t length
     cdef const char* text
     cdef Survey seen
-    event.kind = <Kind><int>message.kind
     if contact is None or not contact:
         contact = message.anonymousId
         if contact is None or not contact:
             return ("no_contact", "A message names its contact in `userId` or `anonymousId`.")
     if _utf8_length(contact) > ID_MAX:
         return ("contact_too_long", f"A contact id has at most {ID_MAX} bytes.")
-    event.contact = contact
-    event.name = message.event
-    if event.kind == TRACK and not (0 < _utf8_length(event.name) <= NAME_MAX):
+    if kind == TRACK and not (0 < _utf8_length(message.event) <= NAME_MAX):
         return ("bad_event_name", f"`event` is a name of 1 to {NAME_MAX} bytes.")
-    event.message_id = message.messageId
-    if event.message_id is not None:
-        length = _utf8_length(event.message_id)
-        if length == 0:
-            event.message_id = None
-        elif length > MESSAGE_ID_MAX:
-            return ("message_id_too_long", f"`messageId` has at most {MESSAGE_ID_MAX} bytes.")
-    event.timestamp_ms = INT64_MIN
+    if message_id is not None and _utf8_length(message_id) > MESSAGE_ID_MAX:
+        return ("message_id_too_long", f"`messageId` has at most {MESSAGE_ID_MAX} bytes.")
     stamp = message.timestamp
     if stamp is not None:
         text = PyUnicode_AsUTF8AndSize(stamp, &length)
-        event.timestamp_ms = parse_utf8(text, length)
-        if event.timestamp_ms == INT64_MIN:
+        timestamp_ms = parse_utf8(text, length)
+        if timestamp_ms == INT64_MIN:
             return ("bad_timestamp", "`timestamp` is an instant with an offset, such as 2026-08-10T13:00:00Z.")
-    if event.kind == ALIAS:
-        event.previous = message.previousId
-        if not (0 < _utf8_length(event.previous) <= ID_MAX):
+    if kind == ALIAS:
+        previous = message.previousId
+        if not (0 < _utf8_length(previous) <= ID_MAX):
             return ("bad_previous_id", f"`previousId` is a contact id of 1 to {ID_MAX} bytes.")
-    event.body = bytes(message.body)
-    text = PyBytes_AS_STRING(event.body)
+    body = bytes(message.body)
+    text = PyBytes_AS_STRING(body)
     if text[0] == c"n":
-        event.body = EMPTY
+        body = EMPTY
     elif text[0] != c"{":
         return ("not_an_object", "`properties` and `traits` are objects.")
     else:
-        seen = _survey(text, PyBytes_GET_SIZE(event.body))
+        seen = _survey(text, PyBytes_GET_SIZE(body))
         if seen.depth > DEPTH_MAX:
             return ("too_deep", f"Properties and traits nest at most {DEPTH_MAX} levels deep.")
         if seen.unusual:
             try:
-                decode_json(event.body)
+                decode_json(body)
             except (ValueError, OverflowError):
                 return ("number_out_of_range", "A number in it is larger than a double can hold.")
-    out.append(event)
+    out.append(Event(kind, contact, message.event, body, timestamp_ms, message_id, previous))
     return None
 
 
