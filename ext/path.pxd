@@ -1,6 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
-from ext.event cimport Event
+from ext.event cimport Event, Text
 from ext.fingerprints cimport Fingerprints
 from ext.flow cimport FlowCore, NodeCore
 from ext.predicate cimport Plan
@@ -13,6 +13,7 @@ cdef class Path(Walk):
     cdef readonly Fingerprints recent
     cdef dict goals                    # (FlowCore, NodeCore) of A/B tests, by name of the goal event
     cdef dict triggers                 # FlowCores in order of id, by event name
+    cdef list asked                    # the same by number of the name, as far as it was asked for; None: no flow
     cdef dict matchers                 # Matchers, by event name, made at the first such event
     cdef public Py_ssize_t matched_from # flows of one event name from which they are tried through a Matcher
     cdef object queue
@@ -26,14 +27,18 @@ cdef class Path(Walk):
     cpdef bint wants(self, str name) except -1
     cpdef int emit(self, Contact contact, str name, bytes packed, int32_t depth, bint keep) except -1
     cpdef int drain(self) except -1
-    cdef uint32_t number_of(self, dict numbers, str name) except? 0xFFFFFFFF
     cdef int one(self, Event event) except -1
-    cdef int happen(self, Contact contact, str name, int64_t ms, bytes body, bytes packed, int32_t depth, bint keep) except -1
+    cdef int arrive(self, Contact contact, Event event) except -1
+    cdef tuple asked_by(self, uint32_t number, str name)
+    cdef bint concerns(self, Contact contact, str name) except -1
+    cdef int mean(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, tuple asked) except -1
     cdef int match(self, tuple asked, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
     cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
     cdef bint heard(
         self, Run run, tuple names, Plan where, str name, int64_t ms, bytes packed
     ) except -1
     cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed)
-    cdef int remember(self, Contact contact, str name, int64_t ms, bytes body) except -1
+    cdef int remember_noted(self, Contact contact, uint32_t number, int64_t ms, Event event) except -1
+    cdef int remember_packed(self, Contact contact, str name, bytes packed) except -1
+    cdef int remember(self, Contact contact, uint32_t number, int64_t ms, Text json) except -1
     cdef int try_enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1

@@ -17,14 +17,14 @@ rise to wait in a queue until all that is done, first in, first out.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.ref cimport PyObject
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from ext.event cimport ALIAS, IDENTIFY, Event
+from ext.event cimport ALIAS, IDENTIFY, NUMBERS_NOTED, Event, Text, text_of
 from ext.fingerprints cimport Fingerprints
 from ext.flow cimport EXITED, KIND_AB_TEST, FlowCore, NodeCore
 from ext.matching cimport Matcher
+from ext.names cimport NO_NUMBER, Names
+from ext.number cimport decimal
 from ext.predicate cimport Plan
 from ext.records cimport Contact, Run
 from ext.siphash cimport siphash24_c
@@ -52,31 +52,31 @@ from engine.limits import (
     RECENT_MESSAGES_SLACK,
 )
 
-cdef extern from "Python.h":
-    double PyOS_string_to_double(const char* s, char** endptr, PyObject* overflow_exception) except? -1.0
-
 cdef int64_t AGE_MAX = EVENT_AGE_MS_MAX
 cdef int32_t DEPTH_MAX = CHAIN_DEPTH_MAX
 cdef Py_ssize_t CHAIN_MAX = CHAIN_EVENTS_MAX
-cdef Py_ssize_t NAMES_MAX = EVENT_NAMES_MAX
 cdef int NUMBERS_MAX = min(HISTORY_NUMBERS_PER_EVENT_MAX, 64)
-cdef uint32_t NO_NUMBER = 0xFFFFFFFF
 cdef bytes EMPTY_MAP = b"\x80"
 
 
-cpdef bytes pack_object(bytes json):
+cdef bytes pack_text(Text json):
     """A JSON object as MessagePack. Integers beyond 64 bits become doubles, as other numbers do."""
     cdef bytes packed
-    if PyBytes_GET_SIZE(json) == 2:
+    if json.size == 2:
         return EMPTY_MAP
-    packed = transcode(json)
+    packed = transcode(json.at, json.size)
     if packed is not None:
         return packed
-    value = decode_json(json)
+    value = decode_json(json.at[: json.size])
     try:
         return pack_value(value)
     except OverflowError:
         return pack_value(narrow(value))
+
+
+cpdef bytes pack_object(bytes json):
+    """The same of an object of its own."""
+    return pack_text(Text(at=PyBytes_AS_STRING(json), size=<uint32_t>PyBytes_GET_SIZE(json)))
 
 
 def unpacked_json(bytes packed):
@@ -91,9 +91,12 @@ cdef class Path(Walk):
     def __init__(self, bytes key not None, host):
         assert len(key) == 16
         self.key = key
+        self.names = Names(EVENT_NAMES_MAX, int.from_bytes(key[:8]))
+        self.properties = Names(EVENT_NAMES_MAX, int.from_bytes(key[8:]))
         self.host = host
         self.recent = Fingerprints(RECENT_MESSAGES_MAX, RECENT_MESSAGES_SLACK)
         self.triggers = {}
+        self.asked = []
         self.matchers = {}
         self.matched_from = FLOWS_MATCHED_FROM
         self.goals = {}
@@ -150,15 +153,13 @@ cdef class Path(Walk):
         return at
 
     cdef int one(self, Event event) except -1:
-        cdef Py_ssize_t length = 0
-        cdef const char* text
-        cdef int64_t ms
+        cdef Text message = event.message
         cdef Contact contact
-        if event.message_id is not None:
-            text = PyUnicode_AsUTF8AndSize(event.message_id, &length)
-            if not self.recent.add(siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>text, length)):
-                self.duplicate_count += 1
-                return 0
+        if message.size and not self.recent.add(
+            siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>message.at, message.size)
+        ):
+            self.duplicate_count += 1
+            return 0
         self.event_count += 1
         contact = self.known(event.contact)
         if event.kind == IDENTIFY:
@@ -166,19 +167,45 @@ cdef class Path(Walk):
         elif event.kind == ALIAS:
             self.host.alias(contact, event.previous)
         else:
-            ms = event.timestamp_ms
-            if ms == INT64_MIN or ms > self.now_ms:
-                ms = self.now_ms
-            self.happen(contact, event.name, ms, event.body, None, 0, True)
+            self.arrive(contact, event)
         return 0
+
+    cdef int arrive(self, Contact contact, Event event) except -1:
+        """An event from outside: history first, then what it means (rule 7)."""
+        cdef uint32_t number = self.names.number(event.event_name.at, event.event_name.size)
+        cdef str name = text_of(event.event_name) if number == NO_NUMBER else <str>self.names.texts[number]
+        cdef int64_t ms = event.timestamp_ms
+        cdef tuple asked = self.asked_by(number, name)
+        if ms == INT64_MIN or ms > self.now_ms:
+            ms = self.now_ms
+        self.touch(contact)
+        if event.numbers_noted >= 0:
+            self.remember_noted(contact, number, ms, event)
+        else:
+            self.remember(contact, number, ms, event.json)
+        if asked is not None or self.concerns(contact, name):
+            return self.mean(contact, name, ms, pack_text(event.json), 0, asked)
+        return 0
+
+    cdef tuple asked_by(self, uint32_t number, str name):
+        """The flows that an event of this name, and number, may launch, in order of their ids; None: no flow."""
+        if number == NO_NUMBER:
+            return self.triggers.get(name)
+        while <uint32_t>len(self.asked) <= number:
+            self.asked.append(self.triggers.get(<str>self.names.texts[len(self.asked)]))
+        return <tuple>self.asked[number]
 
     cpdef int drain(self) except -1:
         """Work off the events that inputs, timers and actions gave rise to."""
         cdef Contact contact
         while self.queue:
             contact, name, packed, depth, keep = self.queue.popleft()
-            if contact.index >= 0:
-                self.happen(contact, name, self.now_ms, None, packed, depth, keep)
+            if contact.index < 0:
+                continue
+            self.touch(contact)
+            if keep:
+                self.remember_packed(contact, name, packed)
+            self.mean(contact, name, self.now_ms, packed, depth, self.triggers.get(name))
         if self.chained:
             self.chained = {}
         return 0
@@ -265,6 +292,7 @@ cdef class Path(Walk):
                     goal = node.planned.node.goal.event
                     self.goals[goal] = (*self.goals.get(goal, ()), (flow, node))
         self.triggers = {name: tuple(flows) for name, flows in triggers.items()}
+        self.asked = []
         self.listening = any(flow.listens and not flow.dead for flow in self.flows.values())
         self.stale = True
 
@@ -289,41 +317,25 @@ cdef class Path(Walk):
         """Whether held runs are still to leave at this instant."""
         return any((<FlowCore>flow).runs_at(self.now_ms) for flow in self.holding.values())
 
-    cdef uint32_t number_of(self, dict numbers, str name) except? 0xFFFFFFFF:
-        """The number of a name, given at first sight; NO_NUMBER when the table is full."""
-        cdef object found = numbers.get(name)
-        if found is None:
-            if len(numbers) >= NAMES_MAX:
-                return NO_NUMBER
-            found = numbers[name] = len(numbers)
-        return found
+    cdef bint concerns(self, Contact contact, str name) except -1:
+        """Whether an event may mean something to the contact where it launches nothing: it is a goal of an A/B test
+        that the contact came to, or one of its runs may be waiting for it."""
+        return (contact.trials is not None and name in self.goals) or (self.listening and contact.runs != NULL)
 
-    cdef int happen(
-        self, Contact contact, str name, int64_t ms, bytes body, bytes packed, int32_t depth, bint keep
+    cdef int mean(
+        self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, tuple asked
     ) except -1:
-        """An event of a contact: history first, then the flows it triggers (rule 7). One of `body` (JSON) and
-        `packed` is given."""
-        cdef object asked
+        """What an event means: to A/B tests, to the contact's runs, to the flows that ask for it."""
         cdef FlowCore flow
-        self.touch(contact)
-        if keep:
-            self.remember(contact, name, ms, body if packed is None else unpacked_json(packed))
-        asked = self.triggers.get(name)
         if contact.trials is not None and name in self.goals:
-            if packed is None:
-                packed = pack_object(body)
             self.reach_goals(contact, name, ms, packed)
         if self.listening and contact.runs != NULL:
-            if packed is None:
-                packed = pack_object(body)
             self.listen(contact, name, ms, packed, depth)
         if asked is None:
             return 0
-        if packed is None:
-            packed = pack_object(body)
-        if len(<tuple>asked) >= self.matched_from:
-            return self.match(<tuple>asked, contact, name, ms, packed, depth)
-        for flow in <tuple>asked:
+        if len(asked) >= self.matched_from:
+            return self.match(asked, contact, name, ms, packed, depth)
+        for flow in asked:
             if not flow.runs_at(self.now_ms):
                 continue
             if flow.where is not None:
@@ -434,17 +446,40 @@ cdef class Path(Walk):
         self.see(contact, name, ms, packed)
         return self.host.key_of(flow.run_key, self.view)
 
-    cdef int remember(self, Contact contact, str name, int64_t ms, bytes body) except -1:
-        """Keep an event in the contact's history with its top-level numbers (validated JSON, read in place)."""
+    cdef int remember_noted(self, Contact contact, uint32_t number, int64_t ms, Event event) except -1:
+        """Keep an event in the contact's history, with the numbers that were noted when it was read."""
+        cdef uint32_t[NUMBERS_NOTED] properties
+        cdef double[NUMBERS_NOTED] values
+        cdef const char* behind
+        cdef uint32_t property
+        cdef int n = 0
+        cdef int i
+        if number == NO_NUMBER:
+            return 0
+        for i in range(event.numbers_noted):
+            property = self.properties.number(event.json.at + event.numbers[i].key, event.numbers[i].size)
+            if property != NO_NUMBER:
+                values[n] = decimal(event.json.at + event.numbers[i].digits, &behind)
+                properties[n] = property
+                n += 1
+        return contact.remember(number, ms, properties, values, n)
+
+    cdef int remember_packed(self, Contact contact, str name, bytes packed) except -1:
+        """Keep an event that an action emitted."""
+        cdef bytes json = unpacked_json(packed)
+        cdef Text text = Text(at=PyBytes_AS_STRING(json), size=<uint32_t>PyBytes_GET_SIZE(json))
+        return self.remember(contact, self.names.number_of(name), self.now_ms, text)
+
+    cdef int remember(self, Contact contact, uint32_t number, int64_t ms, Text json) except -1:
+        """Keep an event with the numbers at the top level of its body (validated JSON, read in place)."""
         cdef uint32_t[64] properties
         cdef double[64] values
-        cdef uint32_t number = self.number_of(self.names, name)
         cdef uint32_t property
         cdef int n = 0
         cdef int depth = 0
         cdef bint escaped
-        cdef const char* text = PyBytes_AS_STRING(body)
-        cdef const char* end = text + PyBytes_GET_SIZE(body)
+        cdef const char* text = json.at
+        cdef const char* end = text + json.size
         cdef const char* key
         cdef const char* key_end
         if number == NO_NUMBER:
@@ -471,9 +506,9 @@ cdef class Path(Walk):
                 while text[0] == c" " or text[0] == c"\t" or text[0] == c"\r" or text[0] == c"\n":
                     text += 1
                 if (c"0" <= text[0] <= c"9" or text[0] == c"-") and n < NUMBERS_MAX:
-                    property = self.number_of(self.properties, PyUnicode_DecodeUTF8(key, key_end - key, NULL))
+                    property = self.properties.number(key, <uint32_t>(key_end - key))
                     if property != NO_NUMBER:
-                        values[n] = PyOS_string_to_double(text, <char**>&text, NULL)
+                        values[n] = decimal(text, &text)
                         properties[n] = property
                         n += 1
                 continue
@@ -548,8 +583,8 @@ cdef class Path(Walk):
             "events": self.event_count,
             "duplicates": self.duplicate_count,
             "cut": self.cut_count,
-            "names": list(self.names),
-            "properties": list(self.properties),
+            "names": self.names.texts,
+            "properties": self.properties.texts,
         }
 
     def unpack(self, dict packed, int64_t now_ms):
@@ -562,8 +597,8 @@ cdef class Path(Walk):
         self.event_count = packed["events"]
         self.duplicate_count = packed["duplicates"]
         self.cut_count = packed["cut"]
-        self.names = {name: number for number, name in enumerate(packed["names"])}
-        self.properties = {name: number for number, name in enumerate(packed["properties"])}
+        self.names.take(packed["names"])
+        self.properties.take(packed["properties"])
         self.wheel = Wheel(now_ms)
 
 

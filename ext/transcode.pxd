@@ -1,1 +1,1 @@
-cdef bytes transcode(bytes json)
+cdef bytes transcode(const char* at, Py_ssize_t size)

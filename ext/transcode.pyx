@@ -9,13 +9,11 @@ may get a header larger than they need, which MessagePack allows.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memchr, memcmp, memcpy, memmove
 
-cdef extern from "Python.h":
-    double PyOS_string_to_double(const char* s, char** endptr, PyObject* overflow_exception) except? -1.0
+from ext.number cimport decimal
 
 cdef enum:
     LEVELS = 40
@@ -184,9 +182,16 @@ cdef uint8_t* _close(Level* level, uint8_t* out) noexcept:
     return out + 4
 
 
-cdef bytes transcode(bytes json):
-    cdef const char* at = PyBytes_AS_STRING(json)
-    cdef const char* end = at + PyBytes_GET_SIZE(json)
+cdef const char* _closing(const char* at) noexcept:
+    """The quote that closes a text with escapes."""
+    while at[0] != c'"':
+        at += 2 if at[0] == c"\\" else 1
+    return at
+
+
+cdef bytes transcode(const char* at, Py_ssize_t size):
+    """The MessagePack of a JSON text, or None."""
+    cdef const char* end = at + size
     cdef const char* start
     cdef uint8_t* out
     cdef uint8_t* text
@@ -230,12 +235,10 @@ cdef bytes transcode(bytes json):
         elif at[0] == c'"':
             at += 1
             start = at
-            escaped = False
-            while at[0] != c'"':
-                if at[0] == c"\\":
-                    escaped = True
-                    at += 1
-                at += 1
+            at = <const char*>memchr(at, c'"', end - at)
+            escaped = memchr(start, c"\\", at - start) != NULL
+            if escaped:
+                at = _closing(start)
             header = _header_size(at - start)
             text = out + header
             if escaped:
@@ -270,11 +273,11 @@ cdef bytes transcode(bytes json):
             if whole:
                 out = _integer(out, -value if start[0] == c"-" else value)
             else:
-                number = PyOS_string_to_double(start, <char**>&at, NULL)
+                number = decimal(start, &at)
                 out[0] = 0xCB
                 out = _big_endian(out + 1, (<uint64_t*>&number)[0], 8)
     return PyBytes_FromStringAndSize(<char*>scratch, out - scratch)
 
 
 def pack_json(bytes json not None):
-    return transcode(json)
+    return transcode(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json))

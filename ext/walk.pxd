@@ -2,6 +2,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from ext.acting cimport Acting
 from ext.flow cimport FlowCore, NodeCore
+from ext.names cimport Names
 from ext.predicate cimport Plan, View
 from ext.records cimport Contact, Run
 
@@ -17,8 +18,8 @@ cdef class ContactView(View):
 
 cdef class Walk(Acting):
     cdef readonly bytes key
-    cdef readonly dict names           # number of an event name
-    cdef readonly dict properties      # number of a numeric property's name
+    cdef readonly Names names          # of events kept in histories
+    cdef readonly Names properties     # of their numbers
     cdef ContactView view
     cdef public list trace             # None: not wanted
     cdef readonly uint64_t digest      # over all that happened up to the end of the last batch

@@ -2,6 +2,7 @@ from typing import Any
 
 from ext.acting import Acting
 from ext.flow import FlowCore
+from ext.names import Names
 from ext.predicate import View
 from ext.records import Contact
 
@@ -17,9 +18,11 @@ class Walk(Acting):
     @property
     def key(self) -> bytes: ...
     @property
-    def names(self) -> dict[str, int]: ...
+    def names(self) -> Names:
+        """Of events kept in histories."""
     @property
-    def properties(self) -> dict[str, int]: ...
+    def properties(self) -> Names:
+        """Of the numbers kept with them."""
     @property
     def digest(self) -> int: ...
     @property

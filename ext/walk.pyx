@@ -79,8 +79,6 @@ cdef class Walk(Acting):
 
     def __cinit__(self):
         self.noted_size = 2
-        self.names = {}
-        self.properties = {}
         self.view = ContactView()
         self.view.walk = self
 

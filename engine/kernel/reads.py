@@ -198,7 +198,7 @@ def _waiting_row(run: Run) -> dict[str, Any]:
 def contact(state: State, contact_id: str) -> dict[str, Any]:
     """One contact as the engine knows it."""
     found = contacts.known(state, contact_id)
-    names = {number: name for name, number in state.path.names.items()}
+    names = state.path.names.texts
     events = {names[name]: {"count": n, "last": when(last)} for name, n, last in found.events()}
     return {
         "id": found.id,
