@@ -89,8 +89,6 @@ cdef class Path(Walk):
     """All contacts, all runs, and the way of an event through them."""
 
     def __init__(self, bytes key not None, host):
-        assert len(key) == 16
-        self.key = key
         self.names = Names(EVENT_NAMES_MAX, int.from_bytes(key[:8]))
         self.properties = Names(EVENT_NAMES_MAX, int.from_bytes(key[8:]))
         self.host = host
@@ -558,10 +556,9 @@ cdef class Path(Walk):
         cdef Py_ssize_t start = 0 if after is None else self.ids.bisect_right(after)
         cdef list ids = list(self.ids.islice(start, start + limit))
         for id in ids:
-            found = self.contacts.get(id)
-            if found is None or (<Contact>found).index < 0:
+            contact = self.contacts.get(id)
+            if contact is None or contact.index < 0:
                 continue
-            contact = found
             if contact.created_ms > occurrence_ms:
                 continue
             if flow.where is not None:

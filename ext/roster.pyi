@@ -1,6 +1,7 @@
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
+from ext.contact_table import ContactTable
 from ext.flow import FlowCore
 from ext.records import Contact, Run
 from ext.wheel import Wheel
@@ -8,8 +9,12 @@ from ext.wheel import Wheel
 class Roster:
     """The contacts and waiting runs of an engine, where each is found, and how they get into a snapshot."""
 
+    def __new__(cls, key: bytes, host: object) -> Self:
+        """`key`: the 16 bytes of the data directory; `host` is for whoever builds on this."""
     @property
-    def contacts(self) -> dict[str, Contact]:
+    def key(self) -> bytes: ...
+    @property
+    def contacts(self) -> ContactTable:
         """By id; an alias leads to the contact it belongs to."""
     @property
     def order(self) -> list[Contact | None]:

@@ -5,8 +5,11 @@ to change before its turn is packed first (`touch`), so reading costs the loop o
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint32_t
+from cpython.ref cimport PyObject
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
 from ext.records cimport Contact, Run
 from ext.wheel cimport Wheel
@@ -18,8 +21,9 @@ from sortedcontainers import SortedList
 cdef class Roster:
     """The contacts and runs of an engine. `Walk` and `Path` build on it."""
 
-    def __cinit__(self):
-        self.contacts = {}
+    def __cinit__(self, bytes key not None, host):
+        self.key = key
+        self.contacts = ContactTable(key)
         self.order = []
         self.ids = SortedList()
         self.runs = {}
@@ -45,14 +49,23 @@ cdef class Roster:
         return self.known(id)
 
     cdef Contact known(self, str id):
-        cdef object found = self.contacts.get(id)
-        cdef Contact contact
-        if found is not None:
-            return <Contact>found
-        contact = Contact.__new__(Contact, id, self.now_ms)
+        cdef Py_ssize_t size = 0
+        cdef const char* text = PyUnicode_AsUTF8AndSize(id, &size)
+        cdef uint64_t hash = self.contacts.hash_of(text, size)
+        cdef PyObject* found = self.contacts.found(hash, text, size)
+        return self.create(id, hash) if found == NULL else <Contact>found
+
+    cdef Contact known_by(self, const char* id, Py_ssize_t size, uint64_t hash):
+        """As `contact_or_new`, of UTF-8 bytes and their `ContactTable.hash_of`."""
+        cdef PyObject* found = self.contacts.found(hash, id, size)
+        return self.create(PyUnicode_DecodeUTF8(id, size, NULL), hash) if found == NULL else <Contact>found
+
+    cdef Contact create(self, str id, uint64_t hash):
+        cdef Contact contact = Contact.__new__(Contact, id, self.now_ms)
+        PyUnicode_AsUTF8AndSize(id, NULL)
         contact.index = len(self.order)
         self.order.append(contact)
-        self.contacts[id] = contact
+        self.contacts.put(hash, contact)
         self.ids.add(id)
         self.touch(contact)
         self.created(contact)
@@ -97,7 +110,7 @@ cdef class Roster:
         contact.index = -1
         self.deleted.append(contact.id)
         for id in (contact.id, *contact.aliases):
-            del self.contacts[id]
+            self.contacts.forget(id, contact)
         self.ids.remove(contact.id)
 
     def lead(self, tuple ids not None, Contact contact not None):
@@ -105,7 +118,7 @@ cdef class Roster:
         self.touch(contact)
         contact.aliases = (*contact.aliases, *ids)
         for id in ids:
-            self.contacts[id] = contact
+            self.contacts.lead(id, contact)
 
     cdef int attach(self, Run run) except -1:
         """A run arrives at its wait: into the table and the lists of its contact and its node."""
@@ -244,7 +257,7 @@ cdef class Roster:
         contact.index = len(self.order)
         self.order.append(contact)
         for id in (contact.id, *contact.aliases):
-            self.contacts[id] = contact
+            self.contacts.lead(id, contact)
         for entry in fields[10]:
             run = Run.__new__(Run)
             run.contact = contact

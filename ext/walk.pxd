@@ -17,7 +17,6 @@ cdef class ContactView(View):
     cdef Contact contact
 
 cdef class Walk(Acting):
-    cdef readonly bytes key
     cdef readonly Names names          # of events kept in histories
     cdef readonly Names properties     # of their numbers
     cdef ContactView view

@@ -16,8 +16,6 @@ class Walk(Acting):
 
     trace: list[Any] | None
     @property
-    def key(self) -> bytes: ...
-    @property
     def names(self) -> Names:
         """Of events kept in histories."""
     @property
