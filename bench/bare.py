@@ -14,6 +14,7 @@ from engine.kernel import Kernel
 from engine.limits import BATCH_INPUTS_MAX
 from engine.model import Batch, Control, Input
 from engine.wire import decode_lines
+from ext.memory import use_large_pages
 
 START_MS = 1_786_320_000_000
 CHUNK = 100_000
@@ -24,6 +25,7 @@ class Bare:
     """A kernel, its contacts and the time it is told."""
 
     def __init__(self, contacts: int) -> None:
+        use_large_pages()
         self.kernel = Kernel(key=bytes(range(16)))
         self.now_ms = START_MS
         self.contacts = contacts

@@ -34,6 +34,7 @@ from engine.kernel import Kernel
 from engine.model import Effect, Outcome, Receipt
 from engine.recover import Progress, Recovered, recover
 from engine.wire import Decoded
+from ext.memory import use_large_pages
 
 PROGRESS_EVERY_S = 0.1
 
@@ -221,6 +222,7 @@ async def running(
         stack.callback(journal.close)
         checkpoints = Checkpoints(data / directory.CHECKPOINTS, map_bytes=config.checkpoint_map_bytes)
         stack.callback(checkpoints.close)
+        use_large_pages()
         kernel = config.kernel(journal.key)
         recovered = await trio.to_thread.run_sync(
             recover, kernel, journal, checkpoints, _from_thread(progress)

@@ -11,6 +11,7 @@ cdef class ContactTable:
     cdef uint64_t hash_of(self, const char* id, Py_ssize_t size) noexcept
     cdef void prefetch(self, uint64_t hash) noexcept
     cdef void prefetch_contact(self, uint64_t hash) noexcept
+    cdef void prefetch_parts(self, uint64_t hash) noexcept
     cdef PyObject* found(self, uint64_t hash, const char* id, Py_ssize_t size) noexcept
     cdef int put(self, uint64_t hash, Contact contact) except -1
     cdef bint take(self, uint64_t hash, Contact contact) noexcept

@@ -29,10 +29,9 @@ cdef class Event:
     cdef Text json                      # the body
     cdef int32_t numbers_noted          # -1: nobody has looked for them
     cdef Number[NUMBERS_NOTED] numbers
-    # The path's own: what it has looked up ahead of the event's turn.
+    # The path's own, computed ahead of the event's turn:
     cdef uint64_t contact_hash
-    cdef uint64_t fingerprint
-    cdef void* contact_seen             # a Contact, not owned, or NULL
+    cdef uint64_t fingerprint           # of the message id
 
 cdef Event new_event(bytes source)
 cdef str text_of(Text text)

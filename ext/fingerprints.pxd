@@ -21,6 +21,7 @@ cdef class Fingerprints:
 
     cpdef bint add(self, uint64_t fingerprint) except -1
     cdef bint has(self, uint64_t fingerprint) noexcept nogil
+    cdef void prefetch(self, uint64_t fingerprint, Py_ssize_t ahead) noexcept nogil
     cpdef forget(self)
     cdef int _grow_table(self) except -1
     cdef int _grow_ring(self) except -1

@@ -25,6 +25,9 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
+from ext.memory cimport in_large_pages
+from ext.slots cimport prefetch_line
+
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 cdef int FIRST_BITS = 6
 cdef int MOVED_PER_ADD = 4  # entries taken over by a table that has doubled
@@ -91,6 +94,16 @@ cdef class Fingerprints:
         self._total += 1
         return True
 
+    cdef void prefetch(self, uint64_t fingerprint, Py_ssize_t ahead) noexcept nogil:
+        """Have fetched where this one is, or will be, and where the one is that the `ahead`th addition from now
+        forgets."""
+        prefetch_line(&self._table[(fingerprint * GOLDEN) >> self._shift])
+        if self._former != NULL:
+            prefetch_line(&self._former[(fingerprint * GOLDEN) >> (self._shift + 1)])
+        if self._count == self.capacity and ahead < self.capacity:
+            fingerprint = self._ring[(self._total - <uint64_t>self.capacity + ahead) % <uint64_t>self._span]
+            prefetch_line(&self._table[(fingerprint * GOLDEN) >> self._shift])
+
     cpdef forget(self):
         """A delta that fills the memory may have lost its beginning, and may then hold what was forgotten and seen
         anew: added to an older memory it would count as known and keep its old place. Hence this."""
@@ -107,6 +120,7 @@ cdef class Fingerprints:
         cdef uint64_t* grown = <uint64_t*>realloc(self._ring, room * sizeof(uint64_t))
         if grown == NULL:
             raise MemoryError()
+        in_large_pages(grown, room * sizeof(uint64_t))
         self._ring = grown
         self._ring_room = room
         return 0
@@ -117,6 +131,7 @@ cdef class Fingerprints:
         cdef uint64_t* grown = <uint64_t*>calloc(places, sizeof(uint64_t))
         if grown == NULL:
             raise MemoryError()
+        in_large_pages(grown, places * sizeof(uint64_t))
         if self._former != NULL:
             self._move(self._count)
         self._former = self._table

@@ -27,6 +27,9 @@ cdef class Path(Walk):
     cpdef bint wants(self, str name) except -1
     cpdef int emit(self, Contact contact, str name, bytes packed, int32_t depth, bint keep) except -1
     cpdef int drain(self) except -1
+    cdef int fetch_slots(self, object given) except -1
+    cdef int fetch_contact(self, object given) except -1
+    cdef int fetch_parts(self, object given) except -1
     cdef int one(self, Event event) except -1
     cdef int arrive(self, Contact contact, Event event) except -1
     cdef tuple asked_by(self, uint32_t number, str name)

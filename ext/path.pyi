@@ -1,6 +1,5 @@
 from typing import Any, final
 
-from ext.event import Event
 from ext.fingerprints import Fingerprints
 from ext.flow import FlowCore
 from ext.records import Contact
@@ -32,8 +31,6 @@ class Path(Walk):
     def next_due_ms(self) -> int | None: ...
     def fire(self, limit: int) -> int:
         """Let runs whose waits have ended go on, in (due, run id) order; how many there were."""
-    def take(self, event: Event) -> None:
-        """One input of a contact and all it gives rise to."""
     def take_all(self, inputs: list[Any], start: int) -> int:
         """The events of a batch from `start` on, up to the first input that is none; where that is."""
 

@@ -58,6 +58,12 @@ cdef Py_ssize_t CHAIN_MAX = CHAIN_EVENTS_MAX
 cdef int NUMBERS_MAX = min(HISTORY_NUMBERS_PER_EVENT_MAX, 64)
 cdef bytes EMPTY_MAP = b"\x80"
 
+# How many events ahead the parts of one are fetched.
+cdef enum:
+    AHEAD_SLOTS = 16
+    AHEAD_CONTACT = 11
+    AHEAD_PARTS = 6
+
 
 cdef bytes pack_text(Text json):
     """A JSON object as MessagePack. Integers beyond 64 bits become doubles, as other numbers do."""
@@ -134,32 +140,64 @@ cdef class Path(Walk):
             fired += 1
         return fired
 
-    def take(self, Event event not None):
-        """One event, identify or alias, and all it gives rise to at this instant."""
-        self.one(event)
-        self.drain()
-
     def take_all(self, list inputs, Py_ssize_t start):
-        """The events of a batch from `start` on, up to the first input that is none; where that is."""
+        """The events of a batch from `start` on, up to the first input that is none; where that is.
+
+        What an event costs, with a million contacts, is waiting for memory: for its contact's slot, the contact, what
+        belongs to it. The events of a batch are known beforehand, so what each will need is fetched while those before
+        it are worked on, one step of the way after the other. Nothing is decided on what was fetched.
+        """
         cdef Py_ssize_t at = start
         cdef Py_ssize_t end = len(inputs)
+        for at in range(start, min(start + AHEAD_SLOTS, end)):
+            self.fetch_slots(inputs[at])
+        at = start
         while at < end and type(inputs[at]) is Event:
+            if at + AHEAD_SLOTS < end:
+                self.fetch_slots(inputs[at + AHEAD_SLOTS])
+            if at + AHEAD_CONTACT < end:
+                self.fetch_contact(inputs[at + AHEAD_CONTACT])
+            if at + AHEAD_PARTS < end:
+                self.fetch_parts(inputs[at + AHEAD_PARTS])
             self.one(<Event>inputs[at])
             if self.queue:
                 self.drain()
             at += 1
         return at
 
+    cdef int fetch_slots(self, object given) except -1:
+        """Compute the hashes that lead to what an event needs, and have their places fetched."""
+        cdef Event event
+        if type(given) is not Event:
+            return 0
+        event = <Event>given
+        event.contact_hash = self.contacts.hash_of(event.contact_id.at, event.contact_id.size)
+        self.contacts.prefetch(event.contact_hash)
+        if event.message.size:
+            event.fingerprint = siphash24_c(
+                <const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>event.message.at, event.message.size
+            )
+            self.recent.prefetch(event.fingerprint, AHEAD_SLOTS)
+        return 0
+
+    cdef int fetch_contact(self, object given) except -1:
+        if type(given) is Event:
+            self.contacts.prefetch_contact((<Event>given).contact_hash)
+        return 0
+
+    cdef int fetch_parts(self, object given) except -1:
+        if type(given) is Event:
+            self.contacts.prefetch_parts((<Event>given).contact_hash)
+        return 0
+
     cdef int one(self, Event event) except -1:
-        cdef Text message = event.message
+        """An input of a contact, whose hashes were computed."""
         cdef Contact contact
-        if message.size and not self.recent.add(
-            siphash24_c(<const uint8_t*>PyBytes_AS_STRING(self.key), <const uint8_t*>message.at, message.size)
-        ):
+        if event.message.size and not self.recent.add(event.fingerprint):
             self.duplicate_count += 1
             return 0
         self.event_count += 1
-        contact = self.known(event.contact)
+        contact = self.known_by(event.contact_id.at, event.contact_id.size, event.contact_hash)
         if event.kind == IDENTIFY:
             self.host.identify(contact, event.body)
         elif event.kind == ALIAS:

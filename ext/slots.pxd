@@ -12,6 +12,8 @@ the former table, which is soon gone, it leaves a tombstone. New slots come zero
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
+from ext.memory cimport in_large_pages
+
 cdef extern from *:
     """
     #define tm_prefetch(at) __builtin_prefetch(at)
@@ -49,6 +51,7 @@ cdef inline int slots_make(Slots* slots, int bits) except -1:
     slots.table = <Slot*>calloc(<size_t>1 << bits, sizeof(Slot))
     if slots.table == NULL:
         raise MemoryError
+    in_large_pages(slots.table, sizeof(Slot) << bits)
     slots.mask = <uint32_t>((<uint64_t>1 << bits) - 1)
     slots.shift = 64 - bits
     return 0

@@ -62,6 +62,7 @@ from libc.stdint cimport INT64_MAX, UINT32_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
+from ext.memory cimport in_large_pages
 from ext.wheel_heap cimport before, heap_push, heap_remove
 from ext.wheel_sort cimport FEW, ordered, sort_few, sort_many
 
@@ -214,6 +215,7 @@ cdef class Wheel:
         grown = <Timer*>realloc(self._timers, room * sizeof(Timer))
         if grown == NULL:
             raise MemoryError()
+        in_large_pages(grown, room * sizeof(Timer))
         self._timers = grown
         self._room = <uint32_t>room
         return 0

@@ -46,7 +46,7 @@ def test_a_frame_under_another_seq_is_noticed() -> None:
 
 def test_a_frame_of_a_later_format_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(frame, "FORMAT", 2)
+        patch.setattr(frame, "FORMAT", frame.FORMAT + 1)
         value = framed()
     with pytest.raises(StoreError, match="Start the release that wrote it") as refused:
         frame.decode(value, 7)
