@@ -45,16 +45,8 @@ cdef class ContactTable:
         slots_make(&self.slots, FIRST_BITS)
 
     def __dealloc__(self):
-        cdef Py_ssize_t at
-        if self.slots.table == NULL:
-            return
-        for at in range(<Py_ssize_t>self.slots.mask + 1):
-            if self.slots.table[at].what != NULL:
-                Py_DECREF(<object>self.slots.table[at].what)
-        if self.slots.former != NULL:
-            for at in range((<Py_ssize_t>self.slots.mask + 1) >> 1):
-                if is_live(&self.slots.former[at]):
-                    Py_DECREF(<object>self.slots.former[at].what)
+        if self.slots.table != NULL:
+            slots_let_go(&self.slots)
         slots_free(&self.slots)
 
     cdef uint64_t hash_of(self, const char* id, Py_ssize_t size) noexcept:

@@ -33,6 +33,7 @@ cdef class NodeCore:
     cdef readonly int32_t next         # number of the node behind each edge, -1: the run ends
     cdef readonly int32_t other        # `else`, `over` or `missing`
     cdef readonly Plan plan            # a condition's `when`, a dynamic wait's date
+    cdef bytes acted                   # its number, as a run that carried it out keeps it
     cdef readonly tuple deeds          # of a step: its actions, each an ext.deed.Deed
     cdef readonly object planned       # engine.flow.program.PlannedNode, for the cold parts
     cdef int64_t for_ms

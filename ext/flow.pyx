@@ -37,6 +37,7 @@ cdef class NodeCore:
         node = planned.node
         self.id = planned.id
         self.no = flow.numbers[planned.id]
+        self.acted = (<char*>&self.no)[: sizeof(int32_t)]
         self.kind = planned.kind
         self.code = KINDS.index(planned.kind)
         self.planned = planned

@@ -135,7 +135,7 @@ cdef class Path(Walk):
         cdef Py_ssize_t fired = 0
         # One at a time: what a run does may take another, due at the same instant, out of its wait.
         while fired < limit and self.wheel.expire_into(self.now_ms, 1, &due, &id) == 1:
-            self.leave(<Run>self.runs[id], due)
+            self.leave(self.run_of(id), due)
             self.drain()
             fired += 1
         return fired
@@ -342,7 +342,7 @@ cdef class Path(Walk):
             flow = <FlowCore>self.holding[no]
             while flow.held and released < limit and (flow.dead or flow.runs_at(self.now_ms)):
                 due, id = flow.held.pop(0)
-                self.leave(<Run>self.runs[id], due)
+                self.leave(self.run_of(id), due)
                 self.drain()
                 released += 1
             if not flow.held:
@@ -443,7 +443,7 @@ cdef class Path(Walk):
         cdef NodeCore node
         for run in contact.live_runs():
             flow = <FlowCore>run.flow
-            if not flow.listens or flow.dead or run.id not in self.runs or run.arrival <= flow.doom[run.node]:
+            if not flow.listens or flow.dead or not run.waiting or run.arrival <= flow.doom[run.node]:
                 continue
             if ms < run.event_ms:
                 continue  # a late event, from before the run
@@ -470,7 +470,7 @@ cdef class Path(Walk):
         cdef FlowCore flow = <FlowCore>run.flow
         if names and name not in names:
             return False
-        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, packed) != run.key:
+        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, packed) != run.run_key():
             return False
         if where is None:
             return True
@@ -581,7 +581,7 @@ cdef class Path(Walk):
         """Whether a run of this key is in progress."""
         cdef void* at = contact.runs
         while at != NULL:
-            if (<Run>at).flow is flow and (<Run>at).key == key and (<Run>at).arrival > flow.doom[(<Run>at).node]:
+            if (<Run>at).flow is flow and (<Run>at).run_key() == key and (<Run>at).arrival > flow.doom[(<Run>at).node]:
                 return True
             at = (<Run>at).next_of_contact
         return False

@@ -1,17 +1,6 @@
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-cdef struct Column:
-    uint32_t property  # number of the property's name
-    double* values     # one an event of the series, NaN where the event had none
-    Column* next
-
-cdef struct Series:
-    uint32_t name      # number of the event's name
-    int32_t size
-    int32_t room
-    int64_t* at        # timestamps, ascending
-    Column* columns
-    Series* next
+from ext.history cimport Series
 
 cdef struct Mark:
     int32_t flow       # number of the flow
@@ -19,7 +8,6 @@ cdef struct Mark:
     int32_t reserved   # runs in progress without a counted step (rule 14)
     bint once          # counted while the mode was `once` (rule 15)
     int64_t last_ms    # the last counted step
-    Mark* next
 
 cdef struct Ended:
     int64_t run
@@ -30,6 +18,15 @@ cdef struct Ended:
     int32_t version
     int32_t reason
 
+# Arrays with their sizes before them, each in one block.
+cdef struct Marks:
+    int64_t size
+    Mark[1] all
+
+cdef struct Endings:
+    int64_t size
+    Ended[1] all
+
 cdef class Contact:
     cdef readonly str id
     cdef readonly tuple aliases        # further ids that lead here
@@ -38,16 +35,14 @@ cdef class Contact:
     cdef public int64_t points
     cdef readonly int64_t created_ms
     cdef Series* series
-    cdef Mark* marks
-    cdef Ended* ended                  # ring of the last ones, oldest first
-    cdef int32_t ended_size
+    cdef Marks* marks                  # one a flow
+    cdef Endings* ended                # the last ones, oldest first
     cdef readonly dict trials          # (flow << 32 | node) -> (variant, first arrival ms, orders, revenue), or None
     cdef void* runs                    # the first of its Runs (not owned)
     cdef int64_t index                 # place in Path.order, -1 once deleted
     cdef uint32_t touched              # snapshot generation in which it last changed
     cdef uint32_t packed               # snapshot generation for which it was packed
 
-    cdef Series* series_of(self, uint32_t name) noexcept
     cdef int remember(self, uint32_t name, int64_t at_ms, const uint32_t* properties, const double* values, int n) except -1
     cdef int64_t count(self, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept
     cdef int64_t last(self, uint32_t name) noexcept
@@ -62,24 +57,28 @@ cdef class Run:
     cdef readonly int64_t id
     cdef readonly Contact contact
     cdef readonly object flow          # the FlowCore
-    cdef readonly int32_t version      # that entered it
-    cdef readonly int32_t node         # number of the node where it is
     cdef readonly int64_t entered_ms
     cdef public int64_t logical_ms     # rule 2
     cdef readonly int64_t due_ms       # end of the wait
     cdef readonly int64_t arrival      # its place among all arrivals at waits: the order of the list at a node
     cdef uint64_t timer                # handle in the wheel
-    cdef readonly bint armed           # has a timer
-    cdef readonly bint counted         # rule 13: has a counted step
-    cdef readonly int32_t depth        # rule 19
-    cdef readonly str event_name       # None: entered by a schedule
     cdef readonly int64_t event_ms
+    cdef readonly str event_name       # None: entered by a schedule
     cdef readonly bytes properties     # msgpack map, or None
-    cdef public dict codes             # promo codes by name, or None
-    cdef readonly str key              # value of the flow's run_key at entry, or None
-    cdef readonly bytes acted          # numbers of the steps it carried out, int32 each; None: none yet
-    cdef readonly bint satisfied       # the event it waits for has come (while its flow was paused)
+    cdef object rare                   # None; the steps it carried out; or (these or None, promo codes, key)
     cdef void* next_of_contact
     cdef void* previous_of_contact
     cdef void* next_at_node
     cdef void* previous_at_node
+    cdef readonly int32_t version      # that entered it
+    cdef readonly int32_t node         # number of the node where it is
+    cdef readonly int16_t depth        # rule 19
+    cdef uint8_t waiting               # is in the table and in both lists
+    cdef uint8_t armed                 # has a timer
+    cdef uint8_t counted               # rule 13: has a counted step
+    cdef uint8_t satisfied             # the event it waits for has come (while its flow was paused)
+
+    cdef bytes acted_steps(self)
+    cdef dict promo_codes(self)
+    cdef str run_key(self)
+    cdef int set_rare(self, bytes acted, dict codes, str key) except -1

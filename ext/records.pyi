@@ -47,6 +47,8 @@ class Contact:
 class Run:
     """One contact's passage through one flow."""
 
+    def __new__(cls, id: int = 0) -> Self: ...
+
     logical_ms: int
     """Rule 2."""
     codes: dict[str, str] | None

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
 from ext.records cimport Contact, Run
+from ext.run_table cimport RunTable
 from ext.wheel cimport Wheel
 
 cdef class Roster:
@@ -10,7 +11,7 @@ cdef class Roster:
     cdef readonly ContactTable contacts  # by id; an alias leads to the contact it belongs to
     cdef readonly list order           # every contact in order of creation, None where deleted
     cdef readonly object ids           # SortedList of contact ids: the order of scheduled entries (rule 11)
-    cdef readonly dict runs            # waiting runs, by id
+    cdef readonly RunTable runs        # waiting runs, by id
     cdef readonly Wheel wheel
     cdef readonly dict flows           # FlowCore, by number
     cdef readonly dict holding         # FlowCores with held runs, by number
@@ -32,6 +33,7 @@ cdef class Roster:
     cdef Contact known(self, str id)
     cdef Contact known_by(self, const char* id, Py_ssize_t size, uint64_t hash)
     cdef Contact create(self, str id, uint64_t hash)
+    cdef Run run_of(self, int64_t id)
     cpdef int touch(self, Contact contact) except -1
     cdef int attach(self, Run run) except -1
     cdef int link_contact(self, Run run) except -1

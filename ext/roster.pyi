@@ -3,7 +3,8 @@ from typing import Any, Self
 
 from ext.contact_table import ContactTable
 from ext.flow import FlowCore
-from ext.records import Contact, Run
+from ext.records import Contact
+from ext.run_table import RunTable
 from ext.wheel import Wheel
 
 class Roster:
@@ -23,7 +24,7 @@ class Roster:
     def ids(self) -> Any:
         """SortedList of contact ids."""
     @property
-    def runs(self) -> dict[int, Run]:
+    def runs(self) -> RunTable:
         """Waiting runs, by id."""
     @property
     def wheel(self) -> Wheel: ...

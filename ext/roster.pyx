@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
 from ext.records cimport Contact, Run
+from ext.run_table cimport RunTable
 from ext.wheel cimport Wheel
 
 from msgspec.msgpack import decode as unpack_value
@@ -26,7 +27,7 @@ cdef class Roster:
         self.contacts = ContactTable(key)
         self.order = []
         self.ids = SortedList()
-        self.runs = {}
+        self.runs = RunTable()
         self.flows = {}
         self.holding = {}
         self.restored = []
@@ -70,6 +71,12 @@ cdef class Roster:
         self.touch(contact)
         self.created(contact)
         return contact
+
+    cdef Run run_of(self, int64_t id):
+        """The waiting run whose timer, or whose place among those held, says this id."""
+        cdef PyObject* found = self.runs.found(id)
+        assert found != NULL, "a run that waits is in the table"
+        return <Run>found
 
     cpdef int touch(self, Contact contact) except -1:
         """Call before a contact or one of its runs changes: the snapshot in progress gets it as it was."""
@@ -124,7 +131,8 @@ cdef class Roster:
         """A run arrives at its wait: into the table and the lists of its contact and its node."""
         self.arrival_count += 1
         run.arrival = self.arrival_count
-        self.runs[run.id] = run
+        self.runs.put(run)
+        run.waiting = True
         self.link_contact(run)
         self.link_node(run)
         return 0
@@ -174,7 +182,8 @@ cdef class Roster:
         flow.waiting[run.node] -= 1
         if run.arrival <= flow.doom[run.node]:
             flow.doomed[run.node] -= 1
-        del self.runs[run.id]
+        run.waiting = False
+        self.runs.take(run)
         return 0
 
     cdef int arm(self, Run run, int64_t due_ms) except -1:
@@ -264,11 +273,12 @@ cdef class Roster:
             (
                 run.id, flow, run.version, run.node, run.entered_ms, run.logical_ms, run.due_ms,
                 run.arrival, armed, run.counted, run.depth, run.event_name, run.event_ms, run.properties, codes,
-                run.key, run.satisfied, run.acted,
+                key, run.satisfied, acted,
             ) = entry
             run.flow = self.flows[flow]
-            run.codes = dict(codes) if codes is not None else None
-            self.runs[run.id] = run
+            run.set_rare(acted, dict(codes) if codes is not None else None, key)
+            self.runs.put(run)
+            run.waiting = True
             self.link_contact(run)
             self.restored.append(run)
             if armed:

@@ -9,6 +9,7 @@ asked meanwhile: doing it at once would hold the loop for 60 ms at a million. An
 the former table, which is soon gone, it leaves a tombstone. New slots come zeroed from the kernel page by page.
 """
 
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
@@ -61,6 +62,18 @@ cdef inline void slots_free(Slots* slots) noexcept nogil:
     free(slots.table)
     free(slots.former)
     slots.table = slots.former = NULL
+
+
+cdef inline void slots_let_go(Slots* slots) noexcept:
+    """Drop the reference to every object, where `what` is one that the table holds."""
+    cdef uint64_t at
+    for at in range(<uint64_t>slots.mask + 1):
+        if slots.table[at].what != NULL:
+            Py_DECREF(<object>slots.table[at].what)
+    if slots.former != NULL:
+        for at in range((<uint64_t>slots.mask + 1) >> 1):
+            if is_live(&slots.former[at]):
+                Py_DECREF(<object>slots.former[at].what)
 
 
 cdef inline Slot* slots_scan(Slot* table, uint32_t mask, uint32_t at, uint32_t hash) noexcept nogil:

@@ -63,15 +63,24 @@ cdef int32_t doomed_of(FlowCore flow, Contact contact) noexcept:
 
 cdef bint acted_at(Run run, int32_t no) noexcept:
     """Whether the run has carried out the step of this number."""
+    cdef bytes acted = run.acted_steps()
     cdef const int32_t* steps
     cdef Py_ssize_t i
-    if run.acted is None:
+    if acted is None:
         return False
-    steps = <const int32_t*>PyBytes_AS_STRING(run.acted)
-    for i in range(PyBytes_GET_SIZE(run.acted) // <Py_ssize_t>sizeof(int32_t)):
+    steps = <const int32_t*>PyBytes_AS_STRING(acted)
+    for i in range(PyBytes_GET_SIZE(acted) // <Py_ssize_t>sizeof(int32_t)):
         if steps[i] == no:
             return True
     return False
+
+
+cdef str shared_name(FlowCore flow, str name):
+    """The flow's own object for the name of an event that enters runs into it: a million runs share it."""
+    for known in flow.events:
+        if known == name:
+            return <str>known
+    return name
 
 
 cdef class Walk(Acting):
@@ -175,10 +184,11 @@ cdef class Walk(Acting):
         run.logical_ms = ms
         run.due_ms = INT64_MIN
         run.depth = depth
-        run.event_name = name
+        run.event_name = shared_name(flow, name)
         run.event_ms = ms
         run.properties = packed
-        run.key = key
+        if key is not None:
+            run.set_rare(None, None, key)
         contact.mark_or_new(flow.no).reserved += 1
         flow.counters(flow.launch.no)[ARRIVED] += 1
         if self.trace is not None:
@@ -241,6 +251,7 @@ cdef class Walk(Acting):
         cdef FlowCore flow = <FlowCore>run.flow
         cdef Mark* mark
         cdef int32_t what
+        cdef bytes acted
         cdef list entries = None if self.trace is None else []
         if acted_at(run, node.no):
             return 0
@@ -248,7 +259,8 @@ cdef class Walk(Acting):
             self.note(flow, run.id, run.contact, node.no, EXPIRED, 0, None)
             return 0
         what = self.act(run, node, entries)
-        run.acted = (b"" if run.acted is None else run.acted) + (<char*>&node.no)[: sizeof(int32_t)]
+        acted = run.acted_steps()
+        run.set_rare(node.acted if acted is None else acted + node.acted, run.promo_codes(), run.run_key())
         self.note(flow, run.id, run.contact, node.no, what, 0, None if entries is None else {"actions": entries})
         if what == EXECUTED or what == NOT_SENT:
             mark = run.contact.mark_or_new(flow.no)
@@ -375,7 +387,7 @@ cdef class Walk(Acting):
         )
         if not run.counted:
             contact.mark_or_new(flow.no).reserved -= 1
-        if run.node >= 0 and run.id in self.runs:
+        if run.waiting:
             self.detach(run)
         contact.add_ended(
             Ended(

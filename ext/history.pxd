@@ -1,0 +1,39 @@
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
+
+# One block: this, the numbers of its properties (uint16 each, ascending), padding to 8 bytes, `room` instants, then
+# for each property a column of `room` doubles. An event with two numbers takes 48 bytes.
+cdef struct Series:
+    Series* next
+    uint16_t name     # number of the event's name
+    uint16_t size     # events kept
+    uint16_t room     # events there is room for
+    uint16_t columns  # properties
+
+cdef Series** history_place(Series** first, uint32_t name) noexcept nogil
+cdef int history_remember(
+    Series** first, uint32_t name, int64_t at_ms, const uint32_t* properties, const double* values, int n
+) except -1
+cdef Series* history_make(Series** first, uint32_t name, int32_t size, const uint32_t* properties, int32_t columns) except NULL
+cdef int64_t history_count(Series* series, int64_t since_ms, int64_t until_ms) noexcept nogil
+cdef double history_sum(Series* series, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept nogil
+cdef bint history_empty(const Series* series, int32_t column) noexcept nogil
+cdef void history_free(Series* first) noexcept
+
+
+cdef inline uint16_t* properties_of(const Series* series) noexcept nogil:
+    return <uint16_t*>(series + 1)
+
+
+cdef inline int64_t* instants_of(const Series* series) noexcept nogil:
+    """Ascending."""
+    return <int64_t*>(series + 1) + ((series.columns + 3) >> 2)
+
+
+cdef inline double* column_of(const Series* series, int32_t column) noexcept nogil:
+    """One number an event, NaN where it had none."""
+    return <double*>(instants_of(series) + series.room * (1 + column))
+
+
+cdef inline int64_t history_last(const Series* series) noexcept nogil:
+    """The latest instant; a series is never empty."""
+    return instants_of(series)[series.size - 1]

@@ -1,0 +1,12 @@
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t
+
+from ext.records cimport Run
+from ext.slots cimport Slots
+
+cdef class RunTable:
+    cdef Slots slots
+
+    cdef PyObject* found(self, int64_t id) noexcept
+    cdef int put(self, Run run) except -1
+    cdef bint take(self, Run run) noexcept
