@@ -86,13 +86,14 @@ class Checkpoints:
         return self.manifest.seq if self.manifest else 0
 
     def parts(self, progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-        """The parts of the base, then of its deltas, each verified. Raises StoreError `corrupt`.
+        """The parts of the newest delta, then of the one before, down to the base, each verified. Raises StoreError
+        `corrupt`.
 
         `progress` is told bytes done and bytes in all as it goes.
         """
         chain = self.manifest.chain if self.manifest else ()
         done, total = 0, sum(link.bytes for link in chain)
-        for link in chain:
+        for link in reversed(chain):
             begun: list[bytes] = []
             for index in range(link.pieces):
                 last, data, size = self._piece(link, index)

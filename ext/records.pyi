@@ -39,9 +39,8 @@ class Contact:
     def pack(self) -> bytes:
         """All of it, its runs included, as MessagePack; the same state gives the same bytes."""
 
-    @staticmethod
-    def unpack(fields: list[Any]) -> Contact:
-        """The contact of the decoded fields, without its runs (the last field)."""
+    def packed_history(self) -> list[tuple[int, list[int], list[tuple[int, list[float]]]]]:
+        """`(name number, instants, [(property number, numbers, NaN where an event had none)])`, in order."""
 
 @final
 class Run:

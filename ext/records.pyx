@@ -252,42 +252,6 @@ cdef class Contact:
             )
         )
 
-    @staticmethod
-    def unpack(list fields):
-        """The contact that `pack` gave (decoded); its runs, the last field, are for the path to attach."""
-        cdef Contact contact = Contact(fields[0], fields[1])
-        cdef uint32_t[64] properties
-        cdef double value
-        cdef Mark* mark
-        cdef int32_t i, column
-        cdef Series* series
-        contact.traits = fields[2]
-        contact.segments = tuple(fields[3])
-        contact.points = fields[4]
-        for name, instants, columns in fields[5]:
-            for column in range(len(columns)):
-                properties[column] = columns[column][0]
-            series = history_make(&contact.series, name, len(instants), properties, len(columns))
-            for i in range(series.size):
-                instants_of(series)[i] = instants[i]
-            for column in range(series.columns):
-                for i, value in enumerate(columns[column][1]):
-                    column_of(series, column)[i] = value
-        for flow, launches, reserved, once, last in fields[6]:
-            mark = contact.mark_or_new(flow)
-            mark.launches = launches
-            mark.reserved = reserved
-            mark.once = once
-            mark.last_ms = INT64_MIN if last is None else last
-        for place, (variant, first_ms, orders, revenue) in fields[7]:
-            contact.set_trial(place, (variant, first_ms, orders, int(revenue)))
-        for run, flow, version, node, entered_ms, left_ms, reason in fields[8]:
-            contact.add_ended(
-                Ended(run=run, entered_ms=entered_ms, left_ms=left_ms, flow=flow, node=node, version=version, reason=reason)
-            )
-        contact.aliases = tuple(fields[9])
-        return contact
-
 
 def _run_id(Run run):
     return run.id

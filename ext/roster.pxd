@@ -1,7 +1,8 @@
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
+from ext.packed cimport Packed
 from ext.records cimport Contact, Run
 from ext.run_table cimport RunTable
 from ext.wheel cimport Wheel
@@ -18,7 +19,7 @@ cdef class Roster:
     cdef readonly int64_t now_ms
     cdef readonly int64_t arrival_count
     cdef bint stale
-    cdef list restored
+    cdef Packed reader                 # while a snapshot is being restored
     cdef uint32_t generation
     cdef bint packing
     cdef bint packing_all
@@ -35,6 +36,8 @@ cdef class Roster:
     cdef Contact create(self, str id, uint64_t hash)
     cdef Run run_of(self, int64_t id)
     cpdef int touch(self, Contact contact) except -1
+    cdef int restore_one(self, uint64_t hash, const uint8_t* packed) except -1
+    cdef int restore_wait(self, Run run) except -1
     cdef int attach(self, Run run) except -1
     cdef int link_contact(self, Run run) except -1
     cdef int unlink_contact(self, Run run) except -1

@@ -51,6 +51,8 @@ class Roster:
         """The next contacts as `(id, packed)`, about `records_max`; None when all were given."""
     def abandon_snapshot(self) -> None: ...
     def all_packed(self) -> Iterator[bytes]: ...
-    def restore(self, packed: bytes) -> None: ...
+    def restore(self, packed: bytes, gone: frozenset[str]) -> None:
+        """Take packed contacts, a MessagePack list of `[id, contact]`, and their runs; all flows are there. Those of newer
+        snapshots come first: one who is known already, or is `gone`, is passed over."""
     def restored_all(self) -> None:
         """After the last `restore`."""

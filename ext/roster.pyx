@@ -5,18 +5,27 @@ to change before its turn is packed first (`touch`), so reading costs the loop o
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, qsort
 
 from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
+from ext.packed cimport Packed
 from ext.records cimport Contact, Run
 from ext.run_table cimport RunTable
+from ext.slots cimport Slot, is_live
+from ext.value cimport Value, read, skip
 from ext.wheel cimport Wheel
 
-from msgspec.msgpack import decode as unpack_value
 from sortedcontainers import SortedList
+
+
+cdef struct Arrival:
+    int64_t arrival
+    void* run
 
 
 cdef class Roster:
@@ -30,7 +39,6 @@ cdef class Roster:
         self.runs = RunTable()
         self.flows = {}
         self.holding = {}
-        self.restored = []
         self.wheel = Wheel(0)
         self.stale = True
         self.generation = 1
@@ -258,50 +266,102 @@ cdef class Roster:
         for contact in sorted([entry for entry in self.order if entry is not None], key=_contact_id):
             yield contact.pack()
 
-    def restore(self, bytes packed):
-        """Take a packed contact and its runs; the flows are there already."""
-        cdef list fields = unpack_value(packed)
-        cdef Contact contact = Contact.unpack(fields[:10])
+    # Restoring
+
+    def restore(self, bytes packed not None, frozenset gone not None):
+        """Take packed contacts, a MessagePack list of `[id, contact]`, and their runs; all flows are there, by number.
+        Those of newer snapshots come first: one who is known already, or is `gone`, is passed over."""
+        cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(packed)
+        cdef Value pairs = read(at)
+        cdef Value id, contact
+        cdef uint64_t hash
+        cdef uint32_t n
+        if self.reader is None:
+            self.reader = Packed(self.flows)
+        at = pairs.of.p
+        for n in range(pairs.n):
+            id = read(at + 1)  # behind the head of a list of two
+            at = skip(at + 1)
+            contact = read(at)
+            at = skip(at)
+            hash = self.contacts.hash_of(<const char*>id.of.p, id.n)
+            if self.contacts.found(hash, <const char*>id.of.p, id.n) != NULL:
+                continue
+            if gone and PyUnicode_DecodeUTF8(<const char*>id.of.p, id.n, NULL) in gone:
+                continue
+            self.restore_one(hash, contact.of.p)
+
+    cdef int restore_one(self, uint64_t hash, const uint8_t* packed) except -1:
+        cdef Contact contact = self.reader.contact(packed)
         cdef Run run
+        PyUnicode_AsUTF8AndSize(contact.id, NULL)
         contact.index = len(self.order)
         self.order.append(contact)
-        for id in (contact.id, *contact.aliases):
+        self.contacts.put(hash, contact)
+        for id in contact.aliases:
             self.contacts.lead(id, contact)
-        for entry in fields[10]:
-            run = Run.__new__(Run)
-            run.contact = contact
-            (
-                run.id, flow, run.version, run.node, run.entered_ms, run.logical_ms, run.due_ms,
-                run.arrival, armed, run.counted, run.depth, run.event_name, run.event_ms, run.properties, codes,
-                key, run.satisfied, acted,
-            ) = entry
-            run.flow = self.flows[flow]
-            run.set_rare(acted, dict(codes) if codes is not None else None, key)
+        for run in self.reader.runs(contact):
             self.runs.put(run)
             run.waiting = True
             self.link_contact(run)
-            self.restored.append(run)
-            if armed:
-                self.arm(run, run.due_ms)
+        return 0
 
     def restored_all(self):
-        """After the last `restore`: put contacts in order of id, and the runs at each node in order of arrival."""
-        cdef FlowCore flow
-        cdef Run run
-        self.ids = SortedList(contact.id for contact in self.order if contact is not None)
-        self.restored.sort(key=_arrival)
-        for run in self.restored:
-            self.link_node(run)
-            flow = <FlowCore>run.flow
-            if run.arrival <= flow.doom[run.node]:
-                flow.doomed[run.node] += 1
-            if not run.armed:
-                self.keep_held(flow, run)
-        self.restored = []
+        """After the last `restore`: put contacts in order of id, the runs at each node in order of arrival, and each
+        into the wheel or among those held."""
+        cdef Py_ssize_t length = len(self.runs)
+        cdef Arrival* arrivals = <Arrival*>malloc(max(length, 1) * sizeof(Arrival))
+        cdef Py_ssize_t at
+        if arrivals == NULL:
+            raise MemoryError
+        try:
+            _gather(self.runs, arrivals)
+            qsort(arrivals, length, sizeof(Arrival), _earlier)
+            for at in range(length):
+                self.restore_wait(<Run>arrivals[at].run)
+        finally:
+            free(arrivals)
+        self.reader = None
+        self.ids = SortedList([contact.id for contact in self.order])
+
+    cdef int restore_wait(self, Run run) except -1:
+        cdef FlowCore flow = <FlowCore>run.flow
+        self.link_node(run)
+        if run.arrival <= flow.doom[run.node]:
+            flow.doomed[run.node] += 1
+        if run.armed:
+            self.arm(run, run.due_ms)
+        else:
+            self.keep_held(flow, run)
+        return 0
 
 
-def _arrival(Run run):
-    return run.arrival
+cdef void _gather(RunTable runs, Arrival* arrivals) noexcept:
+    """All runs, in no order."""
+    cdef uint64_t places = <uint64_t>runs.slots.mask + 1
+    cdef Slot* slot = runs.slots.table
+    cdef Slot* end = slot + places
+    while slot != end:
+        if slot.what != NULL:
+            arrivals.run = slot.what
+            arrivals.arrival = (<Run>slot.what).arrival
+            arrivals += 1
+        slot += 1
+    if runs.slots.former != NULL:
+        slot = runs.slots.former
+        end = slot + places // 2
+        while slot != end:
+            if is_live(slot):
+                arrivals.run = slot.what
+                arrivals.arrival = (<Run>slot.what).arrival
+                arrivals += 1
+            slot += 1
+
+
+cdef int _earlier(const void* one, const void* other) noexcept nogil:
+    cdef int64_t first = (<const Arrival*>one).arrival
+    cdef int64_t second = (<const Arrival*>other).arrival
+    return (first > second) - (first < second)
 
 
 def _contact_id(Contact contact):

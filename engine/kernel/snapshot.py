@@ -7,8 +7,9 @@ aside (`Outbox.settle`), fingerprints that are forgotten stay readable (`Fingerp
 and blocks of codes never change, so references taken at the start are enough.
 
 Parts are MessagePack `[kind, payload]`: `state` comes first; `documents`, `recent` (fingerprints), `codes`, `outbox`
-and `contacts` follow. Restoring reads all parts before it builds anything: the newest `state`, the newest document of
-each version and the newest record of each contact count, so a delta needs no second way in.
+and `contacts` follow. Restoring reads the newest snapshot first, then the one before, down to the base, and builds as it
+reads: the first `state`, the first document of each version and the first record of each contact count, whatever is
+older is passed over. So a delta needs no second way in, and no part is kept.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 _part = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
 _effects = msgspec.msgpack.Decoder(list[Effect])
-_contacts = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 
 
 class Snapshot:
@@ -136,65 +136,98 @@ def _documents(state: State, since_ms: int) -> list[tuple[str, int, object]]:
 
 
 def restore(state: State, parts: Iterable[bytes]) -> None:
-    """Bring a fresh state to what the parts of a base and of its deltas, in order, say."""
-    packed: dict[str, Any] = {}
-    contacts: dict[str, bytes] = {}
-    codes: dict[str, list[str]] = {}
-    effects: list[Effect] = []
-    documents: Documents = {}
+    """Bring a fresh state to what a base and its deltas say, whose parts come newest snapshot first."""
+    restoring = Restoring(state)
     for part in parts:
         kind, raw = _part.decode(part)
+        restoring.take(kind, raw)
+    restoring.end()
+
+
+class Restoring:
+    """A state that is being restored, snapshot by snapshot.
+
+    Cores of flows are there as soon as the newest `state` is, for runs to refer to; the documents that they run may
+    come with any older snapshot, so they are installed at the end. Fingerprints are remembered oldest first, so those
+    of later snapshots wait until then.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._newest: dict[str, Any] = {}
+        self._snapshots = 0
+        self._deleted: list[str] = []
+        self._gone: frozenset[str] = frozenset()
+        self._documents: Documents = {}
+        self._recent: list[list[bytes]] = []
+        self._recent_done = self._anew = False
+        self._codes: dict[str, list[str]] = {}
+        self._effects: list[Effect] = []
+
+    def take(self, kind: str, raw: msgspec.Raw) -> None:
+        """The next part."""
         if kind == "contacts":
-            contacts.update(_contacts.decode(raw))
-            continue
-        if kind == "outbox":
-            effects += _effects.decode(raw)
-            continue
-        payload = _unpack(raw)
-        if kind == "state":
-            packed = payload
-            codes, effects = {}, []
-            if payload["recent_anew"]:
-                state.path.recent.forget()
-            for id in payload["deleted"]:
-                contacts.pop(id, None)
+            self._state.path.restore(bytes(raw), self._gone)
+        elif kind == "state":
+            self._begin(_unpack(raw))
         elif kind == "documents":
-            documents.update(((flow, number), document) for flow, number, document in payload)
+            for flow, number, document in _unpack(raw):
+                self._documents.setdefault((flow, number), document)
         elif kind == "recent":
-            state.path.recent.unpack(payload)
+            if not self._recent_done:
+                self._recent[-1].append(_unpack(raw))
+        elif kind == "outbox":
+            if self._snapshots == 1:
+                self._effects += _effects.decode(raw)
         else:
             assert kind == "codes", f"a snapshot has no part {kind!r}"
-            for pool, some in payload:
-                codes.setdefault(pool, []).extend(some)
-    if not packed:
-        return
-    _restore_small(state, packed, codes, effects)
-    _restore_flows(state, packed, documents)
-    for id in list(contacts):
-        state.path.restore(contacts.pop(id))
-    state.path.restored_all()
+            if self._snapshots == 1:
+                for pool, some in _unpack(raw):
+                    self._codes.setdefault(pool, []).extend(some)
+
+    def _begin(self, packed: dict[str, Any]) -> None:
+        """A snapshot begins. Contacts deleted before it are in no older one."""
+        self._snapshots += 1
+        if self._snapshots == 1:
+            self._newest = packed
+            _restore_small(self._state, packed)
+        self._gone = self._gone.union(self._deleted)
+        self._deleted = packed["deleted"]
+        self._recent_done = self._anew
+        self._anew = self._anew or packed["recent_anew"]
+        self._recent.append([])
+
+    def end(self) -> None:
+        """All parts were taken."""
+        if not self._snapshots:
+            return
+        state, packed = self._state, self._newest
+        for parts in reversed(self._recent):
+            for part in parts:
+                state.path.recent.unpack(part)
+        state.pools.restore(packed["issued"], self._codes)
+        state.outbox.restore(packed["outbox_seq"], self._effects)
+        _restore_flows(state, packed, self._documents)
+        state.path.restored_all()
 
 
-def _restore_small(
-    state: State, packed: dict[str, Any], codes: dict[str, list[str]], effects: list[Effect]
-) -> None:
+def _restore_small(state: State, packed: dict[str, Any]) -> None:
     state.seq = packed["seq"]
     state.path.unpack(packed["path"], packed["now"])
     schema, _ = parse_schema(packed["schema"])
     assert schema is not None
     state.schema = schema
     state.flow_numbers = packed["flow_numbers"]
-    state.pools.restore(packed["issued"], codes)
-    state.outbox.restore(packed["outbox_seq"], effects)
     state.monitor.unpack(packed["monitor"])
     state.path.channels = None if packed["channels"] is None else tuple(packed["channels"])
     state.receipts = dict(packed["receipts"])
-    for dead in packed["dead"]:
-        core = FlowCore(dead["no"], dead["id"])
-        core.unpack(dead)
-        core.unpack_times(dead)
-        state.path.add_flow(core)
     state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]
+    running = [flow[6] for flow in packed["flows"] if flow[6] is not None]
+    for one in [*running, *packed["dead"]]:
+        core = FlowCore(one["no"], one["id"])
+        core.unpack(one)
+        core.unpack_times(one)
+        state.path.add_flow(core)
 
 
 def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -> None:
@@ -208,16 +241,10 @@ def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -
         flow.next_ms, flow.occurred_ms, flow.skipped = occurrence
         state.flows[id] = flow
         if running is not None:
-            _restore_core(state, flow, running)
+            core = state.path.flows[running["no"]]
+            flows.install(state, flow, core)
+            core.unpack_times(running)
     state.path.plan_triggers()
-
-
-def _restore_core(state: State, flow: FlowState, packed: dict[str, Any]) -> None:
-    core = FlowCore(packed["no"], packed["id"])
-    core.unpack(packed)
-    state.path.add_flow(core)
-    flows.install(state, flow, core)
-    core.unpack_times(packed)
 
 
 def digest(state: State) -> bytes:

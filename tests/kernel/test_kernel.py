@@ -147,8 +147,7 @@ def test_a_base_and_its_deltas_bring_back_the_state_and_go_on_alike(bench: Bench
 
     def checkpoint(full: bool) -> None:
         snapshot = bench.kernel.snapshot(full=full)
-        while (part := snapshot.part(7)) is not None:
-            parts.append(part)
+        parts[:0] = [part for part in iter(lambda: snapshot.part(7), None) if part is not None]
 
     for n in range(20):
         bench.track(f"c{n}", "Order Completed", '{"total": 70, "n": 1}', messageId=f"m{n}")

@@ -186,7 +186,7 @@ def test_aliases_lead_to_their_contact_over_deltas_and_go_with_it() -> None:
 
     def checkpoint(full: bool) -> None:
         snapshot = bench.kernel.snapshot(full=full)
-        parts.extend(part for part in iter(lambda: snapshot.part(7), None) if part is not None)
+        parts[:0] = [part for part in iter(lambda: snapshot.part(7), None) if part is not None]
 
     def alias(contact: str, previous: str) -> None:
         bench.line(f'{{"type":"alias","userId":"{contact}","previousId":"{previous}"}}')

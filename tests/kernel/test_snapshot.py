@@ -89,19 +89,20 @@ def test_a_base_and_deltas_hold_the_state_they_were_taken_of(
     bench = Bench()
     bench.control("launch", flow=GIFT)
     bench.control("add_codes", pool="spring", codes=[f"s{n}" for n in range(15)])
-    parts: list[bytes] = []
+    snapshots: list[list[bytes]] = []
     for verbs in before:
         for verb, n in verbs:
             VERBS[verb](bench, n)
         digest = bench.kernel.digest()
-        snapshot = bench.kernel.snapshot(full=not parts)
+        snapshot = bench.kernel.snapshot(full=not snapshots)
+        snapshots.insert(0, [])
         between = iter(during)
         while (part := snapshot.part(records_max)) is not None:
-            parts.append(part)
+            snapshots[0].append(part)
             for verb, n in next(between, []):
                 VERBS[verb](bench, n)
         restored = Kernel()
-        restored.restore(parts)
+        restored.restore(part for parts in snapshots for part in parts)
         assert restored.seq == snapshot.seq
         assert restored.digest() == digest
 

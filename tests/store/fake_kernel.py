@@ -125,10 +125,11 @@ class FakeKernel:
         return FakeSnapshot(self.seq, full, everything)
 
     def restore(self, parts: Iterable[bytes]) -> None:
+        """The newest snapshot comes first."""
         for part in parts:
             raw = msgspec.msgpack.decode(part)
-            self.counted.update(raw.pop("counted"))
-            if raw:
+            self.counted = {**raw.pop("counted"), **self.counted}
+            if raw and not self.seq:
                 self.seq, self.now_ms = raw["seq"], raw["now_ms"]
                 self.outcome_digest = raw["outcome_digest"]
                 self.seen = set(raw["seen"])
