@@ -73,6 +73,7 @@ cdef class ContactTable:
         if slot != NULL:
             contact = <Contact>slot.what
             prefetch_line(<void*>contact.id)
+            prefetch_line(<char*><void*>contact.id + 48)
             prefetch_line(<void*>contact.traits)
             prefetch_line(contact.series)
 

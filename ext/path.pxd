@@ -31,6 +31,7 @@ cdef class Path(Walk):
     cdef int fetch_contact(self, object given) except -1
     cdef int fetch_parts(self, object given) except -1
     cdef int one(self, Event event) except -1
+    cdef int identify(self, Contact contact, Event event) except -1
     cdef int arrive(self, Contact contact, Event event) except -1
     cdef tuple asked_by(self, uint32_t number, str name)
     cdef bint concerns(self, Contact contact, str name) except -1

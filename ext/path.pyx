@@ -3,7 +3,7 @@
 This is the hot half of the kernel. It is told the time and decides nothing about actions, dates, zones or documents:
 for those the walk (`ext.walk`), and here the traits, ask the `host` (`engine.kernel.cold`):
 
-    identify(contact, body)                     traits from outside
+    identify(contact, packed)                   traits from outside, a MessagePack map
     alias(contact, previous)                    two contacts turn out to be one
     key_of(plan, view) -> str | None            the value of run_key
     worth_of(plan, view) -> int                 revenue of a goal event, in hundredths (rule 22)
@@ -18,6 +18,7 @@ rise to wait in a queue until all that is done, first in, first out.
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp
 
 from ext.event cimport ALIAS, IDENTIFY, NUMBERS_NOTED, Event, Text, text_of
 from ext.fingerprints cimport Fingerprints
@@ -30,6 +31,7 @@ from ext.records cimport Contact, Run
 from ext.siphash cimport siphash24_c
 from ext.transcode cimport transcode
 from ext.walk cimport OPEN, Walk
+from ext.value cimport Value, read, skip
 from ext.wheel cimport Wheel
 
 from collections import deque
@@ -50,12 +52,15 @@ from engine.limits import (
     HISTORY_NUMBERS_PER_EVENT_MAX,
     RECENT_MESSAGES_MAX,
     RECENT_MESSAGES_SLACK,
+    TRAITS_BYTES_MAX,
 )
 
 cdef int64_t AGE_MAX = EVENT_AGE_MS_MAX
 cdef int32_t DEPTH_MAX = CHAIN_DEPTH_MAX
 cdef Py_ssize_t CHAIN_MAX = CHAIN_EVENTS_MAX
 cdef int NUMBERS_MAX = min(HISTORY_NUMBERS_PER_EVENT_MAX, 64)
+cdef Py_ssize_t TRAITS_MAX = TRAITS_BYTES_MAX
+cdef uint8_t NIL = 0xc0
 cdef bytes EMPTY_MAP = b"\x80"
 
 # How many events ahead the parts of one are fetched.
@@ -83,6 +88,23 @@ cdef bytes pack_text(Text json):
 cpdef bytes pack_object(bytes json):
     """The same of an object of its own."""
     return pack_text(Text(at=PyBytes_AS_STRING(json), size=<uint32_t>PyBytes_GET_SIZE(json)))
+
+
+cdef bint are_plain(bytes traits) noexcept:
+    """Whether no trait is null, which takes it away, or has a name that means something to the engine."""
+    cdef Value map = read(<const uint8_t*>PyBytes_AS_STRING(traits))
+    cdef const uint8_t* at = map.of.p
+    cdef Value key
+    cdef uint32_t i
+    for i in range(map.n):
+        key = read(at)
+        at = skip(at)
+        if at[0] == NIL or (key.n == 8 and memcmp(key.of.p, b"segments", 8) == 0):
+            return False
+        if (key.n == 6 and memcmp(key.of.p, b"points", 6) == 0) or (key.n == 13 and memcmp(key.of.p, b"subscriptions", 13) == 0):
+            return False
+        at = skip(at)
+    return True
 
 
 def unpacked_json(bytes packed):
@@ -199,11 +221,30 @@ cdef class Path(Walk):
         self.event_count += 1
         contact = self.known_by(event.contact_id.at, event.contact_id.size, event.contact_hash)
         if event.kind == IDENTIFY:
-            self.host.identify(contact, event.body)
+            self.identify(contact, event)
         elif event.kind == ALIAS:
             self.host.alias(contact, event.previous)
         else:
             self.arrive(contact, event)
+        return 0
+
+    cdef int identify(self, Contact contact, Event event) except -1:
+        """Traits from outside. That nothing changes, and that a new contact gets its first ones, are said here; the
+        rest is for the `host`, which knows the rules."""
+        cdef bytes packed = pack_text(event.json)
+        if packed == contact.traits:  # applications say the same again and again
+            return 0
+        if (
+            PyBytes_GET_SIZE(contact.traits) > 1
+            or memchr(event.json.at, c"\\", event.json.size) != NULL
+            or PyBytes_GET_SIZE(packed) > TRAITS_MAX
+            or not are_plain(packed)
+            or self.wants("Contact Updated")
+        ):
+            self.host.identify(contact, packed)
+            return 0
+        self.touch(contact)
+        contact.traits = packed
         return 0
 
     cdef int arrive(self, Contact contact, Event event) except -1:

@@ -45,8 +45,8 @@ class Host:
     def _zone(self, contact: Contact, flow: FlowCore) -> Any:
         return zone_of(contacts.traits_of(contact), flow.program.flow.timezone)
 
-    def identify(self, contact: Contact, body: bytes) -> None:
-        contacts.identify(self.state, contact, body)
+    def identify(self, contact: Contact, packed: bytes) -> None:
+        contacts.identify(self.state, contact, packed)
 
     def alias(self, contact: Contact, previous: str) -> None:
         contacts.alias(self.state, contact, previous)

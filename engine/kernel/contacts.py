@@ -16,7 +16,6 @@ from engine.errors import Refused
 from engine.kernel.state import State
 from engine.limits import TRAITS_BYTES_MAX
 from ext.flow import REASONS
-from ext.path import pack_object
 from ext.records import Contact
 
 ENGINE_OWNED = frozenset({"segments", "points"})
@@ -32,11 +31,9 @@ def traits_of(contact: Contact) -> dict[str, Any]:
     return traits
 
 
-def identify(state: State, contact: Contact, body: bytes) -> None:
-    """Traits from outside, a JSON object: set, or with null taken away."""
-    packed = pack_object(body)
-    if packed != contact.traits:  # applications say the same again and again
-        change_traits(state, contact, _unpack(packed), depth=1)
+def identify(state: State, contact: Contact, packed: bytes) -> None:
+    """Traits from outside, a MessagePack map: set, or with null taken away."""
+    change_traits(state, contact, _unpack(packed), depth=1)
 
 
 def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, depth: int) -> bool:
