@@ -11,6 +11,7 @@ import msgspec
 
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.wire import Rejection
+from ext.envelope import count_lines
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -44,10 +45,10 @@ class LineCutter:
             self._lines += 1
             data = data[end:]
         end = data.rfind(b"\n") + 1
-        whole = self._tail + data[:end] if end else b""
+        whole = b"".join((self._tail, memoryview(data)[:end])) if end else b""
         self._tail = data[end:] if end else self._tail + data
         first = self._lines
-        self._lines += whole.count(b"\n")
+        self._lines += count_lines(whole)
         if len(self._tail) <= self._line_bytes_max:
             return Block(whole, first, self._lines)
         self._tail = b""

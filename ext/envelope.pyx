@@ -408,6 +408,18 @@ cdef bint assemble(const Envelope* found, Event event) noexcept:
     return False
 
 
+def count_lines(bytes data not None):
+    cdef const char* at = PyBytes_AS_STRING(data)
+    cdef const char* end = at + PyBytes_GET_SIZE(data)
+    cdef Py_ssize_t found = 0
+    while True:
+        at = <const char*>memchr(at, c"\n", end - at)
+        if at == NULL:
+            return found
+        at += 1
+        found += 1
+
+
 def read_lines(bytes data not None, otherwise):
     cdef list events = []
     cdef const char* at = PyBytes_AS_STRING(data)
