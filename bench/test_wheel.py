@@ -70,7 +70,10 @@ def test_insert(size: int, measure: Measure) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_cancel(size: int, measure: Measure) -> None:
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
+def test_cancel(size: int, together: bool, measure: Measure) -> None:
+    """One by one, each waits for the memory of its timer and of those beside it; together, as a launch that removes a
+    wait cancels them, that is fetched beforehand."""
     state = waiting(size)
 
     def setup() -> tuple[list[int]]:
@@ -88,7 +91,8 @@ def test_cancel(size: int, measure: Measure) -> None:
         for handle in handles:
             cancel(handle)
 
-    measure(f"cancel in a wheel of {size:,}", work, each=ROUND, setup=setup)
+    name = f"cancel in a wheel of {size:,}, {'together' if together else 'one by one'}"
+    measure(name, state.wheel.cancel_all if together else work, each=ROUND, setup=setup)
     assert len(state.wheel) == size - ROUND
 
 

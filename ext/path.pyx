@@ -68,6 +68,7 @@ cdef enum:
     AHEAD_SLOTS = 16
     AHEAD_CONTACT = 11
     AHEAD_PARTS = 6
+    REAPED_AT_ONCE = 256
 
 
 cdef bytes pack_text(Text json):
@@ -336,6 +337,7 @@ cdef class Path(Walk):
         cdef FlowCore flow
         cdef Run run
         cdef int32_t node
+        cdef list runs
         cdef Py_ssize_t ended = 0
         while self.dooms and ended < limit:
             no, node = self.dooms[0]
@@ -344,11 +346,13 @@ cdef class Path(Walk):
                 self.dooms.popleft()
                 continue
             while flow.doomed[node] and ended < limit:
-                run = <Run>flow.heads[node]
-                self.touch(run.contact)
-                self.disarm(run)
-                self.finish(run, node, flow.doom_reason[node])
-                ended += 1
+                runs = first_at(flow, node, min(flow.doomed[node], limit - ended, REAPED_AT_ONCE))
+                for run in runs:
+                    self.touch(run.contact)
+                self.disarm_all(runs)
+                for run in runs:
+                    self.finish(run, node, flow.doom_reason[node])
+                ended += len(runs)
             if flow.doomed[node] == 0:
                 self.dooms.popleft()
                 if flow.dead and not flow.ending():
@@ -676,6 +680,16 @@ cdef class Path(Walk):
         self.names.take(packed["names"])
         self.properties.take(packed["properties"])
         self.wheel = Wheel(now_ms)
+
+
+cdef list first_at(FlowCore flow, int32_t node, Py_ssize_t most):
+    """The runs that came first to a node, in order of arrival."""
+    cdef list runs = []
+    cdef void* at = flow.heads[node]
+    while at != NULL and len(runs) < most:
+        runs.append(<Run>at)
+        at = (<Run>at).next_at_node
+    return runs
 
 
 def _flow_id(FlowCore flow):

@@ -210,6 +210,19 @@ cdef class Roster:
             (<FlowCore>run.flow).held.discard((run.due_ms, run.id))
         return 0
 
+    cdef int disarm_all(self, list runs) except -1:
+        """The same of many, each of which is there once."""
+        cdef Run run
+        cdef list timers = []
+        for run in runs:
+            if run.armed:
+                timers.append(run.timer)
+                run.armed = False
+            else:
+                self.disarm(run)
+        assert self.wheel.cancel_all(timers) == len(timers), "a run's timer was not in the wheel"
+        return 0
+
     cdef int keep_held(self, FlowCore flow, Run run) except -1:
         """Its wait is over while the flow is paused and holds: it stays until the flow goes on."""
         flow.held.add((run.due_ms, run.id))

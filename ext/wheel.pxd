@@ -27,6 +27,9 @@ cdef class Wheel:
 
     cpdef uint64_t insert(self, int64_t due_ms, int64_t key) except 0
     cpdef bint cancel(self, uint64_t handle) noexcept
+    cpdef Py_ssize_t cancel_all(self, list handles) except -1
+    cdef void _prefetch(self, uint64_t handle) noexcept
+    cdef void _prefetch_neighbours(self, uint64_t handle) noexcept
     cpdef list expire(self, int64_t now_ms, Py_ssize_t limit)
     cdef int expire_into(self, int64_t now_ms, int limit, int64_t* dues, int64_t* keys) except -1
     cdef bint peek(self, int64_t* due_ms) noexcept

@@ -63,6 +63,7 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
 from ext.memory cimport in_large_pages
+from ext.slots cimport prefetch_line
 from ext.wheel_heap cimport before, heap_push, heap_remove
 from ext.wheel_sort cimport FEW, ordered, sort_few, sort_many
 
@@ -73,6 +74,7 @@ cdef extern from *:
 cdef enum:
     LATE = 0x1000
     FREE = 0x1001
+    AHEAD = 16  # timers that are fetched before their turn comes
     CHUNK = 256  # timers given out at once by the Python method
 
 cdef uint32_t NIL = UINT32_MAX
@@ -133,6 +135,35 @@ cdef class Wheel:
             self._unlink(at)
         self._release(at)
         return True
+
+    cpdef Py_ssize_t cancel_all(self, list handles) except -1:
+        cdef Py_ssize_t size = len(handles)
+        cdef Py_ssize_t i
+        cdef Py_ssize_t found = 0
+        for i in range(min(AHEAD, size)):
+            self._prefetch(handles[i])
+        for i in range(size):
+            if i + AHEAD < size:
+                self._prefetch(handles[i + AHEAD])
+            if i + AHEAD // 2 < size:
+                self._prefetch_neighbours(handles[i + AHEAD // 2])
+            found += self.cancel(handles[i])
+        return found
+
+    cdef void _prefetch(self, uint64_t handle) noexcept:
+        """Have a timer fetched."""
+        if <uint32_t>handle < self._used:
+            prefetch_line(&self._timers[<uint32_t>handle])
+
+    cdef void _prefetch_neighbours(self, uint64_t handle) noexcept:
+        """Have those fetched that stand before and behind a timer which is there: they are changed as it goes."""
+        cdef Timer* timer
+        if <uint32_t>handle >= self._used:
+            return
+        timer = &self._timers[<uint32_t>handle]
+        if timer.where < LATE:
+            prefetch_line(&self._timers[timer.prev if timer.prev < self._used else 0])
+            prefetch_line(&self._timers[timer.next if timer.next < self._used else 0])
 
     cpdef list expire(self, int64_t now_ms, Py_ssize_t limit):
         cdef int64_t[CHUNK] dues

@@ -274,3 +274,17 @@ def test_a_wheel_rebuilt_from_state_fires_the_same(dues: list[int], rebuilt_at: 
         assert rebuilt.next_due() == lived.next_due()
         assert rebuilt.expire(now, 10) == lived.expire(now, 10)
         assert rebuilt.expire(now, ALL) == lived.expire(now, ALL)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.booleans()), max_size=60), st.integers(0, 10**9))
+def test_those_cancelled_together_are_gone_as_if_one_by_one(
+    timers: list[tuple[int, bool]], now_ms: int
+) -> None:
+    one, other = Wheel(), Wheel()
+    handles = [one.insert(due, key) for key, (due, _) in enumerate(timers)]
+    assert [other.insert(due, key) for key, (due, _) in enumerate(timers)] == handles
+    assert one.expire(now_ms, 7) == other.expire(now_ms, 7)
+    chosen = [handle for handle, (_, cancelled) in zip(handles, timers, strict=True) if cancelled]
+    assert one.cancel_all([*chosen, 1 << 40, *chosen]) == sum(map(other.cancel, chosen))
+    assert one.expire(10**9, 100) == other.expire(10**9, 100)
+    assert len(one) == len(other) == 0
