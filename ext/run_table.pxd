@@ -8,5 +8,6 @@ cdef class RunTable:
     cdef Slots slots
 
     cdef PyObject* found(self, int64_t id) noexcept
+    cdef void prefetch(self, int64_t id) noexcept
     cdef int put(self, Run run) except -1
     cdef bint take(self, Run run) noexcept

@@ -33,6 +33,10 @@ cdef class RunTable:
             slot = slots_following(&self.slots, hash, slot)
         return NULL if slot == NULL else <PyObject*>slot.what
 
+    cdef void prefetch(self, int64_t id) noexcept:
+        """Have the slot of this id fetched."""
+        prefetch_line(&self.slots.table[_hash(id) >> self.slots.shift])
+
     cdef int put(self, Run run) except -1:
         """Add a run, of an id that is not there."""
         slots_put(&self.slots, _hash(run.id), <void*>run)

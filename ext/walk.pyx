@@ -24,6 +24,9 @@ from ext.siphash cimport siphash24_c
 from engine.model import TraceRecord
 from ext.flow import REASONS, WHATS
 
+cdef enum:
+    RUNS_AHEAD = 4  # entries after which a run finds its slot in the table fetched
+
 # Why an entry is refused; 0 is "may enter".
 GATES = ("", "once", "max", "reserved", "period")
 
@@ -176,6 +179,7 @@ cdef class Walk(Acting):
         cdef dict detail = None
         self.run_count += 1
         run.id = self.run_count
+        self.runs.prefetch(run.id + RUNS_AHEAD)
         run.contact = contact
         run.flow = flow
         run.version = flow.version
