@@ -52,7 +52,7 @@ class Roster:
     def abandon_snapshot(self) -> None: ...
     def all_packed(self) -> Iterator[bytes]: ...
     def restore(self, packed: bytes, gone: frozenset[str]) -> None:
-        """Take packed contacts, a MessagePack list of `[id, contact]`, and their runs; all flows are there. Those of newer
-        snapshots come first: one who is known already, or is `gone`, is passed over."""
+        """Take packed contacts, a MessagePack list of `[id, contact]`, and their runs; all flows are there. Those of
+        newer snapshots come first: one who is known already, or is `gone`, is passed over."""
     def restored_all(self) -> None:
         """After the last `restore`."""

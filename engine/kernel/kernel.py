@@ -123,7 +123,7 @@ class Kernel:
         return self._last
 
     def restore(self, parts: Iterable[bytes]) -> None:
-        """Bring a fresh kernel to the state that a base and its deltas hold: parts of the newest snapshot come first."""
+        """Bring a fresh kernel to the state that a base and its deltas hold; parts of the newest snapshot first."""
         assert self.seq == 0, "only a fresh kernel can be restored"
         snapshot.restore(self._state, parts)
         self._recent_mark, self._snapshot_ms = self._path.recent.mark, self.now_ms

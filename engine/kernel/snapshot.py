@@ -7,9 +7,9 @@ aside (`Outbox.settle`), fingerprints that are forgotten stay readable (`Fingerp
 and blocks of codes never change, so references taken at the start are enough.
 
 Parts are MessagePack `[kind, payload]`: `state` comes first; `documents`, `recent` (fingerprints), `codes`, `outbox`
-and `contacts` follow. Restoring reads the newest snapshot first, then the one before, down to the base, and builds as it
-reads: the first `state`, the first document of each version and the first record of each contact count, whatever is
-older is passed over. So a delta needs no second way in, and no part is kept.
+and `contacts` follow. Restoring reads the newest snapshot first, then the one before, down to the base, and builds as
+it reads: the first `state`, the first document of each version and the first record of each contact count, whatever
+is older is passed over. So a delta needs no second way in, and no part is kept.
 """
 
 from __future__ import annotations
