@@ -89,10 +89,11 @@ class Checkpoints:
         """The parts of the newest delta, then of the one before, down to the base, each verified. Raises StoreError
         `corrupt`.
 
-        `progress` is told bytes done and bytes in all as it goes.
+        `progress` is told bytes done and bytes in all as it goes. What was read of the map is let go of again.
         """
         chain = self.manifest.chain if self.manifest else ()
         done, total = 0, sum(link.bytes for link in chain)
+        mapped = 0
         for link in reversed(chain):
             begun: list[bytes] = []
             for index in range(link.pieces):
@@ -102,8 +103,13 @@ class Checkpoints:
                     yield b"".join(begun)
                     begun = []
                 done += size
+                mapped += size
+                if mapped > limits.RESTORE_MAPPED_BYTES_MAX:
+                    self._env.unmap()
+                    mapped = 0
                 if progress is not None:
                     progress(done, total)
+        self._env.unmap()
 
     def _piece(self, link: Link, index: int) -> tuple[bool, bytes, int]:
         """Whether a piece ends its part, what it holds, and the bytes it takes in the store."""

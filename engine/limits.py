@@ -134,6 +134,7 @@ GARBAGE_MIDDLE_COLLECTIONS = 100  # and after so many of these at all
 PULSE_SLEEP_S_MAX = 1.0  # longest sleep towards a timer: jumps of the wall clock are noticed
 CHECKPOINT_PIECE_BYTES = 512 * 1024  # of a part, with a checksum of its own
 CHECKPOINT_GROUP_BYTES = 2 * 1024 * 1024  # parts written in one commit
+RESTORE_MAPPED_BYTES_MAX = 64 * 1024**2  # of a checkpoint, in memory at a time while it is read
 CHECKPOINT_PART_S = 0.002  # aim for the time one part takes the loop
 CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full
 STOP_FULL_S = 10  # a stop gives up committing to a full store after this time

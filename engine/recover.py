@@ -21,6 +21,7 @@ from engine.journal import Journal
 from engine.kernel import Kernel
 from engine.model import KERNEL_VERSION, Batch
 from engine.wire import decode_lines
+from ext.memory import give_back
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -64,6 +65,7 @@ def recover(
             inputs += replay(kernel, frame)
             batches += 1
             progress(Progress("replay", batches, total))
+    give_back()
     return Recovered(base, batches, inputs, time.perf_counter() - started)
 
 

@@ -77,20 +77,32 @@ class Environment:
     def __init__(self, path: Path, *, name: str, map_bytes: int) -> None:
         self.name = name
         self.commits = CommitTimes()
+        self._path = path
         self._map_bytes = map_bytes
         self._writing = trio.Lock()
         self._limiter = trio.CapacityLimiter(1)
         path.mkdir(mode=0o700, exist_ok=True)
+        self._env = self._open()
+        sync_names(path)
+        sync_names(path.parent)
+
+    def _open(self) -> lmdb.Environment:
         try:
-            self._env = lmdb.open(str(path), map_size=map_bytes, lock=False, meminit=False, mode=0o600)
+            return lmdb.open(
+                str(self._path), map_size=self._map_bytes, lock=False, meminit=False, mode=0o600
+            )
         except lmdb.Error as error:
             raise StoreError(
                 "unusable",
-                f"The {name} at {path} cannot be opened: {error}.",
+                f"The {self.name} at {self._path} cannot be opened: {error}.",
                 remedy="Restore the data directory from a backup.",
             ) from error
-        sync_names(path)
-        sync_names(path.parent)
+
+    def unmap(self) -> None:
+        """Open it anew: what was read of the map counts as memory of the process until then. For opening a store."""
+        assert not self._writing.locked(), "a write is under way"
+        self._env.close()
+        self._env = self._open()
 
     def read(self, fill: Callable[[lmdb.Transaction], T]) -> T:
         """Run `fill` in a read transaction that ends before this returns."""

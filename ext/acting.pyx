@@ -179,6 +179,7 @@ cdef class Acting(Roster):
         """All that changes changes at once; then the events, first of those entered."""
         cdef Contact contact = run.contact
         cdef tuple had = contact.segments
+        cdef tuple segments
         cdef list members = None
         cdef uint64_t changed = 0
         cdef Py_ssize_t entering = len(deed.add)
@@ -198,7 +199,8 @@ cdef class Acting(Roster):
             return EXECUTED
         members.sort()
         self.touch(contact)
-        contact.segments = tuple(members)
+        segments = tuple(members)
+        contact.segments = deed.add if segments == deed.add else segments  # one object for a million contacts
         for i in range(entering + len(deed.remove)):
             name = "Segment Entered" if i < entering else "Segment Left"
             if changed >> i & 1 and self.wants(name):

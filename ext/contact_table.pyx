@@ -15,7 +15,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy
 
-from ext.records cimport Contact
+from ext.records cimport Contact, aliases_of
 from ext.siphash cimport siphash24_c
 from ext.slots cimport *
 
@@ -30,7 +30,7 @@ cdef bint _leads(Contact contact, const char* id, Py_ssize_t size) noexcept:
     """Whether the id is one of this contact's."""
     if _same(contact.id, id, size):
         return True
-    for alias in contact.aliases:
+    for alias in aliases_of(contact):
         if _same(<str>alias, id, size):
             return True
     return False

@@ -52,6 +52,18 @@ cdef extern from *:
     """
     bint tm_use()
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    #define tm_trim() malloc_trim(0)
+    #else
+    #define tm_trim() 0
+    #endif
+    """
+    int tm_trim()
+
 cdef bint used = False
 
 
@@ -60,3 +72,8 @@ def use_large_pages():
     if not used:
         used = tm_use()
     return used
+
+
+def give_back():
+    """Memory that C code has freed, to the system: after work that took much for a while."""
+    tm_trim()

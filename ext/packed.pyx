@@ -10,7 +10,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp
 
 from ext.history cimport *
-from ext.records cimport Contact, Ended, Mark, Run
+from ext.records cimport Contact, Ended, Mark, Run, add_ended, mark_or_new, set_aliases, set_rare, set_trial
 from ext.value cimport NULL_, Value, read, skip
 
 
@@ -51,7 +51,8 @@ cdef class Packed:
 
     cdef tuple texts(self):
         cdef uint32_t i
-        return tuple([self.common(self.text()) for i in range(self.enter())])
+        cdef tuple read = tuple([self.common(self.text()) for i in range(self.enter())])
+        return self.common(read) if len(read) == 1 else read
 
     cdef str event_name(self):
         """Mostly the one before."""
@@ -84,7 +85,9 @@ cdef class Packed:
         self.frequency(contact)
         self.trials(contact)
         self.endings(contact)
-        contact.aliases = self.texts()
+        aliases = self.texts()
+        if aliases:
+            set_aliases(contact, aliases)
         return contact
 
     cdef int history(self, Contact contact) except -1:
@@ -141,7 +144,7 @@ cdef class Packed:
         while flows:
             flows -= 1
             self.enter()
-            mark = contact.mark_or_new(<int32_t>self.number())
+            mark = mark_or_new(contact, <int32_t>self.number())
             mark.launches = <int32_t>self.number()
             mark.reserved = <int32_t>self.number()
             mark.once = self.number() != 0
@@ -158,7 +161,7 @@ cdef class Packed:
             place = self.number()
             self.enter()
             variant = self.common(self.text())
-            contact.set_trial(place, (variant, self.number(), self.number(), int(self.text())))
+            set_trial(contact, place, (variant, self.number(), self.number(), int(self.text())))
         return 0
 
     cdef int endings(self, Contact contact) except -1:
@@ -174,7 +177,7 @@ cdef class Packed:
             ended.entered_ms = self.number()
             ended.left_ms = self.number()
             ended.reason = <int32_t>self.number()
-            contact.add_ended(ended)
+            add_ended(contact, ended)
         return 0
 
     cdef list runs(self, Contact contact):
@@ -207,7 +210,7 @@ cdef class Packed:
         codes = self.codes()
         key = self.text()
         run.satisfied = self.number() != 0
-        run.set_rare(self.steps(), codes, key)
+        set_rare(run, self.steps(), codes, key)
         return run
 
     cdef bytes properties(self):

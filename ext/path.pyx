@@ -27,7 +27,7 @@ from ext.matching cimport Matcher
 from ext.names cimport NO_NUMBER, Names
 from ext.number cimport decimal
 from ext.predicate cimport Plan
-from ext.records cimport Contact, Run
+from ext.records cimport Contact, Run, remember, run_key_of, set_trial, trials_of
 from ext.siphash cimport siphash24_c
 from ext.transcode cimport transcode
 from ext.walk cimport OPEN, Walk
@@ -401,14 +401,14 @@ cdef class Path(Walk):
     cdef bint concerns(self, Contact contact, str name) except -1:
         """Whether an event may mean something to the contact where it launches nothing: it is a goal of an A/B test
         that the contact came to, or one of its runs may be waiting for it."""
-        return (contact.trials is not None and name in self.goals) or (self.listening and contact.runs != NULL)
+        return (trials_of(contact) is not None and name in self.goals) or (self.listening and contact.runs != NULL)
 
     cdef int mean(
         self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, tuple asked
     ) except -1:
         """What an event means: to A/B tests, to the contact's runs, to the flows that ask for it."""
         cdef FlowCore flow
-        if contact.trials is not None and name in self.goals:
+        if trials_of(contact) is not None and name in self.goals:
             self.reach_goals(contact, name, ms, packed)
         if self.listening and contact.runs != NULL:
             self.listen(contact, name, ms, packed, depth)
@@ -457,7 +457,7 @@ cdef class Path(Walk):
         cdef int64_t place
         for flow, node in self.goals[name]:
             place = (<int64_t>flow.no << 32) | node.no
-            trial = contact.trials.get(place)
+            trial = trials_of(contact).get(place)
             if trial is None:
                 continue
             variant, first, orders, revenue = trial
@@ -467,7 +467,7 @@ cdef class Path(Walk):
             if node.planned.plan is not None:
                 self.see(contact, name, ms, packed)
                 worth = self.host.worth_of(node.planned.plan, self.view)
-            contact.set_trial(place, (variant, first, orders + 1, revenue + worth))
+            set_trial(contact, place, (variant, first, orders + 1, revenue + worth))
             totals = flow.trials[(node.no, variant)]
             flow.trials[(node.no, variant)] = [
                 totals[0],
@@ -515,7 +515,7 @@ cdef class Path(Walk):
         cdef FlowCore flow = <FlowCore>run.flow
         if names and name not in names:
             return False
-        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, packed) != run.run_key():
+        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, packed) != run_key_of(run):
             return False
         if where is None:
             return True
@@ -543,7 +543,7 @@ cdef class Path(Walk):
                 values[n] = decimal(event.json.at + event.numbers[i].digits, &behind)
                 properties[n] = property
                 n += 1
-        return contact.remember(number, ms, properties, values, n)
+        return remember(contact, number, ms, properties, values, n)
 
     cdef int remember_packed(self, Contact contact, str name, bytes packed) except -1:
         """Keep an event that an action emitted."""
@@ -598,7 +598,7 @@ cdef class Path(Walk):
             elif text[0] == c"}" or text[0] == c"]":
                 depth -= 1
             text += 1
-        contact.remember(number, ms, properties, values, n)
+        remember(contact, number, ms, properties, values, n)
         return 0
 
     cdef int try_enter(
@@ -626,7 +626,7 @@ cdef class Path(Walk):
         """Whether a run of this key is in progress."""
         cdef void* at = contact.runs
         while at != NULL:
-            if (<Run>at).flow is flow and (<Run>at).run_key() == key and (<Run>at).arrival > flow.doom[(<Run>at).node]:
+            if (<Run>at).flow is flow and run_key_of(<Run>at) == key and (<Run>at).arrival > flow.doom[(<Run>at).node]:
                 return True
             at = (<Run>at).next_of_contact
         return False

@@ -27,9 +27,10 @@ cdef struct Endings:
     int64_t size
     Ended[1] all
 
+# Neither class has methods of C: without a table of them an object is 8 bytes smaller.
+
 cdef class Contact:
     cdef readonly str id
-    cdef readonly tuple aliases        # further ids that lead here
     cdef public bytes traits           # msgpack map
     cdef public tuple segments         # ids, sorted
     cdef public int64_t points
@@ -37,21 +38,26 @@ cdef class Contact:
     cdef Series* series
     cdef Marks* marks                  # one a flow
     cdef Endings* ended                # the last ones, oldest first
-    cdef readonly dict trials          # (flow << 32 | node) -> (variant, first arrival ms, orders, revenue), or None
+    cdef tuple rare                    # None, or (aliases, trials or None)
     cdef void* runs                    # the first of its Runs (not owned)
     cdef int64_t index                 # place in Path.order, -1 once deleted
     cdef uint32_t touched              # snapshot generation in which it last changed
     cdef uint32_t packed               # snapshot generation for which it was packed
 
-    cdef int remember(self, uint32_t name, int64_t at_ms, const uint32_t* properties, const double* values, int n) except -1
-    cdef int64_t count(self, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept
-    cdef int64_t last(self, uint32_t name) noexcept
-    cdef double sum(self, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept
-    cdef Mark* mark(self, int32_t flow) noexcept
-    cdef Mark* mark_or_new(self, int32_t flow) except NULL
-    cpdef set_trial(self, int64_t place, tuple trial)
-    cdef int add_ended(self, Ended entry) except -1
-    cdef int absorb(self, Contact other) except -1
+cdef int remember(
+    Contact contact, uint32_t name, int64_t at_ms, const uint32_t* properties, const double* values, int n
+) except -1
+cdef int64_t count_of(Contact contact, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept
+cdef int64_t last_of(Contact contact, uint32_t name) noexcept
+cdef double sum_of(Contact contact, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept
+cdef Mark* mark_of(Contact contact, int32_t flow) noexcept
+cdef Mark* mark_or_new(Contact contact, int32_t flow) except NULL
+cdef tuple aliases_of(Contact contact)      # further ids that lead here
+cdef int set_aliases(Contact contact, tuple aliases) except -1
+cdef dict trials_of(Contact contact)        # (flow << 32 | node) -> (variant, first arrival ms, orders, revenue), or None
+cdef int set_trial(Contact contact, int64_t place, tuple trial) except -1
+cdef int add_ended(Contact contact, Ended entry) except -1
+cdef int absorb(Contact contact, Contact other) except -1
 
 cdef class Run:
     cdef readonly int64_t id
@@ -78,7 +84,7 @@ cdef class Run:
     cdef uint8_t counted               # rule 13: has a counted step
     cdef uint8_t satisfied             # the event it waits for has come (while its flow was paused)
 
-    cdef bytes acted_steps(self)
-    cdef dict promo_codes(self)
-    cdef str run_key(self)
-    cdef int set_rare(self, bytes acted, dict codes, str key) except -1
+cdef bytes acted_of(Run run)                # numbers of the steps it carried out, int32 each; None: none yet
+cdef dict codes_of(Run run)
+cdef str run_key_of(Run run)
+cdef int set_rare(Run run, bytes acted, dict codes, str key) except -1

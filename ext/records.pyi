@@ -23,7 +23,6 @@ class Contact:
     def trials(self) -> dict[int, tuple[str, int, int, int]] | None:
         """`(variant, first arrival ms, orders, revenue in hundredths)` of an A/B test by `flow << 32 | node`."""
 
-    def set_trial(self, place: int, trial: tuple[str, int, int, int]) -> None: ...
     def events(self) -> list[tuple[int, int, int]]:
         """`(name number, events kept, latest timestamp)`, in order of the name's number (rule 10)."""
 

@@ -41,35 +41,19 @@ cdef class Contact:
         self.created_ms = created_ms
         self.traits = NO_TRAITS
         self.segments = ()
-        self.aliases = ()
 
     def __dealloc__(self):
         history_free(self.series)
         PyMem_Free(self.marks)
         PyMem_Free(self.ended)
 
-    # History (rule 10)
+    @property
+    def aliases(self):
+        return aliases_of(self)
 
-    cdef int remember(
-        self, uint32_t name, int64_t at_ms, const uint32_t* properties, const double* values, int n
-    ) except -1:
-        """Keep an event: its instant and `n` numeric properties. Beyond the bound the oldest is forgotten."""
-        return history_remember(&self.series, name, at_ms, properties, values, n)
-
-    cdef int64_t count(self, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept:
-        """Events of a name with since < timestamp <= until."""
-        cdef Series* series = history_place(&self.series, name)[0]
-        return 0 if series == NULL else history_count(series, since_ms, until_ms)
-
-    cdef int64_t last(self, uint32_t name) noexcept:
-        """The latest timestamp of a name; INT64_MIN if there is none."""
-        cdef Series* series = history_place(&self.series, name)[0]
-        return INT64_MIN if series == NULL else history_last(series)
-
-    cdef double sum(self, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept:
-        """Sum of a numeric property over (since, until], added in order of time."""
-        cdef Series* series = history_place(&self.series, name)[0]
-        return 0 if series == NULL else history_sum(series, property, since_ms, until_ms)
+    @property
+    def trials(self):
+        return trials_of(self)
 
     def events(self):
         """`[(name number, events kept, latest timestamp)]`, in order of the name's number."""
@@ -81,33 +65,6 @@ cdef class Contact:
         return sorted(found)
 
     # Frequency (rules 12 to 15)
-
-    cdef Mark* mark(self, int32_t flow) noexcept:
-        cdef int64_t i
-        if self.marks != NULL:
-            for i in range(self.marks.size):
-                if self.marks.all[i].flow == flow:
-                    return &self.marks.all[i]
-        return NULL
-
-    cdef Mark* mark_or_new(self, int32_t flow) except NULL:
-        """Good until the next new one of the contact."""
-        cdef Mark* mark = self.mark(flow)
-        cdef int64_t size = 0 if self.marks == NULL else self.marks.size
-        cdef Marks* marks
-        if mark != NULL:
-            return mark
-        marks = <Marks*>PyMem_Realloc(self.marks, sizeof(int64_t) + (size + 1) * sizeof(Mark))
-        if marks == NULL:
-            raise MemoryError
-        self.marks = marks
-        marks.size = size + 1
-        mark = &marks.all[size]
-        mark.flow = flow
-        mark.launches = mark.reserved = 0
-        mark.once = False
-        mark.last_ms = INT64_MIN
-        return mark
 
     def frequency(self):
         """`[(flow number, launches, reserved, once, last_ms or None)]`, in order of the flow's number."""
@@ -123,33 +80,12 @@ cdef class Contact:
 
     # A/B tests (rules 21, 22)
 
-    cpdef set_trial(self, int64_t place, tuple trial):
-        """Keep `(variant, first arrival ms, orders, revenue in hundredths)` of the test at `flow << 32 | node`."""
-        if self.trials is None:
-            self.trials = {}
-        self.trials[place] = trial
-
     def packed_trials(self):
         """The trials in order of their places; revenue may outgrow 64 bits, hence as text."""
-        kept = {} if self.trials is None else self.trials
+        kept = trials_of(self) or {}
         return [(place, (*trial[:3], str(trial[3]))) for place, trial in sorted(kept.items())]
 
     # Runs
-
-    cdef int add_ended(self, Ended entry) except -1:
-        cdef Endings* ended = self.ended
-        cdef int64_t size = 0 if ended == NULL else ended.size
-        if size == ENDED_MAX:
-            size -= 1
-            memmove(ended.all, &ended.all[1], size * sizeof(Ended))
-        else:
-            ended = <Endings*>PyMem_Realloc(ended, sizeof(int64_t) + (size + 1) * sizeof(Ended))
-            if ended == NULL:
-                raise MemoryError
-            self.ended = ended
-        ended.all[size] = entry
-        ended.size = size + 1
-        return 0
 
     def ended_runs(self):
         """`[(run, flow number, version, node number, entered_ms, left_ms, reason)]`, oldest first."""
@@ -171,49 +107,6 @@ cdef class Contact:
             at = (<Run>at).next_of_contact
         found.sort(key=_run_id)
         return found
-
-    cdef int absorb(self, Contact other) except -1:
-        """Take over history, frequency, trials, segments, points and ended runs of another contact (alias).
-        Runs and traits are the path's and the kernel's business."""
-        cdef Series* series = other.series
-        cdef Mark* theirs
-        cdef Mark* mine
-        cdef uint32_t[64] properties
-        cdef double[64] values
-        cdef int32_t i, column
-        cdef int64_t at
-        cdef int n
-        while series != NULL:
-            for i in range(series.size):
-                n = 0
-                for column in range(series.columns):
-                    if not isnan(column_of(series, column)[i]):
-                        properties[n] = properties_of(series)[column]
-                        values[n] = column_of(series, column)[i]
-                        n += 1
-                self.remember(series.name, instants_of(series)[i], properties, values, n)
-            series = series.next
-        if other.marks != NULL:
-            for at in range(other.marks.size):
-                theirs = &other.marks.all[at]
-                mine = self.mark_or_new(theirs.flow)
-                mine.launches += theirs.launches
-                mine.reserved += theirs.reserved
-                mine.once = mine.once or theirs.once
-                mine.last_ms = max(mine.last_ms, theirs.last_ms)
-        if other.trials is not None:
-            self.trials = {**other.trials, **(self.trials or {})}
-        self.segments = tuple(sorted(set(self.segments) | set(other.segments)))
-        self.points += min(other.points, INT64_MAX - self.points)
-        self.created_ms = min(self.created_ms, other.created_ms)
-        both = sorted([*self.ended_runs(), *other.ended_runs()], key=_left_at)
-        PyMem_Free(self.ended)
-        self.ended = NULL  # of both the last ones are kept
-        for run, flow, version, node, entered_ms, left_ms, reason in both:
-            self.add_ended(
-                Ended(run=run, entered_ms=entered_ms, left_ms=left_ms, flow=flow, node=node, version=version, reason=reason)
-            )
-        return 0
 
     # Snapshots
 
@@ -247,10 +140,147 @@ cdef class Contact:
                 self.frequency(),
                 self.packed_trials(),
                 self.ended_runs(),
-                self.aliases,
+                aliases_of(self),
                 [run.pack() for run in self.live_runs()],
             )
         )
+
+
+cdef int remember(
+    Contact contact, uint32_t name, int64_t at_ms, const uint32_t* properties, const double* values, int n
+) except -1:
+    """Keep an event: its instant and `n` numeric properties. Beyond the bound the oldest is forgotten."""
+    return history_remember(&contact.series, name, at_ms, properties, values, n)
+
+
+cdef int64_t count_of(Contact contact, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept:
+    """Events of a name with since < timestamp <= until."""
+    cdef Series* series = history_place(&contact.series, name)[0]
+    return 0 if series == NULL else history_count(series, since_ms, until_ms)
+
+
+cdef int64_t last_of(Contact contact, uint32_t name) noexcept:
+    """The latest timestamp of a name; INT64_MIN if there is none."""
+    cdef Series* series = history_place(&contact.series, name)[0]
+    return INT64_MIN if series == NULL else history_last(series)
+
+
+cdef double sum_of(Contact contact, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept:
+    """Sum of a numeric property over (since, until], added in order of time."""
+    cdef Series* series = history_place(&contact.series, name)[0]
+    return 0 if series == NULL else history_sum(series, property, since_ms, until_ms)
+
+
+cdef Mark* mark_of(Contact contact, int32_t flow) noexcept:
+    cdef int64_t i
+    if contact.marks != NULL:
+        for i in range(contact.marks.size):
+            if contact.marks.all[i].flow == flow:
+                return &contact.marks.all[i]
+    return NULL
+
+
+cdef Mark* mark_or_new(Contact contact, int32_t flow) except NULL:
+    """Good until the next new one of the contact."""
+    cdef Mark* mark = mark_of(contact, flow)
+    cdef int64_t size = 0 if contact.marks == NULL else contact.marks.size
+    cdef Marks* marks
+    if mark != NULL:
+        return mark
+    marks = <Marks*>PyMem_Realloc(contact.marks, sizeof(int64_t) + (size + 1) * sizeof(Mark))
+    if marks == NULL:
+        raise MemoryError
+    contact.marks = marks
+    marks.size = size + 1
+    mark = &marks.all[size]
+    mark.flow = flow
+    mark.launches = mark.reserved = 0
+    mark.once = False
+    mark.last_ms = INT64_MIN
+    return mark
+
+
+cdef tuple aliases_of(Contact contact):
+    return () if contact.rare is None else contact.rare[0]
+
+
+cdef int set_aliases(Contact contact, tuple aliases) except -1:
+    trials = trials_of(contact)
+    contact.rare = (aliases, trials) if aliases or trials else None
+    return 0
+
+
+cdef dict trials_of(Contact contact):
+    return None if contact.rare is None else contact.rare[1]
+
+
+cdef int set_trial(Contact contact, int64_t place, tuple trial) except -1:
+    """Keep `(variant, first arrival ms, orders, revenue in hundredths)` of the test at `flow << 32 | node`."""
+    if trials_of(contact) is None:
+        contact.rare = (aliases_of(contact), {})
+    trials_of(contact)[place] = trial
+    return 0
+
+
+cdef int add_ended(Contact contact, Ended entry) except -1:
+    cdef Endings* ended = contact.ended
+    cdef int64_t size = 0 if ended == NULL else ended.size
+    if size == ENDED_MAX:
+        size -= 1
+        memmove(ended.all, &ended.all[1], size * sizeof(Ended))
+    else:
+        ended = <Endings*>PyMem_Realloc(ended, sizeof(int64_t) + (size + 1) * sizeof(Ended))
+        if ended == NULL:
+            raise MemoryError
+        contact.ended = ended
+    ended.all[size] = entry
+    ended.size = size + 1
+    return 0
+
+
+cdef int absorb(Contact contact, Contact other) except -1:
+    """Take over history, frequency, trials, segments, points and ended runs of another contact (alias).
+    Runs and traits are the path's and the kernel's business."""
+    cdef Series* series = other.series
+    cdef Mark* theirs
+    cdef Mark* mine
+    cdef uint32_t[64] properties
+    cdef double[64] values
+    cdef int32_t i, column
+    cdef int64_t at
+    cdef int n
+    while series != NULL:
+        for i in range(series.size):
+            n = 0
+            for column in range(series.columns):
+                if not isnan(column_of(series, column)[i]):
+                    properties[n] = properties_of(series)[column]
+                    values[n] = column_of(series, column)[i]
+                    n += 1
+            remember(contact, series.name, instants_of(series)[i], properties, values, n)
+        series = series.next
+    if other.marks != NULL:
+        for at in range(other.marks.size):
+            theirs = &other.marks.all[at]
+            mine = mark_or_new(contact, theirs.flow)
+            mine.launches += theirs.launches
+            mine.reserved += theirs.reserved
+            mine.once = mine.once or theirs.once
+            mine.last_ms = max(mine.last_ms, theirs.last_ms)
+    if trials_of(other) is not None:
+        for place, trial in {**trials_of(other), **(trials_of(contact) or {})}.items():
+            set_trial(contact, place, trial)
+    contact.segments = tuple(sorted(set(contact.segments) | set(other.segments)))
+    contact.points += min(other.points, INT64_MAX - contact.points)
+    contact.created_ms = min(contact.created_ms, other.created_ms)
+    both = sorted([*contact.ended_runs(), *other.ended_runs()], key=_left_at)
+    PyMem_Free(contact.ended)
+    contact.ended = NULL  # of both the last ones are kept
+    for run, flow, version, node, entered_ms, left_ms, reason in both:
+        add_ended(contact, 
+            Ended(run=run, entered_ms=entered_ms, left_ms=left_ms, flow=flow, node=node, version=version, reason=reason)
+        )
+    return 0
 
 
 def _run_id(Run run):
@@ -273,35 +303,21 @@ cdef class Run:
     def __cinit__(self, int64_t id=0):
         self.id = id
 
-    cdef bytes acted_steps(self):
-        """Numbers of the steps it carried out, int32 each; None: none yet."""
-        return self.rare[0] if type(self.rare) is tuple else self.rare
-
-    cdef dict promo_codes(self):
-        return self.rare[1] if type(self.rare) is tuple else None
-
-    cdef str run_key(self):
-        return self.rare[2] if type(self.rare) is tuple else None
-
-    cdef int set_rare(self, bytes acted, dict codes, str key) except -1:
-        self.rare = acted if codes is None and key is None else (acted, codes, key)
-        return 0
-
     @property
     def acted(self):
-        return self.acted_steps()
+        return acted_of(self)
 
     @property
     def codes(self):
-        return self.promo_codes()
+        return codes_of(self)
 
     @codes.setter
     def codes(self, dict codes):
-        self.set_rare(self.acted_steps(), codes, self.run_key())
+        set_rare(self, acted_of(self), codes, run_key_of(self))
 
     @property
     def key(self):
-        return self.run_key()
+        return run_key_of(self)
 
     @property
     def armed(self):
@@ -317,7 +333,7 @@ cdef class Run:
 
     def pack(self):
         """Everything but the contact, as a tuple for `Contact.pack`."""
-        cdef dict codes = self.promo_codes()
+        cdef dict codes = codes_of(self)
         return (
             self.id,
             self.flow.no,
@@ -334,7 +350,24 @@ cdef class Run:
             self.event_ms,
             self.properties,
             sorted(codes.items()) if codes else None,
-            self.run_key(),
+            run_key_of(self),
             self.satisfied != 0,
-            self.acted_steps(),
+            acted_of(self),
         )
+
+
+cdef bytes acted_of(Run run):
+    return run.rare[0] if type(run.rare) is tuple else run.rare
+
+
+cdef dict codes_of(Run run):
+    return run.rare[1] if type(run.rare) is tuple else None
+
+
+cdef str run_key_of(Run run):
+    return run.rare[2] if type(run.rare) is tuple else None
+
+
+cdef int set_rare(Run run, bytes acted, dict codes, str key) except -1:
+    run.rare = acted if codes is None and key is None else (acted, codes, key)
+    return 0

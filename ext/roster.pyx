@@ -14,7 +14,7 @@ from libc.stdlib cimport free, malloc, qsort
 from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
 from ext.packed cimport Packed
-from ext.records cimport Contact, Run
+from ext.records cimport Contact, Run, absorb, aliases_of, set_aliases
 from ext.run_table cimport RunTable
 from ext.slots cimport Slot, is_live
 from ext.value cimport Value, read, skip
@@ -106,10 +106,10 @@ cdef class Roster:
     def merge(self, Contact contact not None, Contact previous not None):
         """Everything of `previous` but its traits moves to `contact`; `previous` is gone, its ids lead to `contact`."""
         cdef Run run
-        cdef tuple ids = (*previous.aliases, previous.id)
+        cdef tuple ids = (*aliases_of(previous), previous.id)
         self.touch(contact)
         self.touch(previous)
-        contact.absorb(previous)
+        absorb(contact, previous)
         for run in previous.live_runs():
             self.unlink_contact(run)
             run.contact = contact
@@ -124,14 +124,14 @@ cdef class Roster:
         self.order[contact.index] = None
         contact.index = -1
         self.deleted.append(contact.id)
-        for id in (contact.id, *contact.aliases):
+        for id in (contact.id, *aliases_of(contact)):
             self.contacts.forget(id, contact)
         self.ids.remove(contact.id)
 
     def lead(self, tuple ids not None, Contact contact not None):
         """From now on these ids, which lead nowhere else, lead to this contact: they are its aliases."""
         self.touch(contact)
-        contact.aliases = (*contact.aliases, *ids)
+        set_aliases(contact, (*aliases_of(contact), *ids))
         for id in ids:
             self.contacts.lead(id, contact)
 
@@ -311,7 +311,7 @@ cdef class Roster:
         contact.index = len(self.order)
         self.order.append(contact)
         self.contacts.put(hash, contact)
-        for id in contact.aliases:
+        for id in aliases_of(contact):
             self.contacts.lead(id, contact)
         for run in self.reader.runs(contact):
             self.runs.put(run)

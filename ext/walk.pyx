@@ -18,7 +18,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 from ext.acting cimport Acting
 from ext.flow cimport *
 from ext.predicate cimport Plan, View
-from ext.records cimport Contact, Ended, Mark, Run
+from ext.records cimport *
 from ext.siphash cimport siphash24_c
 
 from engine.model import TraceRecord
@@ -36,18 +36,18 @@ cdef class ContactView(View):
 
     cdef int64_t count(self, str name, int64_t since_ms, int64_t until_ms) except? -1:
         cdef object number = self.walk.names.get(name)
-        return 0 if number is None else self.contact.count(number, since_ms, until_ms)
+        return 0 if number is None else count_of(self.contact, number, since_ms, until_ms)
 
     cdef int64_t last(self, str name) except? -1:
         cdef object number = self.walk.names.get(name)
-        return INT64_MIN if number is None else self.contact.last(number)
+        return INT64_MIN if number is None else last_of(self.contact, number)
 
     cdef double sum(self, str name, str property, int64_t since_ms, int64_t until_ms) except? -1:
         cdef object number = self.walk.names.get(name)
         cdef object column = self.walk.properties.get(property)
         if number is None or column is None:
             return 0
-        return self.contact.sum(number, column, since_ms, until_ms)
+        return sum_of(self.contact, number, column, since_ms, until_ms)
 
     cdef int64_t available(self, str pool) except? -1:
         return self.walk.host.available(pool)
@@ -66,7 +66,7 @@ cdef int32_t doomed_of(FlowCore flow, Contact contact) noexcept:
 
 cdef bint acted_at(Run run, int32_t no) noexcept:
     """Whether the run has carried out the step of this number."""
-    cdef bytes acted = run.acted_steps()
+    cdef bytes acted = acted_of(run)
     cdef const int32_t* steps
     cdef Py_ssize_t i
     if acted is None:
@@ -150,7 +150,7 @@ cdef class Walk(Acting):
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2:
         """Whether frequency lets the contact in now (rules 12 to 15): OPEN, or what refuses it. `until` is set
         only where the period decides."""
-        cdef Mark* mark = contact.mark(flow.no)
+        cdef Mark* mark = mark_of(contact, flow.no)
         if mark == NULL:
             return OPEN
         if mark.once or (flow.mode == MODE_ONCE and mark.launches > 0):
@@ -192,8 +192,8 @@ cdef class Walk(Acting):
         run.event_ms = ms
         run.properties = packed
         if key is not None:
-            run.set_rare(None, None, key)
-        contact.mark_or_new(flow.no).reserved += 1
+            set_rare(run, None, None, key)
+        mark_or_new(contact, flow.no).reserved += 1
         flow.counters(flow.launch.no)[ARRIVED] += 1
         if self.trace is not None:
             detail = {"schedule": ms} if name is None else {"event": name}
@@ -263,11 +263,11 @@ cdef class Walk(Acting):
             self.note(flow, run.id, run.contact, node.no, EXPIRED, 0, None)
             return 0
         what = self.act(run, node, entries)
-        acted = run.acted_steps()
-        run.set_rare(node.acted if acted is None else acted + node.acted, run.promo_codes(), run.run_key())
+        acted = acted_of(run)
+        set_rare(run, node.acted if acted is None else acted + node.acted, codes_of(run), run_key_of(run))
         self.note(flow, run.id, run.contact, node.no, what, 0, None if entries is None else {"actions": entries})
         if what == EXECUTED or what == NOT_SENT:
-            mark = run.contact.mark_or_new(flow.no)
+            mark = mark_or_new(run.contact, flow.no)
             if not run.counted:
                 run.counted = True
                 mark.reserved -= 1
@@ -295,12 +295,13 @@ cdef class Walk(Acting):
         cdef int64_t place = (<int64_t>flow.no << 32) | node.no
         cdef Py_ssize_t length = 0
         cdef const char* text = PyUnicode_AsUTF8AndSize(run.contact.id, &length)
-        cdef tuple trial = None if run.contact.trials is None else run.contact.trials.get(place)
+        cdef dict trials = trials_of(run.contact)
+        cdef tuple trial = None if trials is None else trials.get(place)
         cdef int i
         if trial is not None and trial[0] in node.branches:
             return node.branches.index(trial[0])
         i = node.drawn(text, length)
-        run.contact.set_trial(place, (node.branches[i], self.now_ms, 0, 0))
+        set_trial(run.contact, place, (node.branches[i], self.now_ms, 0, 0))
         flow.count_trial(node, node.branches[i], self.now_ms)
         return i
 
@@ -390,10 +391,11 @@ cdef class Walk(Acting):
             flow, run.id, contact, node, LEFT, reason, {"reason": REASONS[reason]} if self.trace is not None else None
         )
         if not run.counted:
-            contact.mark_or_new(flow.no).reserved -= 1
+            mark_or_new(contact, flow.no).reserved -= 1
         if run.waiting:
             self.detach(run)
-        contact.add_ended(
+        add_ended(
+            contact,
             Ended(
                 run=run.id,
                 entered_ms=run.entered_ms,
@@ -402,7 +404,7 @@ cdef class Walk(Acting):
                 node=node,
                 version=run.version,
                 reason=reason,
-            )
+            ),
         )
         return 0
 
@@ -424,7 +426,7 @@ cdef class Walk(Acting):
         for name in node.match_events:
             number = self.names.get(name)
             if number is not None:
-                last = run.contact.last(number)
+                last = last_of(run.contact, number)
                 if last > run.event_ms or (last == run.event_ms and name != run.event_name):
                     found = True
         if not found or node.match_where is None:
