@@ -121,6 +121,11 @@ API_SIMULATE_TRACE_MAX = 50_000  # records of its trace that are returned
 API_SIMULATE_S = 20  # it is given up after this time
 METRICS_FLOWS_MAX = 500  # flows with time series of their own
 
+# Simulation
+SIMULATED_BATCHES_MAX = 10_000  # batches applied between two looks at the clock on the wall
+SIMULATED_TRACE_MAX = 1_000  # trace records gathered before they are given out
+SIMULATED_EFFECTS_MAX = 10_000  # effects gathered before they are answered with receipts
+
 # The schema
 SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a schema declares
 

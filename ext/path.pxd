@@ -24,6 +24,9 @@ cdef class Path(Walk):
     cdef readonly int64_t cut_count
     cdef bint listening                # some flow listens
 
+    cpdef int begin(self, int64_t now_ms) except -1
+    cpdef Py_ssize_t fire(self, Py_ssize_t limit) except -1
+    cpdef Py_ssize_t take_all(self, list inputs, Py_ssize_t start) except -1
     cpdef bint wants(self, str name) except -1
     cpdef int emit(self, Contact contact, str name, bytes packed, int32_t depth, bint keep) except -1
     cpdef int drain(self) except -1

@@ -140,18 +140,19 @@ cdef class Path(Walk):
         self.view = None
         self.host = None
 
-    def begin(self, int64_t now_ms):
+    cpdef int begin(self, int64_t now_ms) except -1:
         """A batch begins: it is `now_ms`."""
         assert now_ms >= self.now_ms, "time does not go back"
         self.now_ms = now_ms
         self.view.now_ms = now_ms
         self.stale = True
+        return 0
 
     def next_due_ms(self):
         """When the next timer is due, or None."""
         return self.wheel.next_due()
 
-    def fire(self, Py_ssize_t limit):
+    cpdef Py_ssize_t fire(self, Py_ssize_t limit) except -1:
         """Let runs whose waits have ended go on, in (due, run id) order, at most `limit`. How many there were."""
         cdef int64_t due = 0
         cdef int64_t id = 0
@@ -163,7 +164,7 @@ cdef class Path(Walk):
             fired += 1
         return fired
 
-    def take_all(self, list inputs, Py_ssize_t start):
+    cpdef Py_ssize_t take_all(self, list inputs, Py_ssize_t start) except -1:
         """The events of a batch from `start` on, up to the first input that is none; where that is.
 
         What an event costs, with a million contacts, is waiting for memory: for its contact's slot, the contact, what

@@ -29,6 +29,7 @@ cdef class Walk(Acting):
     cdef int see(self, Contact contact, str name, int64_t ms, bytes properties) except -1
     cdef int note(self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail) except -1
     cdef void fold(self) noexcept
+    cpdef int mix(self, int64_t value) except -1
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2
     cdef int enter(
         self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key

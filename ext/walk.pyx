@@ -141,11 +141,12 @@ cdef class Walk(Acting):
         )
         self.noted_size = 2
 
-    def mix(self, int64_t value):
+    cpdef int mix(self, int64_t value) except -1:
         """The end of a batch: its effects, by number of the last one, and everything noted go into the digest."""
         self.noted[self.noted_size] = value
         self.noted_size += 1
         self.fold()
+        return 0
 
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2:
         """Whether frequency lets the contact in now (rules 12 to 15): OPEN, or what refuses it. `until` is set

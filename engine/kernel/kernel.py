@@ -19,8 +19,9 @@ from engine.kernel.cold import Host
 from engine.kernel.operations import OPERATIONS
 from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
-from engine.limits import REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
+from engine.limits import REAPED_PER_BATCH_MAX, SIMULATED_TRACE_MAX, TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Effect, Outcome, TraceRecord
+from ext.lane import Lane, open_batch
 from ext.path import Path
 
 
@@ -76,10 +77,7 @@ class Kernel:
         effects: list[Effect] = []
         trace: list[TraceRecord] | None = [] if self._trace else None
         path.effects, path.trace = effects, trace
-        path.begin(batch.now_ms)
-        path.fire(TIMERS_PER_BATCH_MAX)
-        path.reap(REAPED_PER_BATCH_MAX)
-        path.release(TIMERS_PER_BATCH_MAX)
+        open_batch(path, batch.now_ms, TIMERS_PER_BATCH_MAX, REAPED_PER_BATCH_MAX)
         schedules.occur(state)
         answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
         place = 0
@@ -92,6 +90,22 @@ class Kernel:
         path.trace = None
         due = self.next_due_ms()
         return Outcome(effects, trace or [], answers, due is not None and due <= batch.now_ms)
+
+    def drive(
+        self, lane: Lane, until_ms: int | None, effects_max: int
+    ) -> tuple[int, list[Effect], list[TraceRecord]]:
+        """Apply the batches of a lane (see `ext.lane`), one an instant, each as `apply` would; `seq` counts them.
+
+        Whose turn it is then, and all the effects and trace records that the batches gave.
+        """
+        path, state, before = self._path, self._state, lane.batches
+        path.effects, path.trace = [], [] if self._trace else None
+        effects, trace = path.effects, path.trace
+        occurrence_ms = schedules.next_due_ms(state)
+        turn = lane.drive(path, until_ms, occurrence_ms, effects_max, SIMULATED_TRACE_MAX)
+        path.trace = None
+        state.seq += lane.batches - before
+        return turn, effects, trace or []
 
     def _operate(self, control: Control) -> dict[str, Any] | Refused:
         operation = OPERATIONS.get(control.op)
