@@ -26,6 +26,7 @@ COMMANDS = {
     "check": ("documents", "Say what is wrong with flow documents: file, line, node, sentence."),
     "test": ("scenarios", "Run scenarios and show where the trace differs from what they expect."),
     "simulate": ("scenarios", "Run one scenario in virtual time and print its trace or its counts."),
+    "backtest": ("backtests", "Run a flow over recorded events in virtual time and print its counts."),
     "eval": ("expressions", "Evaluate a condition on a context."),
     "import": ("imports", "Send a file of NDJSON lines to a running engine, exactly accounted."),
     "flows": ("flows", "Manage the flows of a running engine."),

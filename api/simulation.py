@@ -20,7 +20,7 @@ from engine.errors import Refused, TidemillError
 from engine.kernel import Kernel
 from engine.limits import API_SIMULATE_INPUTS_MAX, API_SIMULATE_S, API_SIMULATE_TRACE_MAX
 from engine.model import Control
-from engine.scenario import Scenario, ScenarioError, channels_of, parse
+from engine.scenario import Scenario, ScenarioError, channels_of, documents_of, parse
 from engine.simulate import Simulator
 from ext import instant
 
@@ -124,7 +124,7 @@ def _run(scenario: Scenario, flow: str, schema: dict[str, Any]) -> Simulated:
     simulator = Simulator(scenario.start_ms, sink=trace.add)
     first = [
         Control("schema", {"schema": schema}),
-        Control("channels", {"channels": channels_of(scenario)}),
+        Control("channels", {"channels": channels_of(documents_of(scenario))}),
         *(Control("launch", {"flow": document}) for document in scenario.flows),
     ]
     try:

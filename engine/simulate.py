@@ -19,6 +19,7 @@ from engine.errors import Refused
 from engine.kernel import Kernel
 from engine.limits import BATCH_INPUTS_MAX, CHECKPOINT_PART_RECORDS_MAX, SIMULATED_EFFECTS_MAX
 from engine.model import Batch, Control, Effect, Input, Outcome, TraceRecord
+from engine.recording import Timed
 from ext import instant
 from ext.lane import AGAIN, INPUTS, OVER, Lane
 
@@ -28,9 +29,7 @@ INSTANTS = ("until", "schedule")
 
 Answer = dict[str, Any] | Refused | None
 Sink = Callable[[dict[str, Any]], None]
-Look = Callable[[], None]
-Timed = tuple[int, Input]
-"""When it is received (ms UTC), and what."""
+Look = Callable[[int], None]
 
 
 def render(record: TraceRecord) -> dict[str, Any]:
@@ -55,7 +54,7 @@ class Simulator:
     """A kernel and its virtual time, which begins at `start_ms`.
 
     `sink` is given every trace record, rendered, in order; without one no trace is made, which is faster. `look` is
-    called every now and then (at least every SIMULATED_BATCHES_MAX batches): it may raise, which ends the play.
+    called with the time reached, at least every SIMULATED_BATCHES_MAX batches: it may raise, which ends the play.
     `kernel` may be read at any time (flows, contacts, statistics); after `restart` it is another object.
     """
 
@@ -128,7 +127,7 @@ class Simulator:
             self.batches += lane.batches - before
             self._gave(effects, trace)
             if self._look is not None:
-                self._look()
+                self._look(self.now_ms)
         return turn
 
     def _apply(self, inputs: list[Input]) -> Outcome:

@@ -16,6 +16,12 @@ def open_batch(path: Path, now_ms: int, timers_max: int, reaped_max: int) -> int
     """A batch begins: timers that are due, runs that a launch removed, held runs that go on, in this order, and of
     each at most so many."""
 
+def stamped(events: list[Any]) -> tuple[list[tuple[int, Any]], int]:
+    """Events with their timestamps, up to the first that has none, and the place of that one, -1 if all have one."""
+
+def misplaced(timed: list[tuple[int, Any]], after_ms: int) -> int:
+    """The place of the first that is earlier than the one before it, or than `after_ms`; -1: all are in order."""
+
 @final
 class Lane:
     """`inputs`, pairs of an instant (ms UTC) and an input, in order of time, and how far time has come.

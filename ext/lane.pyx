@@ -7,7 +7,7 @@ a schedule) is handed back. `tests/reference/clock.py` is the slow twin: a batch
 """
 
 cimport cython
-from libc.stdint cimport INT64_MAX, int64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 
 from ext.event cimport Event
 from ext.path cimport Path
@@ -40,6 +40,27 @@ cdef bint due_of(Path path, int64_t* due_ms) except -1:
         due_ms[0] = path.now_ms
         return True
     return path.wheel.peek(due_ms)
+
+
+def stamped(list events not None):
+    cdef Event event
+    cdef list timed = []
+    for event in events:
+        if event.timestamp_ms == INT64_MIN:
+            return timed, len(timed)
+        timed.append((event.timestamp_ms, event))
+    return timed, -1
+
+
+def misplaced(list timed not None, int64_t after_ms):
+    cdef int64_t at_ms
+    cdef Py_ssize_t place = 0
+    for at_ms, _ in timed:
+        if at_ms < after_ms:
+            return place
+        after_ms = at_ms
+        place += 1
+    return -1
 
 
 @cython.final

@@ -22,6 +22,8 @@ FLOORS = {
     "engine.ingest": 4,
     "engine.recover": 4,
     "engine.simulate": 4,
+    "engine.recording": 4,
+    "engine.backtest": 4,
     "engine.scenario": 4,
     "engine.journal": 3,
     "engine.checkpoint": 3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -31,38 +32,51 @@ def check_command(flows: tuple[Path, ...], schema: Path | None, as_json: bool) -
     known = DEFAULT if schema is None else read_schema(schema)
     faulty = 0
     for path in flows:
-        problems, warnings = _checked(path, known)
-        faulty += bool(problems)
+        checked = check_file(path, known)
+        faulty += bool(checked.problems)
         if as_json:
-            print_json({"file": str(path), "problems": problems, "warnings": warnings})
+            print_json(checked.row())
             continue
-        for problem in problems:
-            click.echo(_line(path, problem))
-        for problem in warnings:
-            click.echo(_line(path, problem, "warning: "))
-        if not problems:
+        for problem in checked.problems:
+            click.echo(checked.line(problem))
+        for problem in checked.warnings:
+            click.echo(checked.line(problem, "warning: "))
+        if not checked.problems:
             click.echo(f"{path}: ready to launch.")
     if faulty:
         sys.exit(1)
 
 
-def _checked(path: Path, known: Schema) -> tuple[list[Problem], list[Problem]]:
-    """Problems and warnings, each in order of lines."""
+class Checked(msgspec.Struct, frozen=True):
+    """A file with a flow, and what is wrong or probably not meant in it, each in order of lines."""
+
+    path: Path
+    document: Any
+    problems: list[Problem]
+    warnings: list[Problem] = []
+
+    def row(self) -> dict[str, Any]:
+        """For programs."""
+        return {"file": str(self.path), "problems": self.problems, "warnings": self.warnings}
+
+    def line(self, problem: Problem, kind: str = "") -> str:
+        """FILE:LINE: NODE: what is wrong."""
+        place = f"{self.path}:{problem.line}" if problem.line else str(self.path)
+        return f"{place}: {problem.node or 'flow'}: {kind}{problem.detail}"
+
+
+def check_file(path: Path, known: Schema) -> Checked:
+    """Check the flow in a file. Raises TidemillError where it cannot be read."""
     loaded = load(read_bytes(path), yaml=is_yaml(path))
     if loaded.problems:
-        return list(loaded.problems), []
+        return Checked(path, None, list(loaded.problems))
     checked = check(loaded.raw, known)
     problems, warnings = locate(checked.problems, loaded), locate(checked.warnings, loaded)
-    return sorted(problems, key=_line_number), sorted(warnings, key=_line_number)
+    return Checked(path, loaded.raw, sorted(problems, key=_line_number), sorted(warnings, key=_line_number))
 
 
 def _line_number(problem: Problem) -> int:
     return problem.line
-
-
-def _line(path: Path, problem: Problem, kind: str = "") -> str:
-    place = f"{path}:{problem.line}" if problem.line else str(path)
-    return f"{place}: {problem.node or 'flow'}: {kind}{problem.detail}"
 
 
 @click.command("schema")

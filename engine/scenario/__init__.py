@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -68,12 +69,16 @@ test.__test__ = False  # type: ignore[attr-defined]  # pytest: this is not one o
 def opening(scenario: Scenario) -> list[Input]:
     """What happens at `start`, before any input: channels are configured, flows launched, in order."""
     launches = [Control("launch", {"flow": document}) for document in scenario.flows]
-    return [Control("channels", {"channels": channels_of(scenario)}), *launches]
+    return [Control("channels", {"channels": channels_of(documents_of(scenario))}), *launches]
 
 
-def channels_of(scenario: Scenario) -> list[str]:
-    """In a scenario every channel is configured: the usual ones and whatever its flows name."""
-    documents = [*scenario.flows, *(raw.get("flow") for raw in scenario.inputs)]
+def documents_of(scenario: Scenario) -> list[Any]:
+    """The flows of a scenario, those its inputs launch among them."""
+    return [*scenario.flows, *(raw.get("flow") for raw in scenario.inputs)]
+
+
+def channels_of(documents: Iterable[Any]) -> list[str]:
+    """In virtual time every channel is configured: the usual ones and whatever the flows name."""
     return sorted({*CHANNELS, *(name for document in documents for name in _sends(document))})
 
 
@@ -94,6 +99,7 @@ __all__ = [
     "ScenarioError",
     "channels_of",
     "difference",
+    "documents_of",
     "load",
     "matches",
     "opening",

@@ -1,15 +1,12 @@
 """Scenario files: flows, inputs at given instants, and the trace that is to come of them.
 
 Strict on purpose: a test with a misspelt key would pass for the wrong reason. Every error names the file and
-the place in it. Inputs are read as a stream, so that a scenario over a year of orders needs no more memory
-than the contacts it makes.
+the place in it. Inputs that stand in files of their own are read as a stream (`engine.recording`).
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable, Iterator
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,11 @@ import msgspec
 from engine.errors import TidemillError
 from engine.flow.source import load as load_source
 from engine.model import Control, Input
-from engine.simulate import Timed
+from engine.recording import RecordingError, Timed, blocks
 from engine.wire import Rejection, control_of, decode_line, decode_lines
 from ext import instant
-from ext.event import Event
+from ext.lane import misplaced, stamped
 
-CHUNK_BYTES = 1024 * 1024
-NO_TIMESTAMP_MS = -(1 << 63)  # what an event without one carries
 KEYS = ("name", "source", "start", "flows", "input", "until", "only", "expect")
 WHAT = (
     *("entered", "refused", "condition", "branch", "waiting", "executed", "not_sent", "failed", "expired"),
@@ -86,26 +81,42 @@ class Scenario(msgspec.Struct, frozen=True):
         last_ms = self.start_ms
         for number, raw in enumerate(self.inputs):
             place = f"{self.place}: input[{number}]"
-            items = self._file(raw, place) if "$file" in raw else [(place, *_inline(raw, place, self.folder))]
-            for where, at_ms, item in items:
-                if at_ms < last_ms:
-                    before, after = instant.format(at_ms), instant.format(last_ms)
-                    raise ScenarioError(
-                        where,
-                        f"is received at {before}, but stands after {after}.",
-                        "Inputs stand in order of `at`, none before `start`.",
-                    )
-                last_ms = at_ms
-                yield at_ms, item
+            for part in self._file(raw, place) if "$file" in raw else (_inline(raw, place, self.folder),):
+                wrong = misplaced(part.timed, last_ms)
+                if wrong >= 0:
+                    raise _not_in_order(part, wrong, last_ms)
+                yield from part.timed
+                if part.timed:
+                    last_ms = part.timed[-1][0]
 
-    def _file(self, raw: dict[str, Any], place: str) -> Iterator[tuple[str, int, Input]]:
+    def _file(self, raw: dict[str, Any], place: str) -> Iterator[Part]:
         _known(raw, ("$file",), place)
         path = self.folder / str(raw["$file"])
         try:
-            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-                yield from _lines(stream, path)
-        except (OSError, EOFError) as error:
-            raise ScenarioError(place, f"cannot read {path}: {error}.") from error
+            for first, data in blocks(path):
+                yield from _block(data, first, path)
+        except RecordingError as error:
+            raise ScenarioError(place, error.detail, error.remedy) from error
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Some inputs in a row and where they stand: lines of a file from `line` on, or (0) one input of the scenario."""
+
+    place: str
+    line: int
+    timed: list[Timed]
+
+    def place_of(self, number: int) -> str:
+        return f"{self.place}:{self.line + number}" if self.line else self.place
+
+
+def _not_in_order(part: Part, number: int, last_ms: int) -> ScenarioError:
+    before = part.timed[number - 1][0] if number else last_ms
+    return ScenarioError(
+        part.place_of(number),
+        f"is received at {instant.format(part.timed[number][0])}, but stands after {instant.format(before)}.",
+        "Inputs stand in order of `at`, none before `start`.",
+    )
 
 
 def load(path: Path) -> Scenario:
@@ -172,19 +183,19 @@ def _expected(raw: Any, only: tuple[str, ...], place: str) -> list[dict[str, Any
     return records
 
 
-def _inline(raw: dict[str, Any], place: str, folder: Path) -> tuple[int, Input]:
+def _inline(raw: dict[str, Any], place: str, folder: Path) -> Part:
     """An input written in the scenario itself: checked for keys nobody reads."""
     kind = raw.get("type")
     if "at" not in raw:
         raise ScenarioError(place, "has no `at`.", "Say when the engine receives it.")
     at_ms = _instant(raw["at"], f"{place}.at")
     if kind == "control":
-        return at_ms, _operation(raw, place, folder)
+        return Part(place, 0, [(at_ms, _operation(raw, place, folder))])
     if kind not in MESSAGES:
         known = ", ".join([*MESSAGES, "control"])
         raise ScenarioError(place, f"`type: {kind}` is not known.", f"One of: {known}.")
     _known(raw, (*ENVELOPE, *MESSAGES[kind]), place)
-    return at_ms, _message(raw, at_ms, place)
+    return Part(place, 0, [(at_ms, _message(raw, at_ms, place))])
 
 
 def _message(raw: dict[str, Any], at_ms: int, place: str) -> Input:
@@ -214,36 +225,22 @@ def _operation(raw: dict[str, Any], place: str, folder: Path) -> Control:
     return control_of(line)
 
 
-def _lines(stream: BufferedIOBase | gzip.GzipFile, path: Path) -> Iterator[tuple[str, int, Input]]:
-    """Input lines of a file, by the megabyte: each received at its `at`, without one at its `timestamp`."""
-    rest = b""
-    number = 0
-    while chunk := stream.read(CHUNK_BYTES):
-        whole, newline, rest = (rest + chunk).rpartition(b"\n")
-        if newline:
-            yield from _block(whole + newline, number, path)
-            number += whole.count(b"\n") + 1
-    if rest:
-        yield from _block(rest, number, path)
-
-
-def _block(data: bytes, first: int, path: Path) -> Iterable[tuple[str, int, Input]]:
+def _block(data: bytes, first: int, path: Path) -> Iterator[Part]:
     """A whole block at once where it holds plain messages only, else line by line."""
     plain = b'"at"' not in data and b'"control"' not in data and b"\n\n" not in data
     decoded = decode_lines(data) if plain else None
     if decoded is None or decoded.rejected:
-        for number, line in enumerate(data.split(b"\n"), start=first + 1):
+        for number, line in enumerate(data.split(b"\n"), start=first):
             if line.strip():
-                yield _one_line(line, f"{path}:{number}", path.parent)
+                yield Part(str(path), number, [_one_line(line, f"{path}:{number}", path.parent)])
         return
-    for number, item in enumerate(decoded.inputs, start=first + 1):
-        assert isinstance(item, Event)
-        if item.timestamp_ms == NO_TIMESTAMP_MS:
-            raise ScenarioError(f"{path}:{number}", "has neither `at` nor `timestamp`.")
-        yield f"{path}:{number}", item.timestamp_ms, item
+    timed, missing = stamped(decoded.inputs)
+    if missing >= 0:
+        raise ScenarioError(f"{path}:{first + missing}", "has neither `at` nor `timestamp`.")
+    yield Part(str(path), first, timed)
 
 
-def _one_line(line: bytes, place: str, folder: Path) -> tuple[str, int, Input]:
+def _one_line(line: bytes, place: str, folder: Path) -> Timed:
     try:
         raw = _mapping(msgspec.json.decode(line), place)
     except msgspec.DecodeError as error:
@@ -252,8 +249,8 @@ def _one_line(line: bytes, place: str, folder: Path) -> tuple[str, int, Input]:
         raise ScenarioError(place, "has neither `at` nor `timestamp`.")
     at_ms = _instant(raw.get("at", raw.get("timestamp")), place)
     if raw.get("type") == "control":
-        return place, at_ms, _operation(raw, place, folder)
-    return place, at_ms, _message(raw, at_ms, place)
+        return at_ms, _operation(raw, place, folder)
+    return at_ms, _message(raw, at_ms, place)
 
 
 def _flow(raw: Any, place: str, folder: Path) -> dict[str, Any]:

@@ -159,7 +159,8 @@ def test_an_input_that_comes_too_late_is_received_at_the_instant_reached() -> No
 def test_a_long_play_is_looked_at_and_may_be_ended() -> None:
     looks: list[int] = []
 
-    def look() -> None:
+    def look(now_ms: int) -> None:
+        assert now_ms == simulator.now_ms
         looks.append(simulator.batches)
         if len(looks) == 3:
             raise TimeoutError

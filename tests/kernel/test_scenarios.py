@@ -108,7 +108,7 @@ def test_detail_is_compared_by_the_keys_given() -> None:
         ({"input": [EVENT, EVENT | {"at": "2026-08-09T00:00:00Z"}]}, "input[1]: is received at 2026-08-09"),
         ({"input": [EVENT | {"type": "control", "op": "pasue"}]}, "`op: pasue` is not known"),
         ({"input": [{"at": EVENT["at"], "type": "control", "op": "pause"}]}, "`pause` needs `flow`"),
-        ({"input": {"$file": "nowhere.ndjson"}}, "cannot read"),
+        ({"input": {"$file": "nowhere.ndjson"}}, "cannot be read"),
     ],
 )
 def test_a_mistake_in_a_scenario_is_named_with_its_place(keys: dict[str, Any], said: str) -> None:
