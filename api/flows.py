@@ -17,6 +17,7 @@ from quart import Blueprint, Response, request
 from quart_schema import tag_blueprint
 
 from api import shapes
+from api.backtest import BacktestRequest, backtest
 from api.docs import operation, with_yaml
 from api.request import Cursor, Limit, answer, body, document, nothing, optional_body, query, service
 from api.simulation import SimulateRequest, simulate
@@ -286,6 +287,18 @@ async def simulate_flow(flow: str) -> Response:
     """
     wanted = await body(SimulateRequest)
     return answer(await simulate(service().kernel, flow, wanted))
+
+
+@flows.post("/flows/<flow>/backtest")
+@operation(body=BacktestRequest, answers={200: shapes.Stats}, refusals=(404, 409))
+async def backtest_flow(flow: str) -> Response:
+    """Run a flow over recorded events on a virtual clock, each received at its `timestamp`; answers with the counts.
+
+    Nothing of the running engine is touched or seen. For more events than fit into a request there is
+    `tidemill backtest`.
+    """
+    wanted = await body(BacktestRequest)
+    return answer(await backtest(service().kernel, flow, wanted))
 
 
 def _etag(draft: dict[str, Any]) -> dict[str, str]:

@@ -27,7 +27,7 @@ from ext import instant
 PLACE = "simulate"
 FILE = "$file"
 
-_one_at_a_time = trio.CapacityLimiter(1)
+one_at_a_time = trio.CapacityLimiter(1)
 
 
 class SimulateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,22 +48,29 @@ class SimulateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
-class TooLong(Exception):
-    """The simulation has used up its time."""
+class Deadline:
+    """What looks at a simulation now and then, and ends one that takes too long."""
+
+    def __init__(self) -> None:
+        self._ends = time.monotonic() + API_SIMULATE_S
+
+    def look(self, now_ms: int) -> None:
+        """Raises TidemillError when the time is used up."""
+        if time.monotonic() > self._ends:
+            detail = (
+                f"It took longer than {API_SIMULATE_S} s, and had come to {instant.format(now_ms)} by then."
+            )
+            raise TidemillError("too_long", detail, remedy="Simulate less at once.", status=422)
 
 
 class Trace:
-    """The sink of a simulation: keeps the first records, and ends one that takes too long."""
+    """The sink of a simulation: keeps the first records."""
 
     def __init__(self) -> None:
         self.records: list[dict[str, Any]] = []
         self.truncated = False
-        self._deadline = time.monotonic() + API_SIMULATE_S
 
     def add(self, record: dict[str, Any]) -> None:
-        """Keep a record. Raises TooLong."""
-        if time.monotonic() > self._deadline:
-            raise TooLong
         if len(self.records) < API_SIMULATE_TRACE_MAX:
             self.records.append(record)
         else:
@@ -72,7 +79,7 @@ class Trace:
 
 async def simulate(kernel: Kernel, flow: str, wanted: SimulateRequest) -> Simulated:
     """Simulate `flow` as asked. Raises Refused if it cannot be launched, 422 for wrong inputs."""
-    document = _document(kernel, flow, wanted.version)
+    document = document_meant(kernel, flow, wanted.version)
     for number, item in enumerate(wanted.input):
         _without_files(item, f"/input/{number}")
     if _is_before_time(wanted.start):
@@ -87,7 +94,7 @@ async def simulate(kernel: Kernel, flow: str, wanted: SimulateRequest) -> Simula
     schema = kernel.schema()
     try:
         scenario = parse(raw, place=PLACE, folder=Path())
-        return await trio.to_thread.run_sync(_run, scenario, flow, schema, limiter=_one_at_a_time)
+        return await trio.to_thread.run_sync(_run, scenario, flow, schema, limiter=one_at_a_time)
     except ScenarioError as error:
         raise TidemillError("invalid", error.detail, remedy=error.remedy, status=422) from None
 
@@ -100,7 +107,7 @@ def _is_before_time(text: str) -> bool:
         return False
 
 
-def _document(kernel: Kernel, flow: str, version: str | None) -> dict[str, Any]:
+def document_meant(kernel: Kernel, flow: str, version: str | None) -> dict[str, Any]:
     """The document that is meant, without anything that could name a file."""
     found = kernel.flow(flow)
     if version == "active" or (version is None and not found["draft"]):
@@ -121,17 +128,13 @@ def _without_files(item: dict[str, Any], pointer: str) -> None:
 
 def _run(scenario: Scenario, flow: str, schema: dict[str, Any]) -> Simulated:
     trace = Trace()
-    simulator = Simulator(scenario.start_ms, sink=trace.add)
+    simulator = Simulator(scenario.start_ms, sink=trace.add, look=Deadline().look)
     first = [
         Control("schema", {"schema": schema}),
         Control("channels", {"channels": channels_of(documents_of(scenario))}),
         *(Control("launch", {"flow": document}) for document in scenario.flows),
     ]
-    try:
-        simulator.play(((scenario.start_ms, item) for item in first), scenario.start_ms)
-        simulator.play(scenario.timed_inputs(), scenario.until_ms)
-    except TooLong:
-        detail = f"The simulation took longer than {API_SIMULATE_S} s."
-        raise TidemillError("too_long", detail, remedy="Simulate less at once.", status=422) from None
+    simulator.play(((scenario.start_ms, item) for item in first), scenario.start_ms)
+    simulator.play(scenario.timed_inputs(), scenario.until_ms)
     stats = msgspec.convert(simulator.kernel.stats(flow), Stats)
     return Simulated(trace.records, stats, trace.truncated)

@@ -122,7 +122,7 @@ API_SIMULATE_S = 20  # it is given up after this time
 METRICS_FLOWS_MAX = 500  # flows with time series of their own
 
 # Simulation
-SIMULATED_BATCHES_MAX = 10_000  # batches applied between two looks at the clock on the wall
+SIMULATED_BATCHES_MAX = 1_000  # batches applied between two looks at the clock on the wall
 SIMULATED_TRACE_MAX = 1_000  # trace records gathered before they are given out
 SIMULATED_EFFECTS_MAX = 10_000  # effects gathered before they are answered with receipts
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from api.commands.documents import check_file
+from api.commands.documents import check_file, tell
 from api.documents import read_document, read_schema
 from api.tables import flow_table
 from api.terminal import console, print_json, progress, thousands
@@ -79,11 +79,7 @@ def _ready(path: Path, schema: Path | None, *, as_json: bool) -> dict[str, Any]:
     checked = check_file(path, DEFAULT if schema is None else read_schema(schema))
     if not checked.problems:
         return dict(checked.document)
-    if as_json:
-        print_json(checked.row())
-    else:
-        for problem in checked.problems:
-            click.echo(checked.line(problem))
+    tell(checked, as_json=as_json)
     count = len(checked.problems)
     detail = f"{path} has {count} problem{'' if count == 1 else 's'}: nothing was run."
     raise TidemillError("flow_has_problems", detail)
@@ -95,8 +91,10 @@ def _size(path: Path) -> int:
 
 
 def _account(simulator: Simulator) -> str:
+    """`Events: 69,659. Contacts: 23,570. Time ends at 1998-06-30T09:32:09Z.`"""
     counts = simulator.kernel.counts()
-    told = f"{thousands(counts['events'])} events and {thousands(counts['contacts'])} contacts"
+    told = {"Events": counts["events"], "Contacts": counts["contacts"]}
     if counts["duplicates"]:
-        told += f", {thousands(counts['duplicates'])} messages seen before"
-    return f"{told}; time ends at {instant.format(simulator.now_ms)}."
+        told["Messages seen before"] = counts["duplicates"]
+    figures = " ".join(f"{name}: {thousands(count)}." for name, count in told.items())
+    return f"{figures} Time ends at {instant.format(simulator.now_ms)}."

@@ -34,14 +34,8 @@ def check_command(flows: tuple[Path, ...], schema: Path | None, as_json: bool) -
     for path in flows:
         checked = check_file(path, known)
         faulty += bool(checked.problems)
-        if as_json:
-            print_json(checked.row())
-            continue
-        for problem in checked.problems:
-            click.echo(checked.line(problem))
-        for problem in checked.warnings:
-            click.echo(checked.line(problem, "warning: "))
-        if not checked.problems:
+        tell(checked, as_json=as_json)
+        if not as_json and not checked.problems:
             click.echo(f"{path}: ready to launch.")
     if faulty:
         sys.exit(1)
@@ -55,15 +49,6 @@ class Checked(msgspec.Struct, frozen=True):
     problems: list[Problem]
     warnings: list[Problem] = []
 
-    def row(self) -> dict[str, Any]:
-        """For programs."""
-        return {"file": str(self.path), "problems": self.problems, "warnings": self.warnings}
-
-    def line(self, problem: Problem, kind: str = "") -> str:
-        """FILE:LINE: NODE: what is wrong."""
-        place = f"{self.path}:{problem.line}" if problem.line else str(self.path)
-        return f"{place}: {problem.node or 'flow'}: {kind}{problem.detail}"
-
 
 def check_file(path: Path, known: Schema) -> Checked:
     """Check the flow in a file. Raises TidemillError where it cannot be read."""
@@ -73,6 +58,23 @@ def check_file(path: Path, known: Schema) -> Checked:
     checked = check(loaded.raw, known)
     problems, warnings = locate(checked.problems, loaded), locate(checked.warnings, loaded)
     return Checked(path, loaded.raw, sorted(problems, key=_line_number), sorted(warnings, key=_line_number))
+
+
+def tell(checked: Checked, *, as_json: bool) -> None:
+    """Print what is wrong: FILE:LINE: NODE: what it is, or all of it as one line of JSON."""
+    if as_json:
+        found = {"file": str(checked.path), "problems": checked.problems, "warnings": checked.warnings}
+        print_json(found)
+        return
+    for problem in checked.problems:
+        click.echo(_line(checked.path, problem))
+    for problem in checked.warnings:
+        click.echo(_line(checked.path, problem, "warning: "))
+
+
+def _line(path: Path, problem: Problem, kind: str = "") -> str:
+    place = f"{path}:{problem.line}" if problem.line else str(path)
+    return f"{place}: {problem.node or 'flow'}: {kind}{problem.detail}"
 
 
 def _line_number(problem: Problem) -> int:
