@@ -88,9 +88,7 @@ class Environment:
 
     def _open(self) -> lmdb.Environment:
         try:
-            return lmdb.open(
-                str(self._path), map_size=self._map_bytes, lock=False, meminit=False, mode=0o600
-            )
+            return lmdb.open(str(self._path), map_size=self._map_bytes, lock=False, meminit=False, mode=0o600)
         except lmdb.Error as error:
             raise StoreError(
                 "unusable",

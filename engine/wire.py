@@ -121,7 +121,7 @@ def decode_lines(data: bytes, *, control: bool = False) -> Decoded:
 
     `control=True` also takes lines of type `control`; only the journal and the engine itself may ask for that.
     """
-    inputs = read_lines(data, partial(_otherwise, control))
+    inputs: list[Input] | None = read_lines(data, partial(_otherwise, control))
     if inputs is None:
         return _decode_one_by_one(data, control)
     body = data if data.endswith(b"\n") or not data else data + b"\n"

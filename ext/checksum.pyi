@@ -5,4 +5,4 @@ def checksum(data: Buffer, seed: int = 0) -> int:
     of the second."""
 
 def sealed(head: bytes, bodies: list[bytes]) -> bytes:
-    """The head, 8 bytes of checksum (big endian; of the head, and seeded with that of all bodies as one), the bodies."""
+    """The head, 8 bytes of checksum (big endian; of all bodies as one, seeded with that of the head), the bodies."""

@@ -1,12 +1,13 @@
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, final
 
 class Kind(IntEnum):
     TRACK = 0
     IDENTIFY = 1
     ALIAS = 2
 
+@final
 class Event:
     """One input of a contact, ready for the kernel; immutable.
 

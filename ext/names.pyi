@@ -1,10 +1,12 @@
+from typing import Self
+
 class Names:
     """Names and their numbers, at most `most` of them. `seed` is of the hash alone."""
 
     texts: list[str]
     """The names by number. Not to be changed."""
 
-    def __init__(self, most: int, seed: int = 0) -> None: ...
+    def __new__(cls, most: int, seed: int = 0) -> Self: ...
     def __len__(self) -> int: ...
     def get(self, text: str) -> int | None:
         """The number of a name, or None."""

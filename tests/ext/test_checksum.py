@@ -20,7 +20,9 @@ def test_it_is_what_its_twin_says(data: bytes, seed: int) -> None:
 def test_any_damage_within_one_word_is_found(data: bytes, draw: st.DataObject) -> None:
     word = draw.draw(st.integers(0, (len(data) - 1) // 8)) * 8
     size = min(8, len(data) - word)
-    damaged = draw.draw(st.binary(min_size=size, max_size=size).filter(lambda b: b != data[word : word + size]))
+    damaged = draw.draw(
+        st.binary(min_size=size, max_size=size).filter(lambda b: b != data[word : word + size])
+    )
     assert checksum(data[:word] + damaged + data[word + size :]) != checksum(data)
 
 
