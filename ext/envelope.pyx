@@ -311,15 +311,19 @@ cdef struct Envelope:
 
 cdef const char* read_field(int key, const char* at, const char* end, Seen* seen, Envelope* to, Event event) noexcept:
     """Behind the value of one of the keys above."""
+    cdef const char* start = at
     if key == PROPERTIES or key == TRAITS:
         if at[0] != c"{":
             return at + 4 if end - at >= 4 and memcmp(at, b"null", 4) == 0 else NULL
-        at = pass_body(at, end, seen, event)
-        if key == TRAITS:
-            to.traits = event.json
-        else:
+        if key == PROPERTIES:
+            at = pass_body(at, end, seen, event)
             to.properties = event.json
             to.numbers = event.numbers_noted
+            return at
+        at = pass_value(at, end, seen, 1)  # no numbers are noted of traits: they would take the place of the others
+        if at != NULL:
+            to.traits.at = start
+            to.traits.size = at - start
         return at
     if key == TYPE:
         return read_text(at, end, seen, &to.type)
