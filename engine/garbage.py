@@ -25,6 +25,18 @@ THRESHOLDS = (GARBAGE_NEW_OBJECTS, GARBAGE_YOUNG_COLLECTIONS, GARBAGE_MIDDLE_COL
 
 
 @contextmanager
+def off() -> Iterator[None]:
+    """No collection until the block ends: while a state of millions of objects, none of them a cycle, is built."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
 def spared() -> Iterator[None]:
     """From now on, until the block ends, spare what is there and collect seldom. Of the whole process."""
     thresholds = gc.get_threshold()

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from engine import garbage
 from engine.checkpoint import Checkpoints, Manifest
 from engine.errors import StoreError
 from engine.frame import RESTORE, Frame, corrupt
@@ -111,6 +112,7 @@ def _restore(
             f"The checkpoint was written by kernel version {manifest.version}; this one is {KERNEL_VERSION}.",
             remedy="Start the newer release.",
         )
-    kernel.restore(checkpoints.parts(lambda done, total: progress(Progress("restore", done, total))))
+    with garbage.off():
+        kernel.restore(checkpoints.parts(lambda done, total: progress(Progress("restore", done, total))))
     if (kernel.seq, kernel.now_ms, kernel.outcome_digest) != (manifest.seq, manifest.now_ms, manifest.digest):
         raise corrupt(f"The state restored is not the one that was kept at batch {manifest.seq}.")

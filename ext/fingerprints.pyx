@@ -31,6 +31,7 @@ from ext.slots cimport prefetch_line
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 cdef int FIRST_BITS = 6
 cdef int MOVED_PER_ADD = 4  # entries taken over by a table that has doubled
+cdef Py_ssize_t AHEAD = 16 * sizeof(uint64_t)  # while all are added that were packed: where the sixteenth from now is
 
 
 cdef class Fingerprints:
@@ -245,6 +246,9 @@ cdef class Fingerprints:
         if length // <Py_ssize_t>sizeof(uint64_t) >= self.capacity:
             self.forget()
         for at in range(0, length, sizeof(uint64_t)):
+            if at + AHEAD < length:
+                memcpy(&fingerprint, text + at + AHEAD, sizeof(uint64_t))
+                self.prefetch(fingerprint, 0)
             memcpy(&fingerprint, text + at, sizeof(uint64_t))
             self.add(fingerprint)
 

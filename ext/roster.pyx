@@ -23,6 +23,12 @@ from ext.wheel cimport Wheel
 from sortedcontainers import SortedList
 
 
+cdef struct Entry:
+    Value id
+    Value packed
+    uint64_t hash
+
+
 cdef struct Arrival:
     int64_t arrival
     void* run
@@ -286,23 +292,32 @@ cdef class Roster:
         Those of newer snapshots come first: one who is known already, or is `gone`, is passed over."""
         cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(packed)
         cdef Value pairs = read(at)
-        cdef Value id, contact
-        cdef uint64_t hash
+        cdef Entry* entries = <Entry*>malloc(max(pairs.n, 1) * sizeof(Entry))
+        cdef Entry* one
         cdef uint32_t n
+        if entries == NULL:
+            raise MemoryError
         if self.reader is None:
             self.reader = Packed(self.flows)
         at = pairs.of.p
-        for n in range(pairs.n):
-            id = read(at + 1)  # behind the head of a list of two
+        for n in range(pairs.n):  # all their slots are fetched before the first is looked at
+            one = &entries[n]
+            one.id = read(at + 1)  # behind the head of a list of two
             at = skip(at + 1)
-            contact = read(at)
+            one.packed = read(at)
             at = skip(at)
-            hash = self.contacts.hash_of(<const char*>id.of.p, id.n)
-            if self.contacts.found(hash, <const char*>id.of.p, id.n) != NULL:
-                continue
-            if gone and PyUnicode_DecodeUTF8(<const char*>id.of.p, id.n, NULL) in gone:
-                continue
-            self.restore_one(hash, contact.of.p)
+            one.hash = self.contacts.hash_of(<const char*>one.id.of.p, one.id.n)
+            self.contacts.prefetch(one.hash)
+        try:
+            for n in range(pairs.n):
+                one = &entries[n]
+                if self.contacts.found(one.hash, <const char*>one.id.of.p, one.id.n) != NULL:
+                    continue
+                if gone and PyUnicode_DecodeUTF8(<const char*>one.id.of.p, one.id.n, NULL) in gone:
+                    continue
+                self.restore_one(one.hash, one.packed.of.p)
+        finally:
+            free(entries)
 
     cdef int restore_one(self, uint64_t hash, const uint8_t* packed) except -1:
         cdef Contact contact = self.reader.contact(packed)
