@@ -91,8 +91,15 @@ BATCH_BYTES_MAX = 4 * 1024 * 1024
 INTAKE_QUEUE_BYTES_MAX = 32 * 1024 * 1024  # submitted and not yet in a batch; senders wait beyond
 JOURNAL_MAP_BYTES = 64 * 1024**3  # address space, not disk
 CHECKPOINT_MAP_BYTES = 64 * 1024**3
-CHECKPOINT_PART_RECORDS_MAX = 256  # records packed at one go, so that the loop is held briefly
-CHECKPOINT_EVERY_BYTES = 256 * 1024 * 1024  # journal written since the last checkpoint
+CHECKPOINT_PART_RECORDS_MAX = (
+    2_048  # contacts packed at one go: half a millisecond in the cache, two out of it
+)
+CHECKPOINT_PART_BYTES = 512 * 1024  # a part ends with the record that reaches it
+CHECKPOINT_EVERY_BYTES = 256 * 1024 * 1024  # of batches since the last checkpoint, at least
+CHECKPOINT_STRETCH_MAX = (
+    3  # times that at most: replaying 768 MiB takes nine seconds at 300,000 events of 300 bytes
+)
+CHECKPOINT_SHARE_MAX = 0.75  # bytes of a checkpoint for each stored in the journal since; else it is put off
 CHECKPOINT_EVERY_S = 300
 CHECKPOINT_DELTAS_MAX = 16  # then a new base
 
@@ -130,6 +137,9 @@ SIMULATED_EFFECTS_MAX = 10_000  # effects gathered before they are answered with
 SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a schema declares
 
 # The store and delivery
+JOURNAL_COMPRESSED_FROM_BYTES = 4 * 1024  # smaller frames take a page anyway
+STORE_VALUE_BYTES_MAX = 64 * 1024 * 1024  # far above any batch or piece: what claims to be longer is damaged
+STORE_ASIDE_FROM_BYTES = 32 * 1024  # compressed in a worker thread; less is done before a thread is told
 JOURNAL_READ_BYTES = 16 * 1024 * 1024  # frames read at one go in recovery
 JOURNAL_TRIM_FRAMES_MAX = 512  # frames deleted in one commit
 PIPELINE_INPUTS_MIN = 512  # queued inputs worth a batch while the former one is being committed
@@ -137,8 +147,9 @@ GARBAGE_NEW_OBJECTS = 10_000  # after so many Python's collector looks at the yo
 GARBAGE_YOUNG_COLLECTIONS = 10  # after so many of those at those that outlived one
 GARBAGE_MIDDLE_COLLECTIONS = 100  # and after so many of these at all
 PULSE_SLEEP_S_MAX = 1.0  # longest sleep towards a timer: jumps of the wall clock are noticed
-CHECKPOINT_PIECE_BYTES = 512 * 1024  # of a part, with a checksum of its own
-CHECKPOINT_GROUP_BYTES = 2 * 1024 * 1024  # parts written in one commit
+CHECKPOINT_GATHERED_BYTES = 4 * 1024 * 1024  # of parts that are ready, compressed at one go
+CHECKPOINT_PIECE_BYTES = 512 * 1024  # of the parts in a row; compressed, with a checksum of its own
+CHECKPOINT_GROUP_BYTES = 512 * 1024  # of compressed pieces, then a commit: a millisecond of copying
 RESTORE_MAPPED_BYTES_MAX = 64 * 1024**2  # of a checkpoint, in memory at a time while it is read
 CHECKPOINT_PART_S = 0.002  # aim for the time one part takes the loop
 CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full

@@ -15,8 +15,7 @@ cdef class Fingerprints:
     cdef Py_ssize_t _to_move
     cdef uint64_t _held  # the entries from this number
     cdef uint64_t _held_end  # to before this one are still to be read
-    cdef bytes _spilled  # or are here
-    cdef Py_ssize_t _spilled_at
+    cdef bytearray _spilled  # those before them, or None
     cdef bint _zero  # the fingerprint 0 is remembered
 
     cpdef bint add(self, uint64_t fingerprint) except -1

@@ -11,7 +11,7 @@ at once would hold the loop for a quarter of a second at two million.
 
 Reading all of it for a snapshot is done in slices, while more is added. For that the ring has `slack` places
 beyond `capacity`: what `hold` marked stays readable there although it is forgotten already. When even the slack is
-used up before the reader is done, the rest is copied in one go.
+used up before the reader is done, what is about to be overwritten is copied, some thousands at a time.
 
 The number 0 marks an empty place of the table and is a legal fingerprint as well: it is kept in a flag.
 
@@ -30,6 +30,7 @@ from ext.slots cimport prefetch_line
 
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 cdef int FIRST_BITS = 6
+cdef uint64_t SPILLED_AT_ONCE = 4096
 cdef int MOVED_PER_ADD = 4  # entries taken over by a table that has doubled
 cdef Py_ssize_t AHEAD = 16 * sizeof(uint64_t)  # while all are added that were packed: where the sixteenth from now is
 
@@ -211,29 +212,31 @@ cdef class Fingerprints:
         return <Py_ssize_t>(self._held_end - self._held) == self.capacity
 
     def held_part(self, Py_ssize_t most):
-        cdef uint64_t first = self._held
-        cdef uint64_t end = min(self._held_end, first + <uint64_t>most)
-        cdef bytes part
+        cdef bytes part = b""
+        cdef uint64_t first
         if self._spilled is not None:
-            part = self._spilled[self._spilled_at : self._spilled_at + most * <Py_ssize_t>sizeof(uint64_t)]
-            self._spilled_at += PyBytes_GET_SIZE(part)
-            if part:
-                return part
-            self._spilled = None
-        if first == self._held_end:
-            return None
-        self._held = end
-        return self._packed(first, end)
+            part = bytes(self._spilled[: most * <Py_ssize_t>sizeof(uint64_t)])
+            del self._spilled[: PyBytes_GET_SIZE(part)]
+            if not self._spilled:
+                self._spilled = None
+        most -= PyBytes_GET_SIZE(part) // <Py_ssize_t>sizeof(uint64_t)
+        first = self._held
+        self._held = min(self._held_end, first + <uint64_t>most)
+        if self._held > first:
+            part += self._packed(first, self._held)
+        return part or None
 
     def let_go(self):
         self._held = self._held_end
         self._spilled = None
 
     cdef int _spill(self) except -1:
-        """The next `add` takes the place of an entry that is still to be read: copy the rest."""
-        self._spilled = self._packed(self._held, self._held_end)
-        self._spilled_at = 0
-        self._held = self._held_end
+        """The next `add` takes the place of an entry that is still to be read: copy some from there on."""
+        cdef uint64_t first = self._held
+        self._held = min(self._held_end, first + SPILLED_AT_ONCE)
+        if self._spilled is None:
+            self._spilled = bytearray()
+        self._spilled += self._packed(first, self._held)
         return 0
 
     cpdef unpack(self, bytes data):

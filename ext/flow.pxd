@@ -91,6 +91,9 @@ cdef class FlowCore:
     cdef int32_t* doom_reason
     cdef int64_t* counts               # COUNTERS a node
     cdef int32_t room
+    cdef bint wanted                   # by the snapshot in progress, which gets it as it is now
+    cdef dict kept                     # packed for it before it changed
 
+    cdef int touch(self) except -1
     cdef bint runs_at(self, int64_t ms) noexcept
-    cdef int64_t* counters(self, int32_t node) noexcept
+    cdef int64_t* counters(self, int32_t node) except NULL

@@ -145,6 +145,10 @@ class FlowCore:
     def stats(self) -> dict[str, dict[str, Any]]:
         """Numbers per node, in the shape of the stats API."""
 
+    def freeze(self) -> None:
+        """A snapshot begins: `frozen_pack` is to give what `pack` would give now."""
+    def frozen_pack(self) -> dict[str, Any]:
+        """What `pack` gave when `freeze` was called; once."""
     def pack(self) -> dict[str, Any]: ...
     def unpack(self, packed: dict[str, Any]) -> None: ...
     def unpack_times(self, packed: dict[str, Any]) -> None: ...

@@ -208,7 +208,10 @@ cdef class FlowCore:
         """As `runs_at`, for Python."""
         return self.runs_at(ms)
 
-    cdef int64_t* counters(self, int32_t node) noexcept:
+    cdef int64_t* counters(self, int32_t node) except NULL:
+        """To be read or changed."""
+        if self.wanted:
+            self.touch()
         return self.counts + node * COUNTERS
 
     def runs_waiting(self, int32_t node, int64_t after, Py_ssize_t most):
@@ -275,6 +278,24 @@ cdef class FlowCore:
             self.trials[(node.no, name)] = [totals[0] + (name == chosen), *totals[1:7], totals[7] + share]
             below = node.uppers[i]
         self.trials_began.setdefault(node.no, now_ms)
+
+    def freeze(self):
+        """A snapshot begins: `frozen_pack` is to give what `pack` would give now."""
+        self.wanted = True
+        self.kept = None
+
+    cdef int touch(self) except -1:
+        """Call before anything of it changes that `pack` gives; `counters` does."""
+        if self.wanted:
+            self.kept = self.pack()
+            self.wanted = False
+        return 0
+
+    def frozen_pack(self):
+        """What `pack` gave when `freeze` was called; once."""
+        kept, self.kept = self.kept, None
+        self.wanted = False
+        return self.pack() if kept is None else kept
 
     def pack(self):
         """What of it changes as it runs, for a snapshot. Sums of squares outgrow 64 bits, hence texts."""

@@ -469,6 +469,7 @@ cdef class Path(Walk):
                 self.see(contact, name, ms, packed)
                 worth = self.host.worth_of(node.planned.plan, self.view)
             set_trial(contact, place, (variant, first, orders + 1, revenue + worth))
+            flow.touch()
             totals = flow.trials[(node.no, variant)]
             flow.trials[(node.no, variant)] = [
                 totals[0],

@@ -35,9 +35,6 @@ class Contact:
     def live_runs(self) -> list[Run]:
         """Runs in progress, in order of their ids."""
 
-    def pack(self) -> bytes:
-        """All of it, its runs included, as MessagePack; the same state gives the same bytes."""
-
     def packed_history(self) -> list[tuple[int, list[int], list[tuple[int, list[float]]]]]:
         """`(name number, instants, [(property number, numbers, NaN where an event had none)])`, in order."""
 
@@ -111,5 +108,3 @@ class Run:
     @property
     def acted(self) -> bytes | None:
         """Numbers of the steps that it carried out, 4 bytes each."""
-
-    def pack(self) -> tuple[Any, ...]: ...

@@ -21,8 +21,6 @@ from libc.string cimport memmove
 
 from ext.history cimport *
 
-from msgspec.msgpack import encode as pack_value
-
 from engine.limits import CHAIN_DEPTH_MAX, ENDED_RUNS_PER_CONTACT_MAX
 
 assert CHAIN_DEPTH_MAX < 1 << 15, "a depth of 16 bits"
@@ -126,24 +124,6 @@ cdef class Contact:
             series = series.next
         histories.sort(key=_first)
         return histories
-
-    def pack(self):
-        """All of it as one MessagePack array, its runs included; the same state gives the same bytes."""
-        return pack_value(
-            (
-                self.id,
-                self.created_ms,
-                self.traits,
-                self.segments,
-                self.points,
-                self.packed_history(),
-                self.frequency(),
-                self.packed_trials(),
-                self.ended_runs(),
-                aliases_of(self),
-                [run.pack() for run in self.live_runs()],
-            )
-        )
 
 
 cdef int remember(
@@ -330,30 +310,6 @@ cdef class Run:
     @property
     def satisfied(self):
         return self.satisfied != 0
-
-    def pack(self):
-        """Everything but the contact, as a tuple for `Contact.pack`."""
-        cdef dict codes = codes_of(self)
-        return (
-            self.id,
-            self.flow.no,
-            self.version,
-            self.node,
-            self.entered_ms,
-            self.logical_ms,
-            self.due_ms,
-            self.arrival,
-            self.armed != 0,
-            self.counted != 0,
-            self.depth,
-            self.event_name,
-            self.event_ms,
-            self.properties,
-            sorted(codes.items()) if codes else None,
-            run_key_of(self),
-            self.satisfied != 0,
-            acted_of(self),
-        )
 
 
 cdef bytes acted_of(Run run):

@@ -3,9 +3,16 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
 from ext.packed cimport Packed
+from ext.packing cimport Packing
 from ext.records cimport Contact, Run
 from ext.run_table cimport RunTable
 from ext.wheel cimport Wheel
+
+cdef class Places:
+    cdef int64_t* at
+    cdef Py_ssize_t size
+    cdef Py_ssize_t room
+    cdef int add(self, int64_t place) except -1
 
 cdef class Roster:
     cdef readonly bytes key            # of the data directory, 16 bytes
@@ -21,13 +28,13 @@ cdef class Roster:
     cdef bint stale
     cdef Packed reader                 # while a snapshot is being restored
     cdef uint32_t generation
-    cdef bint packing
-    cdef bint packing_all
-    cdef list pending                  # contacts of the snapshot in progress
+    cdef Packing packing               # the part begun of the snapshot in progress, or None
+    cdef Places pending                # where in `order` the contacts of the snapshot in progress are; None: all are
     cdef int64_t pending_at
-    cdef int64_t pending_end
-    cdef list early                    # packed before they changed
-    cdef list dirty
+    cdef int64_t pending_end           # contacts that there were at its start
+    cdef Py_ssize_t part_bytes
+    cdef object early                  # deque of complete parts: contacts packed before they changed
+    cdef Places dirty                  # where in `order` those are that changed since the last one
     cdef list deleted
 
     cdef int created(self, Contact contact) except -1
@@ -38,6 +45,7 @@ cdef class Roster:
     cpdef int touch(self, Contact contact) except -1
     cdef int restore_one(self, uint64_t hash, const uint8_t* packed) except -1
     cdef int restore_wait(self, Run run) except -1
+    cdef int packed_now(self, Contact contact) except -1
     cdef int attach(self, Run run) except -1
     cdef int link_contact(self, Run run) except -1
     cdef int unlink_contact(self, Run run) except -1

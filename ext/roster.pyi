@@ -45,10 +45,10 @@ class Roster:
     def forget(self, contact: Contact) -> None: ...
     def lead(self, ids: tuple[str, ...], contact: Contact) -> None:
         """From now on these ids are aliases of this contact."""
-    def snapshot(self, full: bool) -> list[str]:
-        """Start a snapshot; the ids deleted since the one before."""
-    def snapshot_part(self, records_max: int) -> list[tuple[str, bytes]] | None:
-        """The next contacts as `(id, packed)`, about `records_max`; None when all were given."""
+    def snapshot(self, full: bool, part_bytes: int) -> list[str]:
+        """Start a snapshot, in parts of about `part_bytes`; the ids deleted since the one before."""
+    def snapshot_part(self, records_max: int) -> bytes | None:
+        """The next `["contacts", [[id, packed]]]`, with about `records_max` at most; None when all were given."""
     def abandon_snapshot(self) -> None: ...
     def all_packed(self) -> Iterator[bytes]: ...
     def restore(self, packed: bytes, gone: frozenset[str]) -> None:

@@ -9,18 +9,26 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
+from libc.stdlib cimport free, malloc, qsort, realloc
 
 from ext.contact_table cimport ContactTable
 from ext.flow cimport FlowCore
 from ext.packed cimport Packed
+from ext.packing cimport Packing
 from ext.records cimport Contact, Run, absorb, aliases_of, set_aliases
 from ext.run_table cimport RunTable
 from ext.slots cimport Slot, is_live
 from ext.value cimport Value, read, skip
 from ext.wheel cimport Wheel
 
+from collections import deque
+
 from sortedcontainers import SortedList
+
+from ext.packing import pack_contact
+
+cdef enum:
+    LOOKED_AT = 8  # places looked at for a contact that is packed: it takes an eighth of the time to see that it was
 
 
 cdef struct Entry:
@@ -32,6 +40,26 @@ cdef struct Entry:
 cdef struct Arrival:
     int64_t arrival
     void* run
+
+
+cdef class Places:
+    """Numbers in the order in which they were added. A list of a million contacts would be as many references for the
+    collector of garbage to follow, and to give back at once."""
+
+    def __dealloc__(self):
+        free(self.at)
+
+    cdef int add(self, int64_t place) except -1:
+        cdef void* block
+        if self.size == self.room:
+            block = realloc(self.at, (2 * self.room + 64) * sizeof(int64_t))
+            if block == NULL:
+                raise MemoryError
+            self.at = <int64_t*>block
+            self.room = 2 * self.room + 64
+        self.at[self.size] = place
+        self.size += 1
+        return 0
 
 
 cdef class Roster:
@@ -48,7 +76,7 @@ cdef class Roster:
         self.wheel = Wheel(0)
         self.stale = True
         self.generation = 1
-        self.dirty = []
+        self.dirty = Places()
         self.deleted = []
 
     cdef int created(self, Contact contact) except -1:
@@ -98,15 +126,22 @@ cdef class Roster:
         if contact.touched == self.generation:
             return 0
         if (
-            self.packing
+            self.packing is not None
             and contact.packed != self.generation
             and contact.index < self.pending_end
-            and (self.packing_all or contact.touched == self.generation - 1)
+            and (self.pending is None or contact.touched == self.generation - 1)
         ):
-            self.early.append((contact.id, contact.pack()))
-            contact.packed = self.generation
+            self.packed_now(contact)
         contact.touched = self.generation
-        self.dirty.append(contact)
+        self.dirty.add(contact.index)
+        return 0
+
+    cdef int packed_now(self, Contact contact) except -1:
+        """It has its turn in the snapshot in progress."""
+        self.packing.record(contact)
+        contact.packed = self.generation
+        if self.packing.size >= self.part_bytes:
+            self.early.append(self.packing.taken())
         return 0
 
     def merge(self, Contact contact not None, Contact previous not None):
@@ -184,6 +219,7 @@ cdef class Roster:
     cdef int detach(self, Run run) except -1:
         """Out of the table and both lists. The caller holds a reference."""
         cdef FlowCore flow = <FlowCore>run.flow
+        flow.touch()
         self.unlink_contact(run)
         if run.previous_at_node != NULL:
             (<Run>run.previous_at_node).next_at_node = run.next_at_node
@@ -235,55 +271,61 @@ cdef class Roster:
         self.holding[flow.no] = flow
         return 0
 
-    def snapshot(self, bint full):
-        """Start a snapshot of the contacts as they are now. `(generation, ids deleted since the last one)`."""
-        assert not self.packing, "one snapshot at a time"
+    def snapshot(self, bint full, Py_ssize_t part_bytes):
+        """Start a snapshot of the contacts as they are now, in parts of about `part_bytes`: a part ends with the
+        contact that reaches it. Gives the ids deleted since the last one."""
+        assert self.packing is None, "one snapshot at a time"
         deleted = self.deleted
-        self.packing = True
-        self.packing_all = full
-        self.pending = self.order if full else self.dirty
+        self.packing = Packing()
+        self.part_bytes = part_bytes
+        self.pending = None if full else self.dirty
         self.pending_at = 0
         self.pending_end = len(self.order)
-        self.early = []
-        self.dirty = []
+        self.early = deque()
+        self.dirty = Places()
         self.deleted = []
         self.generation += 1
         return deleted
 
     def snapshot_part(self, Py_ssize_t records_max):
-        """The next contacts as `(id, packed)`, about `records_max`; None when all were given."""
-        cdef list part = self.early
+        """The next part with contacts, `["contacts", [[id, packed]]]`: one that is complete already, or what is begun
+        with at most so many more. It may hold none where many have been packed early. None when all were given."""
         cdef Contact contact
-        cdef int64_t end = self.pending_end if self.packing_all else len(self.pending)
+        cdef int64_t end = self.pending_end if self.pending is None else self.pending.size
+        cdef int64_t look_end = min(end, self.pending_at + LOOKED_AT * records_max)
+        cdef Py_ssize_t more = records_max
+        cdef int64_t place
         cdef object entry
-        self.early = []
-        while len(part) < records_max and self.pending_at < end:
-            entry = self.pending[self.pending_at]
+        if self.packing is None:
+            return None
+        while not self.early and more and self.pending_at < look_end:
+            place = self.pending_at if self.pending is None else self.pending.at[self.pending_at]
             self.pending_at += 1
+            entry = self.order[place] if place >= 0 else None  # one deleted when it was touched has none
             if entry is None:
                 continue
             contact = entry
-            if contact.index < 0 or contact.index >= self.pending_end or contact.packed == self.generation:
+            if contact.packed == self.generation:
                 continue
-            contact.packed = self.generation
-            part.append((contact.id, contact.pack()))
-        if not part:
-            self.packing = False
-            self.pending = None
-            return None
-        return part
+            self.packed_now(contact)
+            more -= 1
+        if self.early:
+            return self.early.popleft()
+        if self.pending_at < end or self.packing.records:
+            return self.packing.taken()
+        self.abandon_snapshot()
+        return None
 
     def abandon_snapshot(self):
-        """The snapshot will not be finished; the next one has to be full."""
-        self.packing = False
+        """No more of it is wanted; unless all was given the next one has to be full."""
+        self.packing = None
         self.pending = None
-        self.early = []
+        self.early = None
 
     def all_packed(self):
         """Every contact packed, in order of id: for the digest."""
-        cdef Contact contact
         for contact in sorted([entry for entry in self.order if entry is not None], key=_contact_id):
-            yield contact.pack()
+            yield pack_contact(contact)
 
     # Restoring
 

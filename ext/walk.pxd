@@ -42,7 +42,7 @@ cdef class Walk(Acting):
     cdef int variant(self, Run run, NodeCore node) except -1
     cdef int arrive_at_wait(self, Run run, NodeCore node) except? -1
     cdef bint heard_before(self, Run run, NodeCore node) except -1
-    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept
+    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) except -3
     cdef int leave_by_event(self, Run run, int32_t depth) except -1
     cdef int leave(self, Run run, int64_t due) except -1
     cdef int finish(self, Run run, int32_t node, int32_t reason) except -1

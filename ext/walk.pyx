@@ -331,7 +331,7 @@ cdef class Walk(Acting):
         self.attach(run)
         return -2
 
-    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) noexcept:
+    cdef int32_t timed_out(self, FlowCore flow, NodeCore node) except -3:
         """The edge of a wait that is over: `else` where it was for an event that did not come."""
         if not node.matches:
             return node.next

@@ -107,6 +107,7 @@ def check_revision(flow: FlowState, revision: int | None) -> None:
 
 def _save(state: State, flow: FlowState, document: dict[str, Any]) -> None:
     problems = check(document, state.schema).problems
+    state.frozen.touch(flow)
     flow.revisions += 1
     flow.updated_ms = state.now_ms
     flow.draft = Draft(document, flow.revisions, state.now_ms, problems)
@@ -136,6 +137,7 @@ def delete_draft(state: State, flow: FlowState) -> None:
     """Throw the draft away; a flow never launched goes with it."""
     if flow.draft is None:
         raise Refused("no_draft", f"The flow {flow.id!r} has no draft.", status=404)
+    state.frozen.touch(flow)
     flow.draft = None
     flow.updated_ms = state.now_ms
     if flow.core is None:
@@ -165,6 +167,7 @@ def delete(state: State, flow: FlowState) -> None:
     if status_of(state, flow)[0] in ("active", "launching"):
         detail = f"The flow {flow.id!r} is active."
         raise Refused("flow_active", detail, remedy="Pause it first.", status=409)
+    state.frozen.touch(flow)
     if flow.core is not None:
         state.path.remove_flow(flow.core, REASONS.index("deleted"))
         state.path.reap(REAPED_PER_BATCH_MAX)
@@ -199,6 +202,7 @@ def launch_document(state: State, document: dict[str, Any], flow: FlowState | No
     if len(flow.versions) >= VERSIONS_PER_FLOW_MAX:
         detail = f"A flow has at most {VERSIONS_PER_FLOW_MAX} versions."
         raise Refused("too_many_versions", detail, remedy="Duplicate it and go on with the copy.", status=409)
+    state.frozen.touch(flow)
     if flow.active is not None:
         flow.active.stopped_ms = state.now_ms
     number = 1 if flow.active is None else flow.active.version + 1
@@ -323,6 +327,7 @@ def pause(state: State, flow: FlowState) -> None:
     """No entries from now on, and no wait ends into a step (rule 28). Pausing a paused flow changes nothing."""
     core = _launched(flow)
     if core.paused_ms == NOT_PAUSED:
+        state.frozen.touch(flow)
         core.paused_ms = state.now_ms
         flow.updated_ms = state.now_ms
 
@@ -331,6 +336,7 @@ def resume(state: State, flow: FlowState) -> None:
     """Take entries again; runs held meanwhile leave. Resuming a running flow changes nothing."""
     core = _launched(flow)
     if core.paused_ms != NOT_PAUSED:
+        state.frozen.touch(flow)
         core.paused_ms = NOT_PAUSED
         flow.updated_ms = state.now_ms
         plan_occurrence(state, flow)
@@ -345,6 +351,7 @@ def set_schedule(state: State, flow: FlowState, args: dict[str, Any]) -> None:
     end = None if end == NOT_PAUSED else end
     if start is not None and end is not None and start >= end:
         raise Refused("invalid_schedule", "The end has to come after the start.", status=422)
+    state.frozen.touch(flow)
     core.set_schedule(start, end)
     flow.updated_ms = state.now_ms
 

@@ -12,6 +12,7 @@ engine for a second whenever it grew.)
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -42,7 +43,7 @@ class Outbox:
         self._pending = 0
         self._held_after = self._held_to = 0
         """A snapshot still wants the effects with a seq between these."""
-        self._early: list[Effect] = []
+        self._early: deque[Effect] = deque()
 
     def __len__(self) -> int:
         return self._pending
@@ -121,11 +122,11 @@ class Outbox:
 
     def hold(self) -> None:
         """From now on `held_part` gives, in slices, the effects that are pending now."""
-        self._held_after, self._held_to, self._early = 0, self.last_seq, []
+        self._held_after, self._held_to, self._early = 0, self.last_seq, deque()
 
     def held_part(self, most: int) -> list[Effect]:
         """The next ones held, at most `most`, in no order; an empty list when all were given."""
-        part, self._early = self._early[:most], self._early[most:]
+        part = [self._early.popleft() for _ in range(min(most, len(self._early)))]
         later = self.after(self._held_after, most - len(part))
         part += [effect for effect in later if effect.seq <= self._held_to]
         if later:
@@ -134,7 +135,7 @@ class Outbox:
 
     def let_go(self) -> None:
         """Hold nothing any more."""
-        self._held_after, self._early = self._held_to, []
+        self._held_after, self._early = self._held_to, deque()
 
     def restore(self, last_seq: int, effects: Iterable[Effect]) -> None:
         """Become what a snapshot held; its effects come in no order."""

@@ -33,6 +33,7 @@ def occur(state: State) -> None:
 def _begin(state: State, flow: FlowState, occurrence_ms: int) -> None:
     """Start the sweep of one occurrence, or skip it where it is too old or the flow did not run then."""
     assert flow.core is not None
+    state.frozen.touch(flow)
     if flow.core.running(occurrence_ms) and occurrence_ms >= flow.core.start_ms:
         if state.now_ms - occurrence_ms < OCCURRENCE_AGE_MS_MAX:
             state.sweeps.append(Sweep(flow.id, occurrence_ms))

@@ -1,40 +1,44 @@
 """The whole state as a sequence of parts, and back.
 
 A snapshot is taken between two batches and read in slices while further batches are applied, so nothing may hold
-the loop: what is small (flows, counters, pools' sizes) is packed at once, everything else a slice at a time. A
-contact that is about to change before its turn is packed just before (`Path.touch`), an effect that is settled is put
-aside (`Outbox.settle`), fingerprints that are forgotten stay readable (`Fingerprints.hold`), and documents of flows
-and blocks of codes never change, so references taken at the start are enough.
+the loop: what is small (counters of the engine, pools' sizes, problems) is packed at once, everything else a slice at
+a time, of so many records and bytes at most. A contact or a flow that is about to change before its turn is packed
+just before (`Path.touch`, `FrozenFlows.touch`), an effect that is settled is put aside (`Outbox.settle`), fingerprints
+that are forgotten stay readable (`Fingerprints.hold`), and documents of flows and blocks of codes never change, so
+references taken at the start are enough.
 
-Parts are MessagePack `[kind, payload]`: `state` comes first; `documents`, `recent` (fingerprints), `codes`, `outbox`
-and `contacts` follow. Restoring reads the newest snapshot first, then the one before, down to the base, and builds as
-it reads: the first `state`, the first document of each version and the first record of each contact count, whatever
-is older is passed over. So a delta needs no second way in, and no part is kept.
+Parts are MessagePack `[kind, payload]`: `state` comes first; `flows`, `documents`, `recent` (fingerprints), `codes`,
+`outbox` and `contacts` follow. Restoring reads the newest snapshot first, then the one before, down to the base, and
+builds as it reads: the first `state` with its flows, the first document of each version and the first record of each
+contact count, whatever is older is passed over. So a delta needs no second way in, and no part is kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from engine.flow.schema import parse_schema
 from engine.kernel import flows
+from engine.kernel.frozen import DRAFT, documents, pack_flow
+from engine.kernel.outbox import Outbox
 from engine.kernel.state import Draft, FlowState, State, Sweep, Version
+from engine.limits import CHECKPOINT_PART_BYTES
 from engine.model import Effect
 from ext.flow import FlowCore
 
 FINGERPRINTS_PER_RECORD = 512
 RECORDS_PER_BLOCK = 16
+RECORDS_PER_FLOW = 16
 RECORDS_PER_DOCUMENT = 64
-"""What packing takes: a contact as long as so many fingerprints, a block of codes or a document as long as so many
-contacts."""
-
-DRAFT = 0
-"""In place of the number of a version."""
+"""What packing takes: a contact as long as so many fingerprints; a block of codes, a flow or a document as long as so
+many contacts."""
+EFFECTS_AT_ONCE = 256
+"""Taken from the outbox at one go; they are packed one by one."""
 
 FOREVER_AGO = -(1 << 63)
 
@@ -56,34 +60,42 @@ class Snapshot:
         self.full = full
         self.recent_mark = state.path.recent.mark
         self._state = state
-        deleted = state.path.snapshot(full)
+        deleted = state.path.snapshot(full, CHECKPOINT_PART_BYTES)
         anew = state.path.recent.hold(0 if full else since)
         state.outbox.hold()
-        more = {"deleted": [] if full else deleted, "recent_anew": anew}
-        self._small: bytes | None = _pack(["state", {**pack_state(state), **more}])
-        self._documents = iter(_documents(state, FOREVER_AGO if full else since_ms))
-        self._codes = iter(state.pools.blocks())
+        state.frozen.freeze(state.flows.values(), FOREVER_AGO if full else since_ms)
+        more = {"deleted": [] if full else deleted, "recent_anew": anew, "flows": []}
+        self._small: bytes | None = _pack(["state", {**_pack_small(state), **more}])
+        self._flows = map(_pack, state.frozen.given())
+        self._documents = map(_pack, state.frozen.documents())
+        self._codes = map(_pack, state.pools.blocks())
+        self._effects = map(_pack, _held(state.outbox))
         self._done = False
         self.complete = False
 
     def part(self, records_max: int) -> bytes | None:
-        """The next part, worth about `records_max` contacts; None when all were given."""
+        """The next part, worth about `records_max` contacts and CHECKPOINT_PART_BYTES at most, where it is not one
+        record that is larger; None when all were given."""
         if self._done:
             return None
-        path = self._state.path
         if self._small is not None:
             small, self._small = self._small, None
             return small
-        if documents := list(islice(self._documents, max(1, records_max // RECORDS_PER_DOCUMENT))):
-            return _pack(["documents", documents])
-        if (recent := path.recent.held_part(records_max * FINGERPRINTS_PER_RECORD)) is not None:
+        path = self._state.path
+        if (flows := _slice("flows", self._flows, records_max // RECORDS_PER_FLOW)) is not None:
+            return flows
+        most = records_max // RECORDS_PER_DOCUMENT
+        if (documents := _slice("documents", self._documents, most)) is not None:
+            return documents
+        fingerprints = min(records_max * FINGERPRINTS_PER_RECORD, CHECKPOINT_PART_BYTES // 8)
+        if (recent := path.recent.held_part(fingerprints)) is not None:
             return _pack(["recent", recent])
-        if codes := list(islice(self._codes, max(1, records_max // RECORDS_PER_BLOCK))):
-            return _pack(["codes", codes])
-        if effects := self._state.outbox.held_part(records_max):
-            return _pack(["outbox", effects])
-        if contacts := path.snapshot_part(records_max):
-            return _pack(["contacts", contacts])
+        if (codes := _slice("codes", self._codes, records_max // RECORDS_PER_BLOCK)) is not None:
+            return codes
+        if (effects := _slice("outbox", self._effects, records_max)) is not None:
+            return effects
+        if (contacts := path.snapshot_part(records_max)) is not None:
+            return contacts
         self._done = self.complete = True
         return None
 
@@ -94,15 +106,39 @@ class Snapshot:
             self._state.path.abandon_snapshot()
             self._state.path.recent.let_go()
             self._state.outbox.let_go()
+            self._state.frozen.let_go()
+
+
+def _slice(kind: str, packed: Iterator[bytes], most: int) -> bytes | None:
+    """A part of the next records, as many as fit; None when there are no more."""
+    taken: list[msgspec.Raw] = []
+    size = 0
+    for record in packed:
+        taken.append(msgspec.Raw(record))
+        size += len(record)
+        if len(taken) >= most or size >= CHECKPOINT_PART_BYTES:
+            break
+    return _pack([kind, taken]) if taken else None
+
+
+def _held(outbox: Outbox) -> Iterator[Effect]:
+    """What a snapshot wants of the outbox; effects never change."""
+    while some := outbox.held_part(EFFECTS_AT_ONCE):
+        yield from some
 
 
 def pack_state(state: State) -> dict[str, Any]:
     """Everything but contacts, codes, effects, documents and fingerprints."""
+    every = [flow for _, flow in sorted(state.flows.items())]
+    packed = [pack_flow(flow, None if flow.core is None else flow.core.pack()) for flow in every]
+    return {**_pack_small(state), "flows": packed}
+
+
+def _pack_small(state: State) -> dict[str, Any]:
     return {
         "seq": state.seq,
         "now": state.now_ms,
         "path": state.path.pack(),
-        "flows": [_pack_flow(flow) for _, flow in sorted(state.flows.items())],
         "dead": [core.pack() for _, core in sorted(state.path.flows.items()) if core.dead],
         "flow_numbers": state.flow_numbers,
         "issued": state.pools.issued(),
@@ -113,26 +149,6 @@ def pack_state(state: State) -> dict[str, Any]:
         "channels": state.path.channels,
         "receipts": sorted(state.receipts.items()),
     }
-
-
-def _pack_flow(flow: FlowState) -> list[Any]:
-    core = None if flow.core is None else flow.core.pack()
-    versions = [[version.version, version.launched_ms, version.stopped_ms] for version in flow.versions]
-    occurrence = [flow.next_ms, flow.occurred_ms, flow.skipped]
-    drafted = flow.draft is not None
-    return [flow.id, flow.created_ms, flow.updated_ms, flow.revisions, drafted, versions, core, occurrence]
-
-
-def _documents(state: State, since_ms: int) -> list[tuple[str, int, object]]:
-    """`(flow, version, [document, schema])` and `(flow, DRAFT, draft)`, those launched or saved since then."""
-    found: list[tuple[str, int, object]] = []
-    for id, flow in sorted(state.flows.items()):
-        if flow.draft is not None and flow.draft.saved_ms >= since_ms:
-            found.append((id, DRAFT, flow.draft))
-        for version in flow.versions:
-            if version.launched_ms >= since_ms:
-                found.append((id, version.version, (version.document, version.schema)))
-    return found
 
 
 def restore(state: State, parts: Iterable[bytes]) -> None:
@@ -147,9 +163,9 @@ def restore(state: State, parts: Iterable[bytes]) -> None:
 class Restoring:
     """A state that is being restored, snapshot by snapshot.
 
-    Cores of flows are there as soon as the newest `state` is, for runs to refer to; the documents that they run may
-    come with any older snapshot, so they are installed at the end. Fingerprints are remembered oldest first, so those
-    of later snapshots wait until then.
+    Cores of flows are there as soon as the flows of the newest snapshot are, for runs to refer to; the documents that
+    they run may come with any older snapshot, so they are installed at the end. Fingerprints are remembered oldest
+    first, so those of later snapshots wait until then.
     """
 
     def __init__(self, state: State) -> None:
@@ -170,6 +186,9 @@ class Restoring:
             self._state.path.restore(bytes(raw), self._gone)
         elif kind == "state":
             self._begin(_unpack(raw))
+        elif kind == "flows":
+            if self._snapshots == 1:
+                self._take_flows(_unpack(raw))
         elif kind == "documents":
             for flow, number, document in _unpack(raw):
                 self._documents.setdefault((flow, number), document)
@@ -184,6 +203,12 @@ class Restoring:
             if self._snapshots == 1:
                 for pool, some in _unpack(raw):
                     self._codes.setdefault(pool, []).extend(some)
+
+    def _take_flows(self, packed: list[Any]) -> None:
+        self._newest["flows"] += packed
+        for flow in packed:
+            if flow[6] is not None:
+                _restore_core(self._state, flow[6])
 
     def _begin(self, packed: dict[str, Any]) -> None:
         """A snapshot begins. Contacts deleted before it are in no older one."""
@@ -222,16 +247,21 @@ def _restore_small(state: State, packed: dict[str, Any]) -> None:
     state.path.channels = None if packed["channels"] is None else tuple(packed["channels"])
     state.receipts = dict(packed["receipts"])
     state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]
-    running = [flow[6] for flow in packed["flows"] if flow[6] is not None]
-    for one in [*running, *packed["dead"]]:
-        core = FlowCore(one["no"], one["id"])
-        core.unpack(one)
-        core.unpack_times(one)
-        state.path.add_flow(core)
+    for dead in packed["dead"]:
+        _restore_core(state, dead)
+
+
+def _restore_core(state: State, packed: dict[str, Any]) -> None:
+    core = FlowCore(packed["no"], packed["id"])
+    core.unpack(packed)
+    core.unpack_times(packed)
+    state.path.add_flow(core)
 
 
 def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -> None:
-    for id, created_ms, updated_ms, revisions, drafted, versions, running, occurrence in packed["flows"]:
+    for id, created_ms, updated_ms, revisions, drafted, versions, running, occurrence in sorted(
+        packed["flows"], key=itemgetter(0)
+    ):
         draft = msgspec.convert(documents[(id, DRAFT)], Draft) if drafted else None
         launched = []
         for number, launched_ms, stopped_ms in versions:
@@ -251,8 +281,9 @@ def digest(state: State) -> bytes:
     """16 bytes over everything, the same for states that behave the same."""
     whole = blake2b(digest_size=16)
     whole.update(_pack(pack_state(state)))
-    for document in _documents(state, FOREVER_AGO):
-        whole.update(_pack(document))
+    for _, flow in sorted(state.flows.items()):
+        for document in documents(flow, FOREVER_AGO):
+            whole.update(_pack(document))
     for id, pool in sorted(state.pools.by_id.items()):
         whole.update(_pack([id, list(pool)]))
     for effect in state.outbox:

@@ -9,6 +9,7 @@ import msgspec
 from engine.errors import Problem
 from engine.flow.program import Program
 from engine.flow.schema import DEFAULT, Schema
+from engine.kernel.frozen import FrozenFlows
 from engine.kernel.monitor import Monitor
 from engine.kernel.outbox import Outbox
 from engine.kernel.pools import Pools
@@ -78,6 +79,7 @@ class State:
         self.seq = 0
         self.flows: dict[str, FlowState] = {}
         self.flow_numbers = 0
+        self.frozen = FrozenFlows()
         self.pools = Pools()
         self.outbox = path.outbox = Outbox(keep=keep_effects)
         self.monitor = Monitor()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from engine.limits import HISTORY_NUMBERS_PER_EVENT_MAX
 from engine.wire import decode_line, decode_lines
 from ext.event import Event
+from ext.packing import pack_contact
 from ext.transcode import pack_json
 from tests.ext.test_envelope import taken
 from tests.ext.test_envelope_lines import ESCAPES, PLAIN, WORDS, Writer
@@ -30,7 +31,7 @@ def bits(number: float) -> bytes:
 def history(bench: Bench) -> History:
     """The names of the events of contact `c`, and the columns of their numbers."""
     path: Any = bench.kernel._path
-    packed = msgspec.msgpack.decode(path.contacts["c"].pack())[5]
+    packed = msgspec.msgpack.decode(pack_contact(path.contact("c")))[5]
     return [
         (
             path.names.texts[name],

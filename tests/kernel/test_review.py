@@ -18,6 +18,7 @@ from engine.limits import (
 )
 from engine.model import Control, Input
 from engine.wire import decode_lines
+from ext.packing import pack_contact
 from tests.kernel.test_kernel import DAY, Bench, flow, reached
 
 
@@ -329,7 +330,7 @@ def test_a_contact_whose_events_hold_ever_new_numbers_stays_small() -> None:
         bench.track("c1", "X", f"{{{numbers}}}")
     found = bench.kernel._path.contact("c1")
     assert found is not None
-    kept = msgspec.msgpack.decode(found.pack())[5][0][2]
+    kept = msgspec.msgpack.decode(pack_contact(found))[5][0][2]
     assert [column[0] for column in kept] == list(range(HISTORY_PROPERTIES_PER_NAME_MAX))
     for _ in range(HISTORY_EVENTS_PER_NAME_MAX):
         bench.track("c1", "X")

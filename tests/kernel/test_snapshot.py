@@ -61,6 +61,18 @@ def other_flow(bench: Bench, n: int) -> None:
         bench.control("launch", flow={**GIFT, "id": "other", "name": f"other {n}"})
 
 
+def without_wait(bench: Bench, n: int) -> None:
+    """A version without the wait is launched: runs that are there are removed, a slice at a time."""
+    gift = {key: value for key, value in GIFT["nodes"]["gift"].items() if key != "next"}
+    bench.control("launch", flow=flow({"start": GIFT["nodes"]["start"], "gift": gift}))
+
+
+def pause(bench: Bench, n: int) -> None:
+    """The flow is paused, or goes on."""
+    paused = bench.kernel.flow("f")["status"] == "paused"
+    bench.control("resume" if paused else "pause", flow="f")
+
+
 VERBS: dict[str, Callable[[Bench, int], object]] = {
     "event": lambda bench, n: bench.track(f"c{n}", "X", messageId=f"m{bench.kernel.seq // 2}"),
     "settle": settle,
@@ -71,6 +83,9 @@ VERBS: dict[str, Callable[[Bench, int], object]] = {
     "draft": draft,
     "launch": lambda bench, n: bench.control("launch", flow={**GIFT, "name": f"launched {n}"}),
     "flow": other_flow,
+    "without": without_wait,
+    "pause": pause,
+    "end": lambda bench, n: bench.control("schedule", flow="f", end=f"2030-01-{n + 1:02}T00:00:00Z"),
     "day": lambda bench, n: setattr(bench, "now_ms", bench.now_ms + n * 9_000_000),
 }
 
