@@ -29,7 +29,7 @@ LABELLED = {"receipts": "status", "problems": "what"}
 TOTALS = frozenset(
     {
         *("ingest_batches", "ingest_pulses", "ingest_inputs", "ingest_apply_s", "journal_appended_bytes"),
-        *("checkpoint_made", "checkpoint_failed", "delivery_attempts_failed"),
+        *("journal_stored_bytes", "checkpoint_made", "checkpoint_failed", "delivery_attempts_failed"),
     }
 )
 """Of the service's statistics, those that only grow."""

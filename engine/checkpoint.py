@@ -1,10 +1,11 @@
 """Checkpoints: the kernel's state as sealed parts, a base and then deltas, and a manifest that names them.
 
-Parts are taken from the kernel's snapshot between batches, a few records at a time so that the loop is
-never held for long, and written in commits of bounded size under numbers nobody refers to yet. The last
-commit replaces the manifest: only then does the checkpoint exist. A crash before it leaves the former
-manifest valid and some orphan parts, which are deleted at the next opening. A new base makes the parts of
-the old chain orphans.
+Parts are taken from the kernel's snapshot between batches, of so many records and bytes at most, so that the loop
+is never held for long. One after the other, each behind its length (4 bytes), they make a stream of bytes, which is
+cut into pieces whatever the parts are; a piece is compressed and sealed with a checksum in a worker thread, and
+written under a number nobody refers to yet, in commits of bounded size. The last commit replaces the manifest:
+only then does the checkpoint exist. A crash before it leaves the former manifest valid and some orphan pieces, which
+are deleted at the next opening. A new base makes the pieces of the old chain orphans.
 
 Writing records one by one in place was rejected: random overwrites cost 20 to 50 times as much as parts in
 a row.
@@ -22,21 +23,22 @@ import msgspec
 import trio
 
 from engine import frame, limits
+from engine.compression import compress, decompress
 from engine.frame import CHECKSUM_BYTES, checksum
 from engine.kernel import Kernel, Snapshot
 from engine.model import KERNEL_VERSION
 from engine.store import Environment, StoreFull
 
 MANIFEST = b"\0"
-FORMAT = 1
+FORMAT = 2
 ORPHANS_PER_COMMIT = 64
-MORE, LAST = b"+", b"."
-"""Whether further pieces of the same part follow."""
-PIECE_HEADER_BYTES = CHECKSUM_BYTES + 1
+LENGTH_BYTES = 4
+"""Before each part."""
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One snapshot of a chain: a base (`full`) or a delta. Its pieces have the keys (number, 0…pieces-1)."""
+    """One snapshot of a chain: a base (`full`) or a delta. Its pieces have the keys (number, 0…pieces-1) and take
+    `bytes` in the store."""
 
     number: int
     seq: int
@@ -57,8 +59,15 @@ class Manifest(msgspec.Struct, frozen=True):
     chain: tuple[Link, ...]
 
 
+class _Written(msgspec.Struct, frozen=True):
+    """As much of a manifest as every format has."""
+
+    format: int
+
+
 class Pace:
-    """How many records a part may hold, so that taking one holds the loop about CHECKPOINT_PART_S."""
+    """How many records a part may hold. Records and bytes are bounded beforehand; a machine on which that many take
+    more CPU time than CHECKPOINT_PART_S gets smaller parts."""
 
     def __init__(self) -> None:
         self.records = limits.CHECKPOINT_PART_RECORDS_MAX
@@ -95,13 +104,11 @@ class Checkpoints:
         done, total = 0, sum(link.bytes for link in chain)
         mapped = 0
         for link in reversed(chain):
-            begun: list[bytes] = []
+            row = bytearray()
             for index in range(link.pieces):
-                last, data, size = self._piece(link, index)
-                begun.append(data)
-                if last:
-                    yield b"".join(begun)
-                    begun = []
+                data, size = self._piece(link, index)
+                row += data
+                yield from _whole_parts(row)
                 done += size
                 mapped += size
                 if mapped > limits.RESTORE_MAPPED_BYTES_MAX:
@@ -109,18 +116,24 @@ class Checkpoints:
                     mapped = 0
                 if progress is not None:
                     progress(done, total)
+            if row:
+                raise frame.corrupt(f"The checkpoint at batch {link.seq} ends in the middle of a part.")
         self._env.unmap()
 
-    def _piece(self, link: Link, index: int) -> tuple[bool, bytes, int]:
-        """Whether a piece ends its part, what it holds, and the bytes it takes in the store."""
+    def _piece(self, link: Link, index: int) -> tuple[bytes, int]:
+        """What a piece holds, and the bytes it takes in the store."""
         key = _key(link.number, index)
         value = self._env.read(partial(_get, key=key))
         where = f"piece {index + 1} of {link.pieces} of the checkpoint at batch {link.seq}"
         if value is None:
             raise frame.corrupt(f"The {where} is missing.")
-        if value[:CHECKSUM_BYTES] != checksum(key, value[CHECKSUM_BYTES:]):
+        packed = value[CHECKSUM_BYTES:]
+        if value[:CHECKSUM_BYTES] != checksum(key, packed):
             raise frame.corrupt(f"The {where} does not match its checksum.")
-        return value[CHECKSUM_BYTES:PIECE_HEADER_BYTES] == LAST, value[PIECE_HEADER_BYTES:], len(value)
+        try:
+            return decompress(packed, bytes_max=limits.STORE_VALUE_BYTES_MAX), len(value)
+        except ValueError as error:
+            raise frame.corrupt(f"The {where} cannot be decompressed: {error}.") from error
 
     async def write(self, kernel: Kernel, *, key: bytes, full: bool) -> Manifest:
         """Write the state as it is now, as a new base or as a delta to the chain; durable when this returns.
@@ -139,7 +152,7 @@ class Checkpoints:
             link = Link(number, seq, snapshot.full, pieces, size)
             former = () if snapshot.full or self.manifest is None else self.manifest.chain
             manifest = Manifest(FORMAT, KERNEL_VERSION, key, seq, now_ms, digest, (*former, link))
-            await self._env.write(partial(_put, items=[(MANIFEST, _seal(manifest))]))
+            await self._env.write(partial(_put, items={MANIFEST: _seal(manifest)}))
         except StoreFull:
             snapshot.abandon()
             raise
@@ -149,27 +162,49 @@ class Checkpoints:
 
     async def _write_pieces(self, snapshot: Snapshot, number: int) -> tuple[int, int]:
         """Write all parts of a snapshot under `number`. Returns how many pieces, and their bytes."""
-        pieces = size = group_bytes = 0
-        group: list[tuple[bytes, bytes]] = []
-        while (part := self._part(snapshot)) is not None:
-            for start in range(0, max(1, len(part)), limits.CHECKPOINT_PIECE_BYTES):
-                end = start + limits.CHECKPOINT_PIECE_BYTES
-                place = _key(number, pieces)
-                data = (MORE if end < len(part) else LAST) + part[start:end]
-                group.append((place, checksum(place, data) + data))
-                group_bytes += CHECKSUM_BYTES + len(data)
-                pieces += 1
-                if group_bytes >= limits.CHECKPOINT_GROUP_BYTES:
-                    await self._env.write(partial(_put, items=group))
-                    size, group, group_bytes = size + group_bytes, [], 0
-                await trio.lowlevel.checkpoint()
+        pieces = size = 0
+        group: dict[bytes, bytes] = {}
+        row, more = list[bytes](), True
+        while more:
+            more = self._gather(snapshot, row)
+            gathered = sum(map(len, row))
+            if gathered >= limits.CHECKPOINT_PIECE_BYTES or not more:
+                work = partial(_cut, row, number, pieces, to_the_end=not more)
+                sealed, rest = await self._env.aside(work, gathered)
+                pieces, row = pieces + len(sealed), [rest]
+                for key, piece in sealed.items():
+                    group[key] = piece
+                    if sum(map(len, group.values())) >= limits.CHECKPOINT_GROUP_BYTES:
+                        size += await self._write_group(group)
+            await trio.lowlevel.checkpoint()
+        return pieces, size + await self._write_group(group)
+
+    def _gather(self, snapshot: Snapshot, row: list[bytes]) -> bool:
+        """Add the next parts, each behind its length: those packed early are ready, so several may come in the time of
+        one. Whether there may be more."""
+        started_s, gathered = time.thread_time(), 0
+        while (
+            gathered < limits.CHECKPOINT_GATHERED_BYTES
+            and time.thread_time() - started_s < limits.CHECKPOINT_PART_S / 2
+        ):
+            part = self._part(snapshot)
+            if part is None:
+                return False
+            row += (len(part).to_bytes(LENGTH_BYTES), part)
+            gathered += len(part)
+        return True
+
+    async def _write_group(self, group: dict[bytes, bytes]) -> int:
+        """Commit these pieces and empty the group. Returns their bytes."""
         await self._env.write(partial(_put, items=group))
-        return pieces, size + group_bytes
+        size = sum(map(len, group.values()))
+        group.clear()
+        return size
 
     def _part(self, snapshot: Snapshot) -> bytes | None:
-        started = time.perf_counter()
+        started = time.thread_time()
         part = snapshot.part(self.pace.records)
-        self.pace.took(time.perf_counter() - started)
+        self.pace.took(time.thread_time() - started)
         return part
 
     async def sweep(self) -> int:
@@ -212,9 +247,31 @@ def _read_manifest(transaction: lmdb.Transaction) -> Manifest | None:
     if value[:CHECKSUM_BYTES] != checksum(MANIFEST, body):
         raise frame.corrupt("The checkpoint's manifest does not match its checksum.")
     try:
+        frame.check_format("The checkpoint", msgspec.msgpack.decode(body, type=_Written).format, FORMAT)
         return msgspec.msgpack.decode(body, type=Manifest)
     except msgspec.DecodeError as error:
         raise frame.corrupt(f"The checkpoint's manifest cannot be read: {error}.") from error
+
+
+def _cut(row: list[bytes], number: int, first: int, *, to_the_end: bool) -> tuple[dict[bytes, bytes], bytes]:
+    """The pieces of a row from number `first` on, compressed and sealed, by key; and what is left for the next."""
+    whole, sealed, start = memoryview(b"".join(row)), dict[bytes, bytes](), 0
+    while len(whole) - start >= limits.CHECKPOINT_PIECE_BYTES or (to_the_end and start < len(whole)):
+        piece = whole[start : start + limits.CHECKPOINT_PIECE_BYTES]
+        key, packed = _key(number, first + len(sealed)), compress(piece)
+        sealed[key] = checksum(key, packed) + packed
+        start += len(piece)
+    return sealed, bytes(whole[start:])
+
+
+def _whole_parts(row: bytearray) -> Iterator[bytes]:
+    """Take the parts that are whole from the beginning of a row."""
+    while len(row) >= LENGTH_BYTES:
+        end = LENGTH_BYTES + int.from_bytes(row[:LENGTH_BYTES])
+        if len(row) < end:
+            return
+        yield bytes(row[LENGTH_BYTES:end])
+        del row[:end]
 
 
 def _orphans(transaction: lmdb.Transaction, kept: set[int]) -> list[bytes]:
@@ -243,8 +300,8 @@ def _delete(transaction: lmdb.Transaction, keys: list[bytes]) -> None:
         transaction.delete(key)
 
 
-def _put(transaction: lmdb.Transaction, items: list[tuple[bytes, bytes]]) -> None:
-    for key, value in items:
+def _put(transaction: lmdb.Transaction, items: dict[bytes, bytes]) -> None:
+    for key, value in items.items():
         transaction.put(key, value)
 
 

@@ -1,8 +1,10 @@
 """When a checkpoint is made, and the trimming of the journal after it.
 
-By bytes journaled, by time, when the journal is full, and at a clean stop. The first of all is a base, as is
-one after CHECKPOINT_DELTAS_MAX deltas, when the deltas outgrow their base, and when the former attempt found
-no room (what its delta held is then in no other).
+By bytes journaled, by time, when the journal is full, and at a clean stop. Where the disk would write about as many
+bytes for checkpoints as for the journal, as with a million contacts of whom nearly all have changed after some
+hundred megabytes of events, one is put off until the journal has taken more; not for ever, for a start after a
+crash has to replay the journal. The first of all is a base, as is one after CHECKPOINT_DELTAS_MAX deltas, when the
+deltas outgrow their base, and when the former attempt found no room (what its delta held is then in no other).
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Checkpointer:
         self._making = trio.Lock()
         self._wanted = trio.Event()
         self._needs_base = checkpoints.manifest is None
-        self._bytes_then = 0
+        self._bytes_then = self._stored_then = 0
+        self._delta_bytes = 0
         self._last_s = time.monotonic()
         self._not_before_s = 0.0
         self._made = self._failed = 0
@@ -75,7 +78,7 @@ class Checkpointer:
 
     async def _write(self) -> bool:
         started = time.monotonic()
-        bytes_then = self._journal.appended_bytes
+        bytes_then, stored_then = self._journal.appended_bytes, self._journal.stored_bytes
         try:
             manifest = await self._checkpoints.write(
                 self._kernel, key=self._journal.key, full=self._wants_base()
@@ -90,7 +93,9 @@ class Checkpointer:
         self._made += 1
         self._last_s = time.monotonic()
         self._took_s = self._last_s - started
-        self._bytes_then = bytes_then
+        self._bytes_then, self._stored_then = bytes_then, stored_then
+        if not manifest.chain[-1].full:
+            self._delta_bytes = manifest.chain[-1].bytes
         log.info("Checkpoint at batch %d in %.2f s.", manifest.seq, self._took_s)
         return True
 
@@ -105,8 +110,20 @@ class Checkpointer:
     def _is_due(self) -> bool:
         if self._kernel.seq <= self._checkpoints.seq or time.monotonic() < self._not_before_s:
             return False
+        return time.monotonic() - self._last_s >= self._every_s or self._is_worth_it()
+
+    def _is_worth_it(self) -> bool:
+        """By bytes: the next one is taken to be as large as the last of its kind."""
         since_bytes = self._journal.appended_bytes - self._bytes_then
-        return since_bytes >= self._every_bytes or time.monotonic() - self._last_s >= self._every_s
+        if since_bytes < self._every_bytes:
+            return False
+        manifest = self._checkpoints.manifest
+        bytes_next = self._delta_bytes
+        if manifest is not None and self._wants_base():
+            bytes_next = manifest.chain[0].bytes
+        stored_bytes = self._journal.stored_bytes - self._stored_then
+        put_off = bytes_next > limits.CHECKPOINT_SHARE_MAX * stored_bytes
+        return not put_off or since_bytes >= limits.CHECKPOINT_STRETCH_MAX * self._every_bytes
 
     def _wants_base(self) -> bool:
         manifest = self._checkpoints.manifest

@@ -55,12 +55,7 @@ def decode(value: bytes, seq: int) -> Frame:
     head, kept, body = value[: _HEAD.size], value[_HEAD.size : HEADER_BYTES], value[HEADER_BYTES:]
     if checksum(head, body) != kept:
         raise corrupt(f"Journal frame {seq} does not match its checksum.")
-    if form != FORMAT:
-        raise StoreError(
-            "format",
-            f"Journal frame {seq} has format {form}; this release reads format {FORMAT}.",
-            remedy="Start the release that wrote it.",
-        )
+    check_format(f"Journal frame {seq}", form, FORMAT)
     if own_seq != seq or length != len(body):
         raise corrupt(f"Journal frame {seq} says it is frame {own_seq} of {length} bytes.")
     return Frame(seq, now_ms, version, count, previous, body)
@@ -72,6 +67,16 @@ def checksum(*pieces: bytes) -> bytes:
     for piece in pieces:
         found = sum_of(piece, found)
     return found.to_bytes(CHECKSUM_BYTES)
+
+
+def check_format(what: str, form: int, own: int) -> None:
+    """Raises StoreError `format` where `what` was written in another than ours."""
+    if form != own:
+        raise StoreError(
+            "format",
+            f"{what} has format {form}; this release reads format {own}.",
+            remedy="Start the release that wrote it.",
+        )
 
 
 def corrupt(detail: str) -> StoreError:

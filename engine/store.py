@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import lmdb
 import trio
 
+from engine import limits
 from engine.directory import sync_names
 from engine.errors import StoreError, Unavailable
 
@@ -141,6 +142,12 @@ class Environment:
                 ) from error
             self.commits.add(time.perf_counter() - started)
             return result
+
+    async def aside(self, work: Callable[[], T], size: int) -> T:
+        """Prepare `size` bytes to be written: on this thread if that is quick, else in the worker."""
+        if size < limits.STORE_ASIDE_FROM_BYTES:
+            return work()
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
     async def free_pages(self) -> None:
         """Let the next write use the pages that the last one freed.

@@ -28,6 +28,7 @@ FLOORS = {
     "engine.journal": 3,
     "engine.checkpoint": 3,
     "engine.checkpointer": 3,
+    "engine.compression": 3,
     "engine.directory": 3,
     "engine.frame": 3,
     "engine.garbage": 3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 import msgspec
@@ -42,10 +43,11 @@ def line(contact: str, event: str = "seen", message: str | None = None, **proper
 
 
 def events(count: int, *, first: int = 0, contacts: int = 10, padding: int = 0) -> Decoded:
-    """`count` events with the message ids m<first>… of c0…c9."""
+    """`count` events with the message ids m<first>… of c0…c9. `padding` bytes of each cannot be compressed to less
+    than half."""
     return decode_lines(
         b"".join(
-            line(f"c{n % contacts}", message=f"m{n}", padding="x" * padding)
+            line(f"c{n % contacts}", message=f"m{n}", padding=Random(n).randbytes(padding // 2).hex())
             for n in range(first, first + count)
         )
     )

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from engine import limits
 from engine.checkpoint import Checkpoints, Pace
 from engine.checkpointer import Checkpointer
+from engine.errors import StoreError
 from engine.journal import Journal
 from engine.model import Batch
 from engine.store import StoreFull
@@ -94,6 +96,8 @@ def test_a_crash_in_the_middle_leaves_the_former_one(
     tmp_path: Path, parts_written: int, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "CHECKPOINT_GROUP_BYTES", 1)
+    monkeypatch.setattr(limits, "CHECKPOINT_PIECE_BYTES", 64)
+    monkeypatch.setattr(limits, "CHECKPOINT_GATHERED_BYTES", 1)
     kernel = FakeKernel()
 
     async def test() -> bytes:
@@ -122,7 +126,7 @@ def test_a_crash_in_the_middle_leaves_the_former_one(
 
     async def sweep() -> None:
         with opened(tmp_path) as checkpoints:
-            assert await checkpoints.sweep() == parts_written
+            assert (await checkpoints.sweep() > 0) == (parts_written > 0)
             assert parts_of(checkpoints) == checkpoints.manifest.chain[0].pieces
 
     run(sweep)
@@ -133,7 +137,7 @@ def test_a_full_store_keeps_the_former_one_and_makes_another_when_there_is_room(
     kernel = FakeKernel()
 
     async def test() -> None:
-        with opened(tmp_path, 1 << 17) as checkpoints:
+        with opened(tmp_path, 1 << 15) as checkpoints:
             advance(kernel)
             await checkpoints.write(kernel, key=KEY, full=True)
             former = kernel.digest()
@@ -263,5 +267,86 @@ def test_checkpoints_fall_due_by_bytes_and_by_time(tmp_path: Path, setting: dict
                 await checkpointer.run()
             assert checkpoints.seq == 1
             assert kernel.snapshots == [True]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("appended", "stored", "delta_bytes", "due"),
+    [
+        (999, 999, 0, False),
+        (1_000, 1, 0, True),
+        (1_000, 1_000, 750, True),
+        (1_000, 1_000, 751, False),
+        (1_000, 300, 250, False),
+        (2_999, 1_000, 1_000_000, False),
+        (3_000, 1_000, 1_000_000, True),
+    ],
+)
+def test_one_that_is_large_beside_the_journal_is_put_off_but_not_for_ever(
+    tmp_path: Path, appended: int, stored: int, delta_bytes: int, due: bool
+) -> None:
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            checkpointer = Checkpointer(kernel, journal, checkpoints, every_bytes=1_000)
+            advance(kernel)
+            assert await checkpointer.make()
+            advance(kernel)
+            journal.appended_bytes, journal.stored_bytes = appended, stored
+            checkpointer._delta_bytes = delta_bytes
+            assert checkpointer._is_due() == due
+
+    run(test)
+
+
+def test_so_is_a_base_that_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_DELTAS_MAX", 0)
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            checkpointer = Checkpointer(kernel, journal, checkpoints, every_bytes=1)
+            advance(kernel)
+            assert await checkpointer.make()
+            advance(kernel)
+            size = checkpoints.manifest.chain[0].bytes
+            journal.appended_bytes, journal.stored_bytes = 1, size
+            assert not checkpointer._is_due()
+            journal.stored_bytes = 2 * size
+            assert checkpointer._is_due()
+
+    run(test)
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        with opened(tmp_path) as checkpoints:
+            await checkpoints.write(FakeKernel(), key=KEY, full=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.checkpoint.FORMAT", 1)
+        run(test)
+    with pytest.raises(StoreError, match="has format 1; this release reads format 2") as refused:
+        Checkpoints(tmp_path)
+    assert refused.value.code == "format"
+
+
+def test_a_row_of_parts_that_ends_too_early_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CHECKPOINT_PIECE_BYTES", 10)
+    kernel = FakeKernel()
+
+    async def test() -> None:
+        with opened(tmp_path) as checkpoints:
+            advance(kernel)
+            manifest = await checkpoints.write(kernel, key=KEY, full=True)
+            (link,) = manifest.chain
+            short = msgspec.structs.replace(link, pieces=link.pieces - 1)
+            checkpoints.manifest = msgspec.structs.replace(manifest, chain=(short,))
+            with pytest.raises(StoreError, match="ends in the middle of a part"):
+                list(checkpoints.parts())
 
     run(test)

@@ -109,7 +109,7 @@ def test_a_stop_with_a_full_disk_ends_and_loses_nothing_acknowledged(
 
 def test_a_full_checkpoint_store_only_postpones_checkpoints(tmp_path: Path) -> None:
     async def test() -> None:
-        settings = config(tmp_path, checkpoint_map_bytes=1 << 16, checkpoint_every_s=0)
+        settings = config(tmp_path, checkpoint_map_bytes=1 << 15, checkpoint_every_s=0)
         async with running(settings) as service:
             for n in range(20):
                 await service.submit(events(400, first=400 * n))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import lmdb
 import pytest
@@ -98,7 +99,7 @@ def test_a_full_journal_takes_no_more_and_has_room_after_trimming(tmp_path: Path
         with closing(Journal(tmp_path, map_bytes=1 << 20)) as journal:
             for _ in range(5):
                 with pytest.raises(StoreFull):
-                    await fill(journal, 100_000, b"x" * 5000)
+                    await fill(journal, 100_000, Random(1).randbytes(5000))
                 last = journal.last_seq
                 assert seqs(journal, last - 1) == [last]
                 assert await journal.trim(last - 10) > 50
@@ -172,3 +173,45 @@ def test_what_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"something else" * 1000)
     with pytest.raises(StoreError, match="cannot be opened"):
         Journal(tmp_path)
+
+
+TEXT = b"all the same, over and over; " * 2_000
+
+
+@pytest.mark.parametrize(("body", "share"), [(TEXT, 0.05), (Random(1).randbytes(50_000), 1.0)])
+def test_large_frames_are_compressed_where_that_helps(tmp_path: Path, body: bytes, share: float) -> None:
+    async def test() -> None:
+        with closing(Journal(tmp_path)) as journal:
+            await fill(journal, 3, body)
+            assert journal.appended_bytes == 3 * len(value(1, body))
+            assert journal.stored_bytes <= share * journal.appended_bytes
+
+    run(test)
+    with closing(Journal(tmp_path)) as journal:
+        assert [one.body for one in journal.read(0)] == [body] * 3
+        assert [one.seq for one in journal.read(0, bytes_max=len(body) + 1)] == [1], "read by what comes out"
+
+
+@pytest.mark.parametrize("place", [4, 7, 8, 12, 40, -1])
+def test_a_flipped_bit_of_a_compressed_frame_is_found(tmp_path: Path, place: int) -> None:
+    async def test() -> None:
+        with closing(Journal(tmp_path)) as journal:
+            await fill(journal, 1, TEXT)
+
+    run(test)
+    with lmdb.open(str(tmp_path), lock=False) as env, env.begin(write=True) as transaction:
+        stored = bytearray(transaction.get((1).to_bytes(8)))
+        stored[place] ^= 1
+        transaction.put((1).to_bytes(8), bytes(stored))
+    with closing(Journal(tmp_path)) as journal, pytest.raises(StoreError, match="frame 1 ") as refused:
+        journal.read(0)
+    assert refused.value.code == "corrupt"
+
+
+def test_a_journal_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.journal.FORMAT", 1)
+        Journal(tmp_path).close()
+    with pytest.raises(StoreError, match="has format 1; this release reads format 2") as refused:
+        Journal(tmp_path)
+    assert refused.value.code == "format"

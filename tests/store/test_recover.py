@@ -143,13 +143,13 @@ DAMAGE = {
     "another kernel": ("journal", seq(7), reframed(version=2), "kernel_version", "kernel version 2"),
     "the journal's record": ("journal", b"\0", lambda _: b"?", "corrupt", "own record"),
     "the journal's record missing": ("journal", b"\0", gone, "corrupt", "no record of its own"),
-    "a bit of a part": ("checkpoints", PART, flip, "corrupt", "piece 1 of 4 of the checkpoint at batch 4"),
+    "a bit of a part": ("checkpoints", PART, flip, "corrupt", "piece 1 of 1 of the checkpoint at batch 4"),
     "a part missing": (
         "checkpoints",
         PART,
         gone,
         "corrupt",
-        "piece 1 of 4 of the checkpoint at batch 4 is missing",
+        "piece 1 of 1 of the checkpoint at batch 4 is missing",
     ),
     "a bit of the manifest": ("checkpoints", b"\0", flip, "corrupt", "manifest does not match"),
 }
