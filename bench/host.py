@@ -27,6 +27,10 @@ CHECKPOINTER = "Checkpointer.run"
 """The task that makes checkpoints and trims the journal after them."""
 
 
+NEVER_S = 1e9
+"""A long run is not to have checkpoints that fall due by time."""
+
+
 class Step(msgspec.Struct):
     """The longest step of a task, in ms, each clock by itself, and how many steps it took."""
 
@@ -77,7 +81,9 @@ class Stopwatch(trio.abc.Instrument):
 
 async def host(given: argparse.Namespace) -> None:
     """Serve until a signal comes."""
-    config = ServiceConfig(data=Path(given.data), checkpoint_every_bytes=given.every_bytes)
+    config = ServiceConfig(
+        data=Path(given.data), checkpoint_every_bytes=given.every_bytes, checkpoint_every_s=NEVER_S
+    )
     settings = Settings(
         data=given.data, http=tuple(given.http), intake=tuple(given.intake), stream=tuple(given.stream)
     )
