@@ -27,7 +27,7 @@ from engine.compression import compress, decompress
 from engine.frame import CHECKSUM_BYTES, checksum
 from engine.kernel import Kernel, Snapshot
 from engine.model import KERNEL_VERSION
-from engine.store import Environment, StoreFull
+from engine.store import Environment
 
 MANIFEST = b"\0"
 FORMAT = 2
@@ -139,7 +139,8 @@ class Checkpoints:
         """Write the state as it is now, as a new base or as a delta to the chain; durable when this returns.
 
         The kernel may apply batches meanwhile, and may decide that its snapshot has to be a full one. Raises
-        StoreFull or StoreError; the former checkpoint is then still the valid one, and the next must be full.
+        StoreFull or StoreError; the former checkpoint is then still the valid one, as it is after a cancellation, and
+        the next will be full.
         """
         assert full or self.manifest is not None, "a delta needs a base"
         await self.sweep()
@@ -153,8 +154,8 @@ class Checkpoints:
             former = () if snapshot.full or self.manifest is None else self.manifest.chain
             manifest = Manifest(FORMAT, KERNEL_VERSION, key, seq, now_ms, digest, (*former, link))
             await self._env.write(partial(_put, items={MANIFEST: _seal(manifest)}))
-        except StoreFull:
-            snapshot.abandon()
+        except BaseException:
+            snapshot.abandon()  # what it holds is in no other
             raise
         self.manifest = manifest
         await self.sweep()

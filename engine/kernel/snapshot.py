@@ -100,7 +100,8 @@ class Snapshot:
         return None
 
     def abandon(self) -> None:
-        """Give up: the next snapshot will be a full one."""
+        """Not all of it will be kept, even if all of it was given: the next snapshot will be a full one."""
+        self.complete = False
         if not self._done:
             self._done = True
             self._state.path.abandon_snapshot()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,8 +16,10 @@ from engine.checkpoint import Checkpoints, Pace
 from engine.checkpointer import Checkpointer
 from engine.errors import StoreError
 from engine.journal import Journal
+from engine.kernel import Kernel
 from engine.model import Batch
 from engine.store import StoreFull
+from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import events, run
 
@@ -88,6 +91,48 @@ def test_batches_applied_meanwhile_are_not_in_it(tmp_path: Path, monkeypatch: py
 
     before = run(test)
     assert restored(tmp_path).digest() == before
+
+
+@pytest.mark.parametrize("call", range(6))
+def test_after_one_that_was_cancelled_at_any_moment_nothing_is_missing(tmp_path: Path, call: int) -> None:
+    """Also where the kernel had given all parts, and only the manifest was not written."""
+    kernel = Kernel()
+
+    def meet(contacts: str) -> None:
+        lines = b"".join(b'{"type":"track","userId":"%c","event":"e"}\n' % ord(name) for name in contacts)
+        kernel.apply(Batch(kernel.seq + 1, 1_000, decode_lines(lines).inputs))
+
+    async def test() -> None:
+        with opened(tmp_path) as checkpoints:
+            meet("abc")
+            await checkpoints.write(kernel, key=KEY, full=True)
+            meet("cd")
+            write, aside, left = checkpoints._env.write, checkpoints._env.aside, call
+
+            def counted(do: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+                async def one(*args: Any) -> Any:
+                    nonlocal left
+                    if left == 0:
+                        scope.cancel()
+                        await trio.lowlevel.checkpoint()
+                    left -= 1
+                    return await do(*args)
+
+                return one
+
+            with trio.CancelScope() as scope:
+                checkpoints._env.write = counted(write)  # type: ignore[method-assign]
+                checkpoints._env.aside = counted(aside)  # type: ignore[method-assign]
+                await checkpoints.write(kernel, key=KEY, full=False)
+            checkpoints._env.write, checkpoints._env.aside = write, aside  # type: ignore[method-assign]
+            meet("ef")
+            await checkpoints.write(kernel, key=KEY, full=False)
+
+    run(test)
+    with opened(tmp_path) as checkpoints:
+        restored = Kernel()
+        restored.restore(checkpoints.parts())
+    assert restored.digest() == kernel.digest()
 
 
 @pytest.mark.parametrize("parts_written", [0, 1, 3])
