@@ -11,6 +11,8 @@ cdef class Fingerprints:
     cdef uint64_t _mask
     cdef int _shift
     cdef uint64_t* _former  # the table before it doubled, while entries move; else NULL
+    cdef uint64_t* _coming  # the table after it has doubled, taken beforehand; else NULL
+    cdef size_t _touched  # bytes of it
     cdef Py_ssize_t _moved
     cdef Py_ssize_t _to_move
     cdef uint64_t _held  # the entries from this number
@@ -22,6 +24,7 @@ cdef class Fingerprints:
     cdef bint has(self, uint64_t fingerprint) noexcept nogil
     cdef void prefetch(self, uint64_t fingerprint, Py_ssize_t ahead) noexcept nogil
     cpdef forget(self)
+    cdef int _prepare(self) except -1
     cdef int _grow_table(self) except -1
     cdef int _grow_ring(self) except -1
     cdef void _put(self, uint64_t fingerprint) noexcept nogil

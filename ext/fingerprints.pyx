@@ -22,16 +22,16 @@ at half capacity (simpler, but what is remembered then jumps), a dict (100 bytes
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
-from ext.memory cimport in_large_pages
+from ext.memory cimport extended, free_array, free_zeros, touch_pages, zeros
 from ext.slots cimport prefetch_line
 
 cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 cdef int FIRST_BITS = 6
 cdef uint64_t SPILLED_AT_ONCE = 4096
 cdef int MOVED_PER_ADD = 4  # entries taken over by a table that has doubled
+cdef size_t TOUCHED_PER_ADD = 192  # bytes of the table to come; 128 would do from three eighths full to half
 cdef Py_ssize_t AHEAD = 16 * sizeof(uint64_t)  # while all are added that were packed: where the sixteenth from now is
 
 
@@ -45,14 +45,16 @@ cdef class Fingerprints:
         self._span = capacity + slack
         self._mask = (<uint64_t>1 << FIRST_BITS) - 1
         self._shift = 64 - FIRST_BITS
-        self._table = <uint64_t*>calloc(self._mask + 1, sizeof(uint64_t))
+        self._table = <uint64_t*>zeros((self._mask + 1) * sizeof(uint64_t))
         if self._table == NULL:
             raise MemoryError()
 
     def __dealloc__(self):
-        free(self._table)
-        free(self._former)
-        free(self._ring)
+        cdef size_t size = (self._mask + 1) * sizeof(uint64_t)
+        free_zeros(self._table, size)
+        free_zeros(self._former, size // 2)
+        free_zeros(self._coming, size * 2)
+        free_array(self._ring, self._ring_room * sizeof(uint64_t))
 
     def __len__(self):
         return self._count
@@ -66,8 +68,10 @@ cdef class Fingerprints:
 
     @property
     def bytes_used(self):
-        cdef Py_ssize_t former = 0 if self._former == NULL else (<Py_ssize_t>self._mask + 1) // 2
-        return (self._ring_room + <Py_ssize_t>self._mask + 1 + former) * sizeof(uint64_t)
+        cdef Py_ssize_t places = <Py_ssize_t>self._mask + 1
+        cdef Py_ssize_t former = 0 if self._former == NULL else places // 2
+        cdef Py_ssize_t coming = 0 if self._coming == NULL else places * 2
+        return (self._ring_room + places + former + coming) * sizeof(uint64_t)
 
     cdef bint has(self, uint64_t fingerprint) noexcept nogil:
         if fingerprint == 0:
@@ -86,6 +90,8 @@ cdef class Fingerprints:
         if self._count == self.capacity:
             self._remove(self._ring[(self._total - <uint64_t>self.capacity) % <uint64_t>self._span])
         else:
+            if <uint64_t>self._count * 8 > self._mask * 3 and <uint64_t>self.capacity * 2 > self._mask + 1:
+                self._prepare()
             if <uint64_t>self._count * 2 > self._mask:
                 self._grow_table()
             self._count += 1
@@ -110,7 +116,7 @@ cdef class Fingerprints:
         """A delta that fills the memory may have lost its beginning, and may then hold what was forgotten and seen
         anew: added to an older memory it would count as known and keep its old place. Hence this."""
         memset(self._table, 0, (self._mask + 1) * sizeof(uint64_t))
-        free(self._former)
+        free_zeros(self._former, (self._mask + 1) // 2 * sizeof(uint64_t))
         self._former = NULL
         self._zero = False
         self._count = 0
@@ -119,26 +125,38 @@ cdef class Fingerprints:
 
     cdef int _grow_ring(self) except -1:
         cdef Py_ssize_t room = min(max(self._ring_room * 2, 32), self._span)
-        cdef uint64_t* grown = <uint64_t*>realloc(self._ring, room * sizeof(uint64_t))
+        cdef size_t size = self._ring_room * sizeof(uint64_t)
+        cdef uint64_t* grown = <uint64_t*>extended(self._ring, size, room * sizeof(uint64_t))
         if grown == NULL:
             raise MemoryError()
-        in_large_pages(grown, room * sizeof(uint64_t))
         self._ring = grown
         self._ring_room = room
         return 0
 
+    cdef int _prepare(self) except -1:
+        """Take the memory of the next table, or touch some more of it: why, `ext.slots` says."""
+        cdef size_t size = (self._mask + 1) * 2 * sizeof(uint64_t)
+        cdef size_t to = min(self._touched + TOUCHED_PER_ADD, size)
+        if self._coming == NULL:
+            self._coming = <uint64_t*>zeros(size)
+            self._touched = 0
+            if self._coming == NULL:
+                raise MemoryError()
+        elif self._touched < size:
+            touch_pages(self._coming, self._touched, to)
+            self._touched = to
+        return 0
+
     cdef int _grow_table(self) except -1:
         """Twice the places; `_move` fills them. Nothing was forgotten yet: entry n sits at _ring[n]."""
-        cdef uint64_t places = (self._mask + 1) * 2
-        cdef uint64_t* grown = <uint64_t*>calloc(places, sizeof(uint64_t))
-        if grown == NULL:
-            raise MemoryError()
-        in_large_pages(grown, places * sizeof(uint64_t))
+        if self._coming == NULL:
+            self._prepare()
         if self._former != NULL:
             self._move(self._count)
         self._former = self._table
-        self._table = grown
-        self._mask = places - 1
+        self._table = self._coming
+        self._coming = NULL
+        self._mask = self._mask * 2 + 1
         self._shift -= 1
         self._moved = 0
         self._to_move = self._count
@@ -151,7 +169,7 @@ cdef class Fingerprints:
             self._put(self._ring[self._moved])
             self._moved += 1
         if self._moved == self._to_move:
-            free(self._former)
+            free_zeros(self._former, (self._mask + 1) // 2 * sizeof(uint64_t))
             self._former = NULL
 
     cdef void _put(self, uint64_t fingerprint) noexcept nogil:

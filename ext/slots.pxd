@@ -6,14 +6,15 @@ taken out leaves no tombstone: those behind it in the cluster move back where th
 
 A table that has doubled takes over a few slots of the one before with every insertion, in their order, and both are
 asked meanwhile: doing it at once would hold the loop for 60 ms at a million. An entry is in one of the two only; in
-the former table, which is soon gone, it leaves a tombstone. New slots come zeroed from the kernel page by page.
+the former table, which is soon gone, it leaves a tombstone. The memory of the next table is taken before it is needed
+and touched bit by bit as well: the system clears pages when they are first touched, and a hash touches all of them
+(large ones, a few dozen) within one batch.
 """
 
 from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 
-from ext.memory cimport in_large_pages
+from ext.memory cimport free_zeros, touch_pages, zeros
 
 cdef extern from *:
     """
@@ -24,6 +25,7 @@ cdef extern from *:
 cdef enum:
     FIRST_BITS = 6
     MOVED_PER_PUT = 8  # slots; four thirds would be enough to be done before the next doubling
+    TOUCHED_PER_PUT = 256  # bytes of the table to come; 192 would do from five eighths full to three quarters
 
 cdef packed struct Slot:
     uint32_t hash
@@ -36,6 +38,8 @@ cdef struct Slots:
     Py_ssize_t count
     Slot* former   # the table before it doubled, while entries move; else NULL
     uint32_t moved # slots of it that are done with
+    Slot* coming   # the table after it has doubled, taken beforehand; else NULL
+    size_t touched # bytes of it
 
 
 cdef inline bint is_live(const Slot* slot) noexcept nogil:
@@ -49,19 +53,20 @@ cdef inline void bury(Slot* slot) noexcept nogil:
 
 cdef inline int slots_make(Slots* slots, int bits) except -1:
     """An empty table of 2**bits places."""
-    slots.table = <Slot*>calloc(<size_t>1 << bits, sizeof(Slot))
+    slots.table = <Slot*>zeros(sizeof(Slot) << bits)
     if slots.table == NULL:
         raise MemoryError
-    in_large_pages(slots.table, sizeof(Slot) << bits)
     slots.mask = <uint32_t>((<uint64_t>1 << bits) - 1)
     slots.shift = 64 - bits
     return 0
 
 
 cdef inline void slots_free(Slots* slots) noexcept nogil:
-    free(slots.table)
-    free(slots.former)
-    slots.table = slots.former = NULL
+    cdef size_t size = sizeof(Slot) * (<size_t>slots.mask + 1)
+    free_zeros(slots.table, size)
+    free_zeros(slots.former, size // 2)
+    free_zeros(slots.coming, size * 2)
+    slots.table = slots.former = slots.coming = NULL
 
 
 cdef inline void slots_let_go(Slots* slots) noexcept:
@@ -129,23 +134,39 @@ cdef inline void slots_move(Slots* slots, uint32_t most) noexcept nogil:
         slots.moved += 1
         most -= 1
     if slots.moved == places:
-        free(slots.former)
+        free_zeros(slots.former, sizeof(Slot) * places)
         slots.former = NULL
+
+
+cdef inline int slots_prepare(Slots* slots) except -1:
+    """Take the memory of the next table, or touch some more of it."""
+    cdef size_t size = sizeof(Slot) * 2 * (<size_t>slots.mask + 1)
+    cdef size_t to = min(slots.touched + TOUCHED_PER_PUT, size)
+    if slots.coming == NULL:
+        slots.coming = <Slot*>zeros(size)
+        slots.touched = 0
+        if slots.coming == NULL:
+            raise MemoryError
+    elif slots.touched < size:
+        touch_pages(slots.coming, slots.touched, to)
+        slots.touched = to
+    return 0
 
 
 cdef inline int slots_put(Slots* slots, uint64_t hash, void* what) except -1:
     """Add an entry that is not there yet."""
-    cdef Slots grown
+    cdef uint64_t places = <uint64_t>slots.mask + 1
     if slots.former != NULL:
         slots_move(slots, MOVED_PER_PUT)
-    if <uint64_t>slots.count * 4 >= (<uint64_t>slots.mask + 1) * 3:
-        if slots.former != NULL:
-            slots_move(slots, 0xFFFFFFFF)
-        slots_make(&grown, 65 - slots.shift)
+    if <uint64_t>slots.count * 8 >= places * 5:
+        slots_prepare(slots)
+    if <uint64_t>slots.count * 4 >= places * 3:
+        assert slots.former == NULL, "the former table is done with before the next"
         slots.former = slots.table
-        slots.table = grown.table
-        slots.mask = grown.mask
-        slots.shift = grown.shift
+        slots.table = slots.coming
+        slots.coming = NULL
+        slots.mask = <uint32_t>(2 * places - 1)
+        slots.shift -= 1
         slots.moved = 0
     slots_set(slots, <uint32_t>(hash >> 32), what)
     slots.count += 1
@@ -174,4 +195,8 @@ cdef inline void slots_remove(Slots* slots, Slot* slot) noexcept nogil:
 
 cdef inline Py_ssize_t slots_bytes(const Slots* slots) noexcept nogil:
     cdef Py_ssize_t places = <Py_ssize_t>slots.mask + 1
-    return (places + (places >> 1 if slots.former != NULL else 0)) * <Py_ssize_t>sizeof(Slot)
+    if slots.former != NULL:
+        places += places >> 1
+    elif slots.coming != NULL:
+        places += places << 1
+    return places * <Py_ssize_t>sizeof(Slot)

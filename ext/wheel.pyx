@@ -62,7 +62,7 @@ from libc.stdint cimport INT64_MAX, UINT32_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 
-from ext.memory cimport in_large_pages
+from ext.memory cimport extended, free_array
 from ext.slots cimport prefetch_line
 from ext.wheel_heap cimport before, heap_push, heap_remove
 from ext.wheel_sort cimport FEW, ordered, sort_few, sort_many
@@ -89,7 +89,7 @@ cdef class Wheel:
         memset(self._heads, 0xFF, sizeof(self._heads))
 
     def __dealloc__(self):
-        free(self._timers)
+        free_array(self._timers, self._room * sizeof(Timer))
         free(self._late.places)
 
     def __len__(self):
@@ -243,10 +243,9 @@ cdef class Wheel:
         cdef Timer* grown
         if room >= NIL:
             raise MemoryError("a wheel has less than 2**32 timers")
-        grown = <Timer*>realloc(self._timers, room * sizeof(Timer))
+        grown = <Timer*>extended(self._timers, self._room * sizeof(Timer), room * sizeof(Timer))
         if grown == NULL:
             raise MemoryError()
-        in_large_pages(grown, room * sizeof(Timer))
         self._timers = grown
         self._room = <uint32_t>room
         return 0
