@@ -31,7 +31,7 @@ cdef uint64_t GOLDEN = 0x9E3779B97F4A7C15ULL
 cdef int FIRST_BITS = 6
 cdef uint64_t SPILLED_AT_ONCE = 4096
 cdef int MOVED_PER_ADD = 4  # entries taken over by a table that has doubled
-cdef size_t TOUCHED_PER_ADD = 192  # bytes of the table to come; 128 would do from three eighths full to half
+cdef size_t TOUCHED_PER_ADD = 1536  # bytes of the table to come; 1,024 would do from 31 of 64 full to half
 cdef Py_ssize_t AHEAD = 16 * sizeof(uint64_t)  # while all are added that were packed: where the sixteenth from now is
 
 
@@ -90,7 +90,7 @@ cdef class Fingerprints:
         if self._count == self.capacity:
             self._remove(self._ring[(self._total - <uint64_t>self.capacity) % <uint64_t>self._span])
         else:
-            if <uint64_t>self._count * 8 > self._mask * 3 and <uint64_t>self.capacity * 2 > self._mask + 1:
+            if <uint64_t>self._count * 64 >= self._mask * 31 and <uint64_t>self.capacity * 2 > self._mask + 1:
                 self._prepare()
             if <uint64_t>self._count * 2 > self._mask:
                 self._grow_table()

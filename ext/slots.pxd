@@ -25,7 +25,7 @@ cdef extern from *:
 cdef enum:
     FIRST_BITS = 6
     MOVED_PER_PUT = 8  # slots; four thirds would be enough to be done before the next doubling
-    TOUCHED_PER_PUT = 256  # bytes of the table to come; 192 would do from five eighths full to three quarters
+    TOUCHED_PER_PUT = 2048  # bytes of the table to come; 1,536 would do from 47 of 64 full to 48
 
 cdef packed struct Slot:
     uint32_t hash
@@ -158,7 +158,7 @@ cdef inline int slots_put(Slots* slots, uint64_t hash, void* what) except -1:
     cdef uint64_t places = <uint64_t>slots.mask + 1
     if slots.former != NULL:
         slots_move(slots, MOVED_PER_PUT)
-    if <uint64_t>slots.count * 8 >= places * 5:
+    if <uint64_t>slots.count * 64 >= places * 47:
         slots_prepare(slots)
     if <uint64_t>slots.count * 4 >= places * 3:
         assert slots.former == NULL, "the former table is done with before the next"
