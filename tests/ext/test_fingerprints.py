@@ -76,6 +76,15 @@ def test_memory_grows_with_use() -> None:
     assert full.bytes_used == used < 40_000
 
 
+def test_a_million_are_remembered_in_order_wherever_their_memory_moves() -> None:
+    seen, number = Fingerprints(1 << 21), 1_200_000
+    for fp in range(number):
+        seen.add(fp * 0x9E3779B97F4A7C15 & UINT64_MAX)
+    packed = seen.pack_since(0)
+    assert numbers(packed) == [fp * 0x9E3779B97F4A7C15 & UINT64_MAX for fp in range(number)]
+    assert not any(seen.add(fp) for fp in numbers(packed[:80_000] + packed[-80_000:]))
+
+
 def test_a_delta_holds_what_was_added_since() -> None:
     seen = Fingerprints(100)
     seen.add(1)

@@ -180,6 +180,14 @@ def test_a_timer_takes_at_most_40_bytes(now_ms: int) -> None:
     assert held / len(wheel) <= 40
 
 
+def test_three_hundred_thousand_wait_wherever_their_memory_moves() -> None:
+    wheel, dues = Wheel(), list(range(1, 300_001))
+    random.Random(1).shuffle(dues)
+    for due in dues:
+        wheel.insert(due, -due)
+    assert wheel.expire(ALL, ALL) == [(due, -due) for due in range(1, 300_001)]
+
+
 def test_places_are_used_again() -> None:
     wheel, held = Wheel(), []
     for begin in range(0, 20_000, 1_000):
