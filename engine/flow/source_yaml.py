@@ -29,6 +29,7 @@ _CONSTANTS: Final = {
 }
 _TAGS: Final = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map", "!")
 _NONE: Final[Any] = object()
+_TOO_DEEP: Final = f"Values nest at most {DOCUMENT_DEPTH_MAX} levels deep."
 
 
 class _Stop(Exception):
@@ -65,9 +66,11 @@ def load_yaml(text: str, lines: dict[str, Position], problems: list[Problem]) ->
         mark = error.problem_mark or error.context_mark
         said = str(error.problem or error.context)
         hint = " Text that holds a colon and a space is put in quotes." if "mapping values" in said else ""
-        detail = f"This is not YAML: {said}.{hint}"
+        # The parser has a bound of its own, which it may meet while it looks ahead, before any event is given out.
+        too_deep = "nesting depth" in said
+        code, detail = ("too_deep", _TOO_DEEP) if too_deep else ("yaml", f"This is not YAML: {said}.{hint}")
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        problems.append(Problem("", "", "yaml", detail, *place))
+        problems.append(Problem("", "", code, detail, *place))
     except yaml.YAMLError as error:
         problems.append(Problem("", "", "yaml", f"This is not YAML: {' '.join(str(error).split())}.", 1, 1))
     return builder.document
@@ -105,8 +108,7 @@ class _Builder:
     def _begin(self, event: Any) -> None:
         self._check_tag(event)
         if len(self.stack) >= DOCUMENT_DEPTH_MAX:
-            detail = f"Values nest at most {DOCUMENT_DEPTH_MAX} levels deep."
-            raise _Stop("too_deep", detail, event.start_mark)
+            raise _Stop("too_deep", _TOO_DEEP, event.start_mark)
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
         pointer = self._place(value, event.start_mark)
         self.stack.append(_Frame(value, pointer, event.anchor))
