@@ -6,19 +6,18 @@ of the engine's nursery, of which the web server is one child (`api.web`), never
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.routing import UnicodeConverter
 
 from api import docs, problems
 from api.access import Access
 from api.contacts import contacts
-from api.events import RECEPTION, events, is_open
+from api.events import RECEPTION, events
 from api.flows import flows
+from api.keys import Keys
 from api.operations import operations
 from api.outbox import outbox
 from api.problems import OnBug
@@ -57,13 +56,13 @@ def create_app(
     service: Service,
     *,
     on_bug: OnBug,
-    write_keys: Sequence[str] = (),
+    keys: Keys | None = None,
     names: frozenset[str] = frozenset(),
 ) -> App:
     """The app that serves `service`.
 
     `on_bug` is told of faults of ours and must stop the process. `names` are host names this server may be
-    asked for under besides localhost. With `write_keys`, whoever has one may send events from anywhere.
+    asked for under besides localhost. `keys` say who may do what; without any, this machine is served.
     """
     app = App("tidemill", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = EVENTS_BODY_BYTES_MAX
@@ -73,13 +72,11 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.converters["name"] = NameConverter
     app.extensions[EXTENSION] = service
-    app.extensions[RECEPTION] = Reception(write_keys)
-    access = Access(names)
+    keys = keys or Keys()
+    app.extensions[RECEPTION] = Reception(keys)
+    access = Access(keys, names)
 
-    @app.before_request
-    async def check_access() -> Response | None:
-        return None if is_open(request.path, write_keys) else await access.check()
-
+    app.before_request(access.check)
     problems.install(app, on_bug)
     for blueprint in (flows, contacts, segments, outbox, events, operations):
         app.register_blueprint(blueprint)

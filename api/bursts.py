@@ -105,6 +105,7 @@ class Bursts:
         self._talks: dict[int, Talk] = {}
         self._familiar = {True: Familiar(), False: Familiar()}
         self.requests = 0
+        reception.keys.on_change.append(self._forget)
 
     async def run(self) -> None:
         """Until cancelled. Bursts under way are then given up, so end the connections first."""
@@ -113,6 +114,10 @@ class Bursts:
                 await trio.lowlevel.wait_readable(self._poll.fileno())
                 if burst := self._read():
                     nursery.start_soon(self._settle, burst)
+
+    def _forget(self) -> None:
+        for familiar in self._familiar.values():
+            familiar.forget()
 
     def close(self) -> None:
         """When no connection stands by any more."""

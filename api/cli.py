@@ -31,6 +31,7 @@ COMMANDS = {
     "import": ("imports", "Send a file of NDJSON lines to a running engine, exactly accounted."),
     "flows": ("flows", "Manage the flows of a running engine."),
     "contacts": ("contacts", "Look at the contacts of a running engine."),
+    "keys": ("keys", "Create, list and revoke the keys of the API and of event senders."),
     "schema": ("documents", "Print the JSON Schema of flow documents, for editors."),
     "bench": ("bench", "Measure an engine on this machine and its disk, in about two minutes."),
     "version": ("processes", "Print the version."),

@@ -2,12 +2,18 @@
 
 The standard library's `http.client` does all of it; a client library would bring pools, retries and an event
 loop of its own to a program that asks one question and ends.
+
+A key comes from the environment (TIDEMILL_KEY) or from a file, never from the command line, which every user of the
+machine can read in the list of processes.
 """
 
 from __future__ import annotations
 
 import http.client
 import socket
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -17,6 +23,8 @@ from api.config import Address, Settings
 from engine.errors import Problem, TidemillError
 
 TIMEOUT_S = 30.0
+KEY_VARIABLE = "TIDEMILL_KEY"
+KEY_BYTES_MAX = 4_096
 
 
 class EngineError(TidemillError):
@@ -34,21 +42,34 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-class Client:
-    """Asks one running engine."""
+def key_of(file: Path | None, environ: Mapping[str, str]) -> str:
+    """The key to show: the first line of `file` if there is one, else TIDEMILL_KEY; "" for none."""
+    if file is None:
+        return environ.get(KEY_VARIABLE, "").strip()
+    try:
+        with file.open("rb") as opened:
+            return opened.readline(KEY_BYTES_MAX).decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        detail = f"The key cannot be read from {file}: {_reason(error)}."
+        raise EngineError("key", detail, remedy="Name a file that holds one, and nothing else.") from error
 
-    def __init__(self, address: Address) -> None:
+
+class Client:
+    """Asks one running engine; `key` is shown where there is one."""
+
+    def __init__(self, address: Address, key: str = "") -> None:
         self.address = address
+        self._key = key
 
     @classmethod
-    def of(cls, settings: Settings) -> Client:
+    def of(cls, settings: Settings, key: str = "") -> Client:
         """The engine these settings would serve: its first `http` address. Raises EngineError without any."""
         addresses = settings.addresses("http")
         if not addresses:
             raise EngineError(
                 "no_address", "No `http` address is configured.", remedy="Give one with --http."
             )
-        return cls(addresses[0])
+        return cls(addresses[0], key)
 
     def get(self, *path: str, **query: object) -> Any:
         return self._ask("GET", path, query)
@@ -85,6 +106,8 @@ class Client:
         if given:
             target += "?" + urlencode(given)
         headers = {"Accept": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
         if revision is not None:
             headers["If-Match"] = f'"{revision}"'
         payload = None
@@ -99,21 +122,34 @@ class Client:
     def _exchange(
         self, method: str, target: str, payload: bytes | None, headers: dict[str, str]
     ) -> tuple[int, bytes]:
-        connection = (
-            _UnixConnection(self.address.path)
-            if self.address.is_unix
-            else http.client.HTTPConnection(self.address.host, self.address.port, timeout=TIMEOUT_S)
-        )
+        connection = self._connection()
         try:
             connection.request(method, target, payload, headers)
             response = connection.getresponse()
             return response.status, response.read()
+        except ssl.SSLCertVerificationError as error:
+            detail = f"The certificate of {self.address} is not trusted ({error.verify_message})."
+            remedy = "Ask under the name it is made for, and say with SSL_CERT_FILE whom to trust."
+            raise EngineError("untrusted", detail, remedy=remedy) from error
+        except ValueError:  # http.client, of a header it cannot send; it would quote the key
+            raise EngineError(
+                "key", "The key is none of ours: it has characters that ours do not have."
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             detail = f"No engine answers at {self.address} ({_reason(error)})."
             remedy = "Start one with `tidemill serve`, or say with --http where it listens."
             raise EngineError("unreachable", detail, remedy=remedy) from error
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.address.is_unix:
+            return _UnixConnection(self.address.path)
+        host, port = self.address.host, self.address.port
+        if self.address.tls:
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
 
 
 def _reason(error: Exception) -> str:

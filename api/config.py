@@ -20,6 +20,7 @@ import msgspec
 from engine.errors import TidemillError
 
 FILE_NAME = "tidemill.toml"
+HTTPS = "https://"
 PORT_MAX = 65_535
 SOCKET_PATH_BYTES_MAX = 107
 """What Linux takes as the path of a Unix socket (`sun_path`, without its closing zero byte)."""
@@ -30,21 +31,25 @@ class ConfigError(TidemillError):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a Unix socket."""
+    """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a Unix socket. `tls`: what is
+    said there is encrypted."""
 
     host: str = ""
     port: int = 0
     path: str = ""
+    tls: bool = False
 
     @property
     def is_unix(self) -> bool:
         return bool(self.path)
 
     def __str__(self) -> str:
-        """As it is written in flags: `127.0.0.1:7700`, `[::1]:7700`, `unix:/run/tidemill/http.sock`."""
+        """As it is written in flags: `127.0.0.1:7700`, `[::1]:7700`, `https://example.com:7700`,
+        `unix:/run/tidemill/http.sock`."""
         if self.path:
             return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{HTTPS if self.tls else ''}{host}:{self.port}"
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,20 +73,29 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: dict[str, ChannelSettings] = {}
     """`[channels.NAME]`: how messages of that name leave; what is not named is logged."""
     write_keys: tuple[str, ...] = ()
-    """Segment's write keys: whoever has one may send events from anywhere. Without any: this machine only."""
+    """Segment's write keys: whoever has one may send events from anywhere. Without any, and without a key for
+    events (`tidemill keys`): this machine only."""
+    certfile: str = ""
+    """The certificate (PEM, with its chain) of the management API, which then speaks TLS on TCP, and nothing else."""
+    keyfile: str = ""
+    """The private key of `certfile` (PEM)."""
 
     def addresses(self, listener: str) -> list[Address]:
         """The parsed addresses of `http`, `intake` or `stream`."""
-        return [parse_address(text, listener) for text in getattr(self, listener)]
+        parsed = [parse_address(text, listener) for text in getattr(self, listener)]
+        if listener != "http" or not self.certfile:
+            return parsed
+        return [one if one.is_unix else msgspec.structs.replace(one, tls=True) for one in parsed]
 
 
 LISTENERS = ("http", "intake", "stream")
-VARIABLES = {f"TIDEMILL_{name.upper()}": name for name in ("data", *LISTENERS, "write_keys")}
+TEXTS = ("data", "certfile", "keyfile")
+VARIABLES = {f"TIDEMILL_{name.upper()}": name for name in (*TEXTS, *LISTENERS, "write_keys")}
 """Lists are separated by commas. Channels are tables: they stand in the file only."""
 
 
 def parse_address(text: str, name: str = "address") -> Address:
-    """`HOST:PORT` (`[HOST]:PORT` for IPv6) or `unix:PATH`. Raises ConfigError naming `name`."""
+    """`HOST:PORT` (`[HOST]:PORT` for IPv6), `https://HOST:PORT` or `unix:PATH`. Raises ConfigError naming `name`."""
     remedy = "Write HOST:PORT, as in 127.0.0.1:7700, or unix:PATH."
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
@@ -91,14 +105,15 @@ def parse_address(text: str, name: str = "address") -> Address:
             detail = f"{name}: the path of a Unix socket has at most {SOCKET_PATH_BYTES_MAX} bytes: {path}."
             raise ConfigError("address", detail, remedy="Choose a shorter one.")
         return Address(path=path)
-    host, colon, port = text.rpartition(":")
+    tls = name == "http" and text.startswith(HTTPS)
+    host, colon, port = text.removeprefix(HTTPS if tls else "").removesuffix("/").rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not host or (":" in host and not bracketed):
         raise ConfigError("address", f"{name}: {text!r} is not an address.", remedy=remedy)
     if not (port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
         detail = f"{name}: {port!r} in {text!r} is not a port from 0 to {PORT_MAX}."
         raise ConfigError("address", detail, remedy=remedy)
-    return Address(host=host[1:-1] if bracketed else host, port=int(port))
+    return Address(host=host[1:-1] if bracketed else host, port=int(port), tls=tls)
 
 
 def load_settings(
@@ -122,6 +137,9 @@ def load_settings(
     settings = msgspec.convert(merged, Settings)
     for listener in LISTENERS:
         settings.addresses(listener)
+    if bool(settings.certfile) != bool(settings.keyfile):
+        detail = "TLS needs a certificate and its private key."
+        raise ConfigError("tls", detail, remedy="Give both `certfile` and `keyfile`, or neither.")
     return settings
 
 
@@ -142,7 +160,7 @@ def _from_variables(environ: Mapping[str, str]) -> dict[str, Any]:
     for variable, name in VARIABLES.items():
         if text := environ.get(variable, ""):
             parts = [part.strip() for part in text.split(",")]
-            found[name] = text if name == "data" else [part for part in parts if part]
+            found[name] = text if name in TEXTS else [part for part in parts if part]
     return _checked(found, "the environment")
 
 

@@ -34,20 +34,25 @@ class Connection:
     """One accepted socket. `deadline` is a time of `trio.current_time()`; the handler moves it as it goes.
 
     `on_stop` is called once when the listener stops; until the handler sets its own, the connection is cut.
+    `idle()` says whether it waits for its next request, and may be ended to make room for another.
 
     The socket is a plain one that does not block, and waits with `trio.lowlevel`: trio's own sockets try to
     read before they wait and yield after every write, a quarter of what a small request costs.
     """
 
-    __slots__ = ("deadline", "local", "on_stop", "scope", "socket", "stopping")
+    __slots__ = ("deadline", "idle", "key", "local", "on_stop", "scope", "socket", "stopping")
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.local = is_local(stream)
+        self.key: str | None = (
+            None  # what it was let in by for good ("" without one); None: not yet, or not for good
+        )
         self.socket = socket.socket(fileno=stream.socket.detach())
         self.socket.setblocking(False)
         self.scope = trio.CancelScope()
         self.deadline = math.inf
         self.on_stop: Callable[[], None] = self.scope.cancel
+        self.idle: Callable[[], bool] = lambda: False
         self.stopping = False
 
     def patience(self, seconds: float) -> None:
@@ -137,6 +142,10 @@ class Connections:
             connection.stopping = True
             connection.on_stop()
 
+    def open(self) -> tuple[Connection, ...]:
+        """Those served now."""
+        return tuple(self._open)
+
     def statistics(self) -> dict[str, int]:
         """`open` now; `accepted` and `refused` (beyond the cap) since the start."""
         return {"open": len(self._open), "accepted": self._accepted_total, "refused": self._refused_total}
@@ -145,7 +154,7 @@ class Connections:
         connection = Connection(stream)
         try:
             with connection.scope:
-                if self._stopping or len(self._open) >= self._connections_max:
+                if self._stopping or (len(self._open) >= self._connections_max and not self._made_room()):
                     self._refused_total += 1
                     await connection.send(self._refused)
                     await connection.part()
@@ -158,6 +167,16 @@ class Connections:
         finally:
             self._open.discard(connection)
             connection.socket.close()
+
+    def _made_room(self) -> bool:
+        """Whether the connection that is idle longest, if one is, was ended for a new one."""
+        idle = [connection for connection in self._open if connection.idle()]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda connection: connection.deadline)
+        self._open.discard(oldest)
+        oldest.scope.cancel()
+        return True
 
     async def _sweep(self) -> None:
         while True:

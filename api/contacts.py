@@ -32,14 +32,14 @@ class WhyQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @contacts.get("/contacts/<name:contact>")
-@operation(answers={200: shapes.Contact}, refusals=(404,))
+@operation(needs="contacts", answers={200: shapes.Contact}, refusals=(404,))
 async def get_contact(contact: str) -> Response:
     """Show a contact: traits, segments, points, events, launches."""
     return answer(service().kernel.contact(contact))
 
 
 @contacts.put("/contacts/<name:contact>")
-@operation(body=Traits, answers={200: shapes.Contact})
+@operation(needs="contacts", body=Traits, answers={200: shapes.Contact})
 async def put_contact(contact: str) -> Response:
     """Create a contact, or replace all traits of one that is there."""
     wanted = await body(Traits)
@@ -47,7 +47,7 @@ async def put_contact(contact: str) -> Response:
 
 
 @contacts.patch("/contacts/<name:contact>")
-@operation(body=Traits, answers={200: shapes.Contact})
+@operation(needs="contacts", body=Traits, answers={200: shapes.Contact})
 async def patch_contact(contact: str) -> Response:
     """Set the traits that are given, keep the others; null takes a trait away. Creates a contact."""
     wanted = await body(Traits)
@@ -55,7 +55,7 @@ async def patch_contact(contact: str) -> Response:
 
 
 @contacts.delete("/contacts/<name:contact>")
-@operation(answers={204: None}, refusals=(404,))
+@operation(needs="contacts", answers={204: None}, refusals=(404,))
 async def delete_contact(contact: str) -> Response:
     """Delete a contact: its runs end, its data goes, counts stay as they are."""
     await service().control("delete_contact", contact=contact)
@@ -63,14 +63,14 @@ async def delete_contact(contact: str) -> Response:
 
 
 @contacts.get("/contacts/<name:contact>/runs")
-@operation(answers={200: shapes.ContactRuns}, refusals=(404,))
+@operation(needs="contacts", answers={200: shapes.ContactRuns}, refusals=(404,))
 async def list_contact_runs(contact: str) -> Response:
     """List the flows a contact is in, and the last ones it left."""
     return answer({"runs": service().kernel.contact_runs(contact)})
 
 
 @contacts.get("/contacts/<name:contact>/why")
-@operation(query=WhyQuery, answers={200: shapes.Why}, refusals=(404, 422))
+@operation(needs="contacts", query=WhyQuery, answers={200: shapes.Why}, refusals=(404, 422))
 async def explain_contact(contact: str) -> Response:
     """Say why a contact is, or is not, in a flow."""
     return answer(service().kernel.why(contact, query(WhyQuery).flow))

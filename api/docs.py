@@ -25,6 +25,8 @@ from swagger_ui_bundle import swagger_ui_path
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import Rule
 
+from api.access import Need, need_of, scopes_for
+from api.access import needs as _needs
 from api.problems import MEDIA_TYPE, ProblemAnswer
 from api.request import JSON, YAML, answer
 
@@ -36,6 +38,10 @@ TAGS = {
     "outbox": "For an application that delivers messages by itself.",
     "intake": "Events in; the intake listener serves the same paths, faster.",
     "operations": "Health, metrics, monitoring, the schema of events.",
+}
+SCHEMES: dict[str, Any] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key; `tidemill keys create` makes one."},
+    "write_key": {"type": "http", "scheme": "basic", "description": "A key for events, as user name."},
 }
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-16x16.png", "favicon-32x32.png"})
@@ -82,6 +88,7 @@ class Extra(msgspec.Struct, frozen=True):
 
 def operation(
     *,
+    needs: Need,
     answers: Mapping[int, Any],
     query: type | None = None,
     body: Any = None,
@@ -91,9 +98,9 @@ def operation(
     request_headers: Mapping[str, str] | None = None,
     answer_headers: Mapping[str, str] | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Describe a handler: `answers` by status (None: no body; a text: its media type), what it reads, `media`
-    being the types of its body, and with which statuses it refuses (those that any body brings with it are
-    added).
+    """Describe a handler, and declare what it `needs` (`api.access`): `answers` by status (None: no body; a text: its
+    media type), what it reads, `media` being the types of its body, and with which statuses it refuses (those that
+    any body brings with it are added).
 
     The handler's docstring is the text: its first line the summary, the rest the description.
     """
@@ -107,7 +114,7 @@ def operation(
         if body is not None:
             document_request(body)(handler)
         setattr(handler, _EXTRA, extra)
-        return handler
+        return _needs(needs)(handler)
 
     return mark
 
@@ -126,14 +133,18 @@ class Provider(OpenAPIProvider):
         whole["paths"] = dict(sorted(whole["paths"].items()))
         whole["components"]["schemas"].update(_components(ProblemAnswer)[1])
         whole["components"]["schemas"] = dict(sorted(whole["components"]["schemas"].items()))
+        whole["components"]["securitySchemes"] = SCHEMES
         return whole
 
     def build_paths(self, rule: Rule) -> tuple[Schema, Schema]:
         paths, components = super().build_paths(rule)
         extra: Extra = getattr(self._app.view_functions[rule.endpoint], _EXTRA)
+        need = need_of(self._app.view_functions[rule.endpoint])
+        assert need is not None, f"{rule.rule} does not say who may use it"
         (operations,) = paths.values()
-        for described in operations.values():
+        for method, described in operations.items():
             _complete(described, extra)
+            _secure(described, need, method.upper())
         return {_VARIABLE.sub(r"{\1}", rule.rule): operations}, components
 
     def build_querystring_parameters(self, model: Any) -> tuple[list[Schema], Schema]:
@@ -186,7 +197,7 @@ def _complete(described: Schema, extra: Extra) -> None:
                 for name, about in extra.answer_headers.items()
             }
     refusal = {"schema": {"$ref": _REF.format(name=ProblemAnswer.__name__)}}
-    refusals = {*extra.refusals, 403} | ({400, 413, 415, 422} if "requestBody" in described else set())
+    refusals = {*extra.refusals, 401, 403} | ({400, 413, 415, 422} if "requestBody" in described else set())
     for status in sorted(refusals - {int(status) for status in responses}):
         responses[str(status)] = {"description": REFUSALS[status], "content": {MEDIA_TYPE: refusal}}
     described["responses"] = responses
@@ -202,9 +213,21 @@ def _complete(described: Schema, extra: Extra) -> None:
         }
 
 
+def _secure(described: Schema, need: Need, method: str) -> None:
+    if need == "nothing":
+        described["security"] = [{}]
+        return
+    scopes = scopes_for(need, method)
+    schemes = ("key", "write_key") if need == "events" else ("key",)
+    described["security"] = [{}, *({scheme: []} for scheme in schemes)]
+    said = f"Where keys are asked for: one with the scope {' or '.join(f'`{scope}`' for scope in scopes)}."
+    described["description"] = f"{described.get('description', '')}\n\n{said}".strip()
+
+
 REFUSALS = {
     400: "What was sent cannot be read.",
-    403: "Not served from there, or not under that name.",
+    401: "A key is asked for.",
+    403: "Not served from there, not under that name, or not with that key.",
     404: "It does not exist.",
     409: "It stands in the way as it is now.",
     412: "It has been changed since; read it again.",
@@ -245,14 +268,23 @@ def _older(value: Any) -> Any:
 pages = Blueprint("docs", __name__)
 
 
+@pages.get("/openapi.json")
+@hide
+@_needs("nothing")
+async def description() -> Response:
+    return answer(current_app.extensions["QUART_SCHEMA"].openapi_provider.schema())
+
+
 @pages.get("/")
 @hide
+@_needs("nothing")
 async def front_page() -> Any:
     return redirect("docs")
 
 
 @pages.get("/docs")
 @hide
+@_needs("nothing")
 async def docs_page() -> Response:
     return Response(
         PAGE, headers={"Content-Security-Policy": POLICY}, content_type="text/html; charset=utf-8"
@@ -261,12 +293,14 @@ async def docs_page() -> Response:
 
 @pages.get("/docs/start.js")
 @hide
+@_needs("nothing")
 async def docs_start() -> Response:
     return Response(START, content_type="text/javascript; charset=utf-8")
 
 
 @pages.get("/docs/openapi.json")
 @hide
+@_needs("nothing")
 async def docs_document() -> Response:
     provider = current_app.extensions["QUART_SCHEMA"].openapi_provider
     return answer(in_the_older_dialect(provider.schema()))
@@ -274,6 +308,7 @@ async def docs_document() -> Response:
 
 @pages.get("/docs/<name>")
 @hide
+@_needs("nothing")
 async def docs_file(name: str) -> Response:
     if name not in FILES:
         raise NotFound
@@ -285,7 +320,7 @@ def install(app: Quart) -> None:
     description = "Customer journeys: flows, the contacts that travel them, and what became of them."
     QuartSchema(
         app,
-        openapi_path="/openapi.json",
+        openapi_path=None,
         swagger_ui_path=None,
         redoc_ui_path=None,
         scalar_ui_path=None,

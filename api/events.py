@@ -6,7 +6,7 @@ Segment's shape, because Segment's clients read them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -92,9 +92,11 @@ def _handler(kind: str) -> Callable[[], Awaitable[Response]]:
     take.__name__ = f"take_{kind}"
     take.__doc__ = SUMMARIES[kind]
     if kind == "events":
-        described = operation(body=Messages, media=("application/x-ndjson",), answers={200: Lines} | REFUSALS)
+        described = operation(
+            needs="events", body=Messages, media=("application/x-ndjson",), answers={200: Lines} | REFUSALS
+        )
     else:
-        described = operation(body=dict[str, Any], answers={200: Success} | REFUSALS)
+        described = operation(needs="events", body=dict[str, Any], answers={200: Success} | REFUSALS)
     return described(take)
 
 
@@ -102,8 +104,3 @@ for _path in PATHS:
     _kind, _endpoint = segment.ROUTES[_path].kind, _path.rsplit("/", 1)[1]
     _view = _handler(_kind) if _endpoint == _kind else hide(_handler(_kind))
     events.add_url_rule(_path, _endpoint, _view, methods=["POST"], strict_slashes=False)
-
-
-def is_open(path: str, write_keys: Sequence[str]) -> bool:
-    """Whether a request for `path` is judged by its write key instead of by where it comes from."""
-    return bool(write_keys) and segment.route_of(path) is not None

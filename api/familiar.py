@@ -39,6 +39,10 @@ class Familiar:
             self._keep(data, start, exchanges[0])
         return exchanges
 
+    def forget(self) -> None:
+        """Nothing is known any more: `judge` would now say something else."""
+        self._heads.clear()
+
     def _keep(self, data: bytes, start: int, exchange: Exchange) -> None:
         """If the body is what follows the head to the last byte, its length is the one that the head tells (a body
         in chunks is shorter than what they take)."""

@@ -98,7 +98,9 @@ class DuplicateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @flows.post("/flows")
-@with_yaml(body=FlowDocument, answers={201: shapes.Draft}, refusals=(409,), answer_headers=ETAG)
+@with_yaml(
+    needs="flows", body=FlowDocument, answers={201: shapes.Draft}, refusals=(409,), answer_headers=ETAG
+)
 async def create_flow() -> Response:
     """Create a flow.
 
@@ -109,7 +111,7 @@ async def create_flow() -> Response:
 
 
 @flows.get("/flows")
-@operation(query=FlowQuery, answers={200: shapes.FlowList}, refusals=(422,))
+@operation(needs="flows", query=FlowQuery, answers={200: shapes.FlowList}, refusals=(422,))
 async def list_flows() -> Response:
     """List flows, in the order of their ids."""
     asked = query(FlowQuery)
@@ -120,14 +122,14 @@ async def list_flows() -> Response:
 
 
 @flows.get("/flows/<flow>")
-@operation(answers={200: shapes.FlowDetail}, refusals=(404,))
+@operation(needs="flows", answers={200: shapes.FlowDetail}, refusals=(404,))
 async def get_flow(flow: str) -> Response:
     """Show a flow: status, active version, draft, dates, counts."""
     return answer(service().kernel.flow(flow))
 
 
 @flows.delete("/flows/<flow>")
-@operation(answers={204: None}, refusals=(404, 409))
+@operation(needs="flows", answers={204: None}, refusals=(404, 409))
 async def delete_flow(flow: str) -> Response:
     """Delete a flow that is not active, and end its runs."""
     await service().control("delete_flow", flow=flow)
@@ -135,7 +137,7 @@ async def delete_flow(flow: str) -> Response:
 
 
 @flows.get("/flows/<flow>/draft")
-@operation(answers={200: shapes.Draft}, refusals=(404,), answer_headers=ETAG)
+@operation(needs="flows", answers={200: shapes.Draft}, refusals=(404,), answer_headers=ETAG)
 async def get_draft(flow: str) -> Response:
     """Show the draft, with its problems."""
     draft = _warned(service().kernel.draft(flow))
@@ -144,6 +146,7 @@ async def get_draft(flow: str) -> Response:
 
 @flows.put("/flows/<flow>/draft")
 @with_yaml(
+    needs="flows",
     body=FlowDocument,
     answers={200: shapes.Saved},
     refusals=(404, 409, 412),
@@ -162,7 +165,13 @@ async def save_draft(flow: str) -> Response:
 
 
 @flows.post("/flows/<flow>/draft")
-@operation(query=StartQuery, answers={201: shapes.Draft}, refusals=(404, 409, 422), answer_headers=ETAG)
+@operation(
+    needs="flows",
+    query=StartQuery,
+    answers={201: shapes.Draft},
+    refusals=(404, 409, 422),
+    answer_headers=ETAG,
+)
 async def start_draft(flow: str) -> Response:
     """Start a draft of a launched flow, from its active version or from an old one.
 
@@ -176,7 +185,7 @@ async def start_draft(flow: str) -> Response:
 
 
 @flows.delete("/flows/<flow>/draft")
-@operation(answers={204: None}, refusals=(404, 412), request_headers=IF_MATCH)
+@operation(needs="flows", answers={204: None}, refusals=(404, 412), request_headers=IF_MATCH)
 async def delete_draft(flow: str) -> Response:
     """Throw the draft away.
 
@@ -187,35 +196,37 @@ async def delete_draft(flow: str) -> Response:
 
 
 @flows.get("/flows/<flow>/impact")
-@operation(answers={200: shapes.Impact}, refusals=(404, 409, 422))
+@operation(needs="flows", answers={200: shapes.Impact}, refusals=(404, 409, 422))
 async def preview_launch(flow: str) -> Response:
     """Say what launching the draft would do to the runs that wait."""
     return answer(service().kernel.impact(flow))
 
 
 @flows.post("/flows/<flow>/launch")
-@operation(answers={200: shapes.Launched}, refusals=(404, 409, 412, 422), request_headers=IF_MATCH)
+@operation(
+    needs="flows", answers={200: shapes.Launched}, refusals=(404, 409, 412, 422), request_headers=IF_MATCH
+)
 async def launch_flow(flow: str) -> Response:
     """Launch the draft: it becomes the active version at once, the one before goes to the history."""
     return answer(await service().control("launch", flow=flow, revision=_expected()))
 
 
 @flows.post("/flows/<flow>/pause")
-@operation(answers={200: shapes.FlowDetail}, refusals=(404, 409))
+@operation(needs="flows", answers={200: shapes.FlowDetail}, refusals=(404, 409))
 async def pause_flow(flow: str) -> Response:
     """Pause: nobody enters, and a wait that ends meanwhile ends the run (or holds it, as the flow says)."""
     return answer(await service().control("pause", flow=flow))
 
 
 @flows.post("/flows/<flow>/resume")
-@operation(answers={200: shapes.FlowDetail}, refusals=(404, 409))
+@operation(needs="flows", answers={200: shapes.FlowDetail}, refusals=(404, 409))
 async def resume_flow(flow: str) -> Response:
     """Resume a paused flow."""
     return answer(await service().control("resume", flow=flow))
 
 
 @flows.put("/flows/<flow>/schedule")
-@operation(body=NewSchedule, answers={200: shapes.FlowDetail}, refusals=(404, 409))
+@operation(needs="flows", body=NewSchedule, answers={200: shapes.FlowDetail}, refusals=(404, 409))
 async def schedule_flow(flow: str) -> Response:
     """Set from when to when the active version takes events."""
     wanted = await body(NewSchedule)
@@ -224,6 +235,7 @@ async def schedule_flow(flow: str) -> Response:
 
 @flows.post("/flows/<flow>/duplicate")
 @operation(
+    needs="flows",
     body=DuplicateRequest,
     optional=True,
     answers={201: shapes.Draft},
@@ -239,28 +251,28 @@ async def duplicate_flow(flow: str) -> Response:
 
 
 @flows.get("/flows/<flow>/versions")
-@operation(answers={200: shapes.Versions}, refusals=(404,))
+@operation(needs="flows", answers={200: shapes.Versions}, refusals=(404,))
 async def list_versions(flow: str) -> Response:
     """List the versions that were launched, with their dates."""
     return answer({"versions": service().kernel.versions(flow)})
 
 
 @flows.get("/flows/<flow>/versions/<int:number>")
-@operation(answers={200: shapes.VersionDetail}, refusals=(404,))
+@operation(needs="flows", answers={200: shapes.VersionDetail}, refusals=(404,))
 async def get_version(flow: str, number: int) -> Response:
     """Show one version with its document."""
     return answer(service().kernel.version(flow, number))
 
 
 @flows.get("/flows/<flow>/stats")
-@operation(answers={200: shapes.Stats}, refusals=(404,))
+@operation(needs="flows", answers={200: shapes.Stats}, refusals=(404,))
 async def get_stats(flow: str) -> Response:
     """Count, per node, who arrived, who waits, and what became of the others."""
     return answer(service().kernel.stats(flow))
 
 
 @flows.get("/flows/<flow>/report/<node>")
-@operation(answers={200: shapes.Report}, refusals=(404,))
+@operation(needs="flows", answers={200: shapes.Report}, refusals=(404,))
 async def get_report(flow: str, node: str) -> Response:
     """Report on an A/B test of the active version.
 
@@ -270,7 +282,7 @@ async def get_report(flow: str, node: str) -> Response:
 
 
 @flows.get("/flows/<flow>/runs")
-@operation(query=RunsQuery, answers={200: shapes.Runs}, refusals=(400, 404, 422))
+@operation(needs="flows", query=RunsQuery, answers={200: shapes.Runs}, refusals=(400, 404, 422))
 async def list_runs(flow: str) -> Response:
     """List the runs that wait in a flow."""
     asked = query(RunsQuery)
@@ -278,7 +290,7 @@ async def list_runs(flow: str) -> Response:
 
 
 @flows.post("/flows/<flow>/simulate")
-@operation(body=SimulateRequest, answers={200: shapes.Simulated}, refusals=(404, 409))
+@operation(needs="flows", body=SimulateRequest, answers={200: shapes.Simulated}, refusals=(404, 409))
 async def simulate_flow(flow: str) -> Response:
     """Run a flow on a virtual clock over given inputs.
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from email.utils import formatdate
 
 import trio
@@ -24,6 +24,7 @@ from api.bursts import Bursts, Left, Talk
 from api.connections import READ_BYTES, Connection, Connections, Gone
 from api.enqueue import Enqueue, Ticket
 from api.http1 import Exchange, Http1, encode_response
+from api.keys import Keys
 from api.segment import (
     PACKED,
     SUCCESS,
@@ -105,13 +106,13 @@ class Pending:
 
 
 class Intake:
-    """Serves Segment's paths and `/v1/events` on some listeners; `keys` are the write keys (`Reception`)."""
+    """Serves Segment's paths and `/v1/events` on some listeners; `keys` say who may (`Reception`)."""
 
     def __init__(
         self,
         enqueue: Enqueue,
         *,
-        keys: Iterable[str] = (),
+        keys: Keys | None = None,
         connections_max: int = INTAKE_CONNECTIONS_MAX,
         bodies_bytes_max: int = INTAKE_BODIES_BYTES_MAX,
     ) -> None:
@@ -157,6 +158,7 @@ class Intake:
         http = Http1(lambda head: self._reception.judge(head, local=connection.local))
         talk = Talk(connection, http)
         connection.on_stop = talk.stop
+        connection.idle = lambda: talk.standing_by
         try:
             while not connection.stopping:
                 left = await self._bursts.stand_by(talk)

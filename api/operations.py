@@ -24,14 +24,14 @@ SchemaDocument = Annotated[
 
 
 @operations.get("/healthz")
-@operation(answers={200: shapes.Health})
+@operation(needs="nothing", answers={200: shapes.Health})
 async def get_health() -> Response:
     """Say that the process answers."""
     return answer({"status": "ok"})
 
 
 @operations.get("/readyz")
-@operation(answers={200: shapes.Health}, refusals=(503,))
+@operation(needs="nothing", answers={200: shapes.Health}, refusals=(503,))
 async def get_readiness() -> Response:
     """Say whether the engine has recovered and takes input."""
     if not service().accepts_input:
@@ -40,28 +40,28 @@ async def get_readiness() -> Response:
 
 
 @operations.get("/metrics")
-@operation(answers={200: "text/plain"})
+@operation(needs="read", answers={200: "text/plain"})
 async def get_metrics() -> Response:
     """Give all counts in the text format of Prometheus."""
     return Response(generate_latest(registry_of(service())), content_type=CONTENT_TYPE_LATEST)
 
 
 @operations.get("/v1/monitoring/problems")
-@operation(answers={200: shapes.Monitoring})
+@operation(needs="read", answers={200: shapes.Monitoring})
 async def list_problems() -> Response:
     """List failed and undelivered steps and cut chains, the newest first."""
     return answer({"problems": service().kernel.problems()})
 
 
 @operations.get("/v1/schema")
-@operation(answers={200: SchemaDocument})
+@operation(needs="flows", answers={200: SchemaDocument})
 async def get_schema() -> Response:
     """Show which events, traits and properties are declared."""
     return answer(service().kernel.schema())
 
 
 @operations.put("/v1/schema")
-@with_yaml(body=SchemaDocument, answers={200: SchemaDocument})
+@with_yaml(needs="flows", body=SchemaDocument, answers={200: SchemaDocument})
 async def put_schema() -> Response:
     """Declare events, traits and properties; flows that are saved from now on are checked against it."""
     return answer(await service().control("schema", schema=await document()))

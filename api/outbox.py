@@ -46,7 +46,7 @@ class Receipts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @outbox.get("/outbox")
-@operation(query=OutboxQuery, answers={200: shapes.Outbox}, refusals=(422,))
+@operation(needs="outbox", query=OutboxQuery, answers={200: shapes.Outbox}, refusals=(422,))
 async def list_effects() -> Response:
     """List messages that have no receipt yet, the oldest first."""
     asked = query(OutboxQuery)
@@ -56,7 +56,7 @@ async def list_effects() -> Response:
 
 
 @outbox.post("/outbox/receipts")
-@operation(body=Receipts, answers={200: shapes.Accepted})
+@operation(needs="outbox", body=Receipts, answers={200: shapes.Accepted})
 async def add_receipts() -> Response:
     """Report what became of messages; reporting twice changes nothing."""
     wanted = await body(Receipts)

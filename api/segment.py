@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 
 import msgspec
 
+from api.keys import Keys
 from api.messages import DECODE_ERRORS, pieces, sentence, take_batch, take_each, take_message
 from engine.errors import Unavailable
 from engine.limits import (
@@ -156,12 +156,12 @@ HEALTHY = Response(200, b'{"status":"ok"}')
 
 
 class Reception:
-    """Answers for the paths of `ROUTES`. `keys` are the write keys; without any, only local peers are served,
-    and no browser pages: one on the same machine could otherwise post events from any site it shows."""
+    """Answers for the paths of `ROUTES`. Write keys are those of `keys` that allow events; without any, only local
+    peers are served, and no browser pages: one on the same machine could otherwise post events from any site it
+    shows. What was judged holds until `keys` change (`Keys.on_change`)."""
 
-    def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._keys = [key.encode() for key in keys]
-        self._headers = [b"Basic " + base64.b64encode(key + b":") for key in self._keys]
+    def __init__(self, keys: Keys | None = None) -> None:
+        self.keys = keys or Keys()
 
     def judge(self, head: Head, *, local: bool) -> Response | None:
         """The refusal that is certain before the body is read, or None. `local`: the peer is on this
@@ -174,18 +174,22 @@ class Reception:
             return refusal(405, "method_not_allowed", f"{head.path} takes {allow}.", allow=allow)
         if route.kind == "health":
             return None
-        if not self._keys:
+        if not self.needs_key:
             if not local or head.from_browser:
                 return refusal(
                     403,
                     "forbidden",
-                    "Without a write key configured only local programs are served.",
+                    "Without a key for events only local programs are served.",
                 )
         elif head.authorization:
             if not self._authorised(head.authorization):
                 return refusal(401, "invalid_write_key", "The write key is not one of ours.")
         elif route.kind == "events":
-            return refusal(401, "no_write_key", "Send a write key as user name of Basic authentication.")
+            return refusal(
+                401,
+                "no_write_key",
+                "Send a key for events as user name of Basic authentication, or as bearer token.",
+            )
         if head.encoding not in (b"", b"identity", *PACKED):
             return refusal(415, "bad_encoding", "A body is sent plain or with Content-Encoding gzip.")
         return None
@@ -202,7 +206,7 @@ class Reception:
             return EventsTaking(body)
         if route.kind == "batch":
             return self._receive_batch(head, body)
-        if self._keys and not head.authorization:
+        if self.needs_key and not head.authorization:
             try:
                 found = _keys_in_bodies.decode(body)
             except DECODE_ERRORS as error:
@@ -219,7 +223,7 @@ class Reception:
         to do is to take it: it is not packed, and the write key needs not be looked for in it."""
         route = route_of(head.path)
         assert route is not None, "judge() comes first"
-        if head.encoding in PACKED or (self._keys and not head.authorization):
+        if head.encoding in PACKED or (self.needs_key and not head.authorization):
             return None
         return route.kind if route.kind in _single else None
 
@@ -259,38 +263,29 @@ class Reception:
         return Response(400, msgspec.json.encode(answer))
 
     def _authorised(self, header: bytes) -> bool:
-        found = False
-        for expected in self._headers:
-            found |= hmac.compare_digest(header, expected)
-        if found:
-            return True
+        """Basic authentication with the key as user name, as Segment's clients have it, or a bearer token."""
         scheme, _, credentials = header.partition(b" ")
+        if scheme.lower() == b"bearer":
+            return self.keys.allows(credentials.strip(), "events")
         if scheme.lower() != b"basic":
             return False
         try:
             user = base64.b64decode(credentials.strip(), validate=True).partition(b":")[0]
         except binascii.Error:
             return False
-        return self._is_key(user)
-
-    def _is_key(self, key: bytes) -> bool:
-        """Compares with every key, each in constant time."""
-        found = False
-        for expected in self._keys:
-            found |= hmac.compare_digest(key, expected)
-        return found
+        return self.keys.allows(user, "events")
 
     def is_key(self, key: str) -> bool:
-        """Is `key` a write key, or are none configured?"""
-        return not self._keys or self._is_key(key.encode("utf-8", "surrogatepass"))
+        """Is `key` a write key, or is none asked for?"""
+        return not self.needs_key or self.keys.allows(key.encode("utf-8", "surrogatepass"), "events")
 
     @property
     def needs_key(self) -> bool:
-        return bool(self._keys)
+        return self.keys.guard_events
 
     def _key_of(self, head: Head, body: _KeyInBody) -> Response | None:
         """Clients for browsers and phones send `writeKey` in the body instead of a header."""
-        if head.authorization or not self._keys:
+        if head.authorization or not self.needs_key:
             return None  # judged by its header already
         if isinstance(body.writeKey, str) and self.is_key(body.writeKey):
             return None

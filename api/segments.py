@@ -23,7 +23,7 @@ class Codes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @segments.get("/segments/<segment>/members")
-@operation(query=Page, answers={200: shapes.Members}, refusals=(404, 422))
+@operation(needs="contacts", query=Page, answers={200: shapes.Members}, refusals=(404, 422))
 async def list_members(segment: str) -> Response:
     """List the contacts of a segment, in the order of their ids."""
     asked = query(Page)
@@ -31,28 +31,28 @@ async def list_members(segment: str) -> Response:
 
 
 @segments.put("/segments/<segment>/members/<name:contact>")
-@operation(answers={200: shapes.Changed}, refusals=(404, 422))
+@operation(needs="contacts", answers={200: shapes.Changed}, refusals=(404, 422))
 async def add_member(segment: str, contact: str) -> Response:
     """Add a contact to a segment; 0 changed means it was there already."""
     return answer(await service().control("segment_add", segment=segment, contacts=[contact]))
 
 
 @segments.delete("/segments/<segment>/members/<name:contact>")
-@operation(answers={200: shapes.Changed}, refusals=(404, 422))
+@operation(needs="contacts", answers={200: shapes.Changed}, refusals=(404, 422))
 async def remove_member(segment: str, contact: str) -> Response:
     """Take a contact out of a segment; 0 changed means it was not there."""
     return answer(await service().control("segment_remove", segment=segment, contacts=[contact]))
 
 
 @segments.get("/promo-pools")
-@operation(answers={200: shapes.Pools})
+@operation(needs="contacts", answers={200: shapes.Pools})
 async def list_pools() -> Response:
     """List the pools of promo codes: how many are left, how many were issued."""
     return answer({"pools": service().kernel.pools()})
 
 
 @segments.post("/promo-pools/<pool>/codes")
-@operation(body=Codes, answers={200: shapes.Pool})
+@operation(needs="contacts", body=Codes, answers={200: shapes.Pool})
 async def add_codes(pool: str) -> Response:
     """Add codes at the end of a pool, which is made if there is none."""
     wanted = await body(Codes)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -30,12 +31,15 @@ from api import web
 from api.config import Address, Settings
 from api.documents import read_schema
 from api.intake import Intake
+from api.keyfile import read_keys, watch
+from api.keys import Keys
 from api.listen import bound, listening
 from api.stream import Stream
 from api.terminal import progress, thousands
 from engine.channels import KINDS
 from engine.errors import TidemillError
 from engine.flow.schema import Schema
+from engine.limits import OPEN_FILES_WANTED
 from engine.recover import Progress
 from engine.service import Service, ServiceConfig, running
 
@@ -53,7 +57,16 @@ Say = Callable[[str], None]
 def serve(settings: Settings) -> None:
     """Run the engine until a signal stops it. Raises TidemillError for what a person can mend."""
     log_to_stderr()
+    want_open_files()
     call(partial(serve_until_signal, settings, _say))
+
+
+def want_open_files() -> None:
+    """Connections are files: many systems allow 1,024 at first, and more to whoever asks."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(OPEN_FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _say(line: str) -> None:
@@ -115,11 +128,15 @@ class Stop:
 
 async def open_ways_in(service: Service, settings: Settings, say: Say, stop: trio.Event) -> None:
     """Serve `service` on all addresses of the settings until `stop` is set, then answer what was taken."""
-    intake = Intake(service.enqueue, keys=settings.write_keys)
-    stream = Stream(service.enqueue, keys=settings.write_keys)
+    data = Path(settings.data)
+    keys = Keys(settings.write_keys, read_keys(data))
+    intake = Intake(service.enqueue, keys=keys)
+    stream = Stream(service.enqueue, keys=keys)
+    certificate = (settings.certfile, settings.keyfile) if settings.certfile else None
     async with AsyncExitStack() as stack, trio.open_nursery() as outer:
+        outer.start_soon(watch, data, keys)
         http = await outer.start(
-            partial(web.serve, service, settings.addresses("http"), write_keys=settings.write_keys)
+            partial(web.serve, service, settings.addresses("http"), keys=keys, certificate=certificate)
         )
         taken: dict[str, list[trio.SocketListener]] = {}
         for name in ("intake", "stream"):
@@ -149,7 +166,7 @@ async def open_ways_in(service: Service, settings: Settings, say: Say, stop: tri
 
 def url(address: Address, scheme: str) -> str:
     """`http://127.0.0.1:7700`, `tcp://…`; a Unix socket as `unix:PATH`."""
-    return str(address) if address.is_unix else f"{scheme}://{address}"
+    return str(address) if address.is_unix or address.tls else f"{scheme}://{address}"
 
 
 def notify(state: str) -> None:

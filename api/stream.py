@@ -16,7 +16,7 @@ Nothing is lost and nothing needs to be done: the engine stops reading and goes 
 A sender that has no more to say ends its side (shutdown for writing) and reads until the last acknowledgement
 and the end. It should read while it writes: whoever lets acknowledgements pile up is read no further.
 
-Where write keys are configured the first line is `{"writeKey":"…"}`, not counted; a wrong one is answered with
+Where a key for events is asked for the first line is `{"writeKey":"…"}`, not counted; a wrong one is answered with
 an error, and the connection ends. Without keys only peers on this machine are served, and such a line is skipped.
 
 Back-pressure: a connection has at most `STREAM_IN_FLIGHT_BYTES_MAX` under way; beyond, and while the engine's
@@ -29,13 +29,13 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Iterable
 
 import msgspec
 import trio
 
 from api.connections import Connection, Connections, Gone
 from api.enqueue import Enqueue, Ticket
+from api.keys import Keys
 from api.lines import Block, LineCutter
 from api.segment import Reception
 from engine.errors import Unavailable
@@ -52,18 +52,19 @@ GREETING_BYTES_MAX = 1_024
 
 
 class Stream:
-    """Serves acknowledged streams on some listeners; `keys` are the write keys."""
+    """Serves acknowledged streams on some listeners; `keys` say who may."""
 
     def __init__(
         self,
         enqueue: Enqueue,
         *,
-        keys: Iterable[str] = (),
+        keys: Keys | None = None,
         connections_max: int = INTAKE_CONNECTIONS_MAX,
         in_flight_bytes_max: int = STREAM_IN_FLIGHT_BYTES_MAX,
     ) -> None:
         self._enqueue = enqueue
         self._reception = Reception(keys)
+        self._reception.keys.on_change.append(self._dismiss)
         self._in_flight_bytes_max = in_flight_bytes_max
         self._lines = 0
         self._connections = Connections(
@@ -96,6 +97,7 @@ class Stream:
         first = await self._greet(connection)
         connection.deadline = float("inf")
         if first is not None:
+            connection.key = connection.key or ""
             session = Session(connection, self._enqueue, in_flight_bytes_max=self._in_flight_bytes_max)
             try:
                 await session.run(first)
@@ -105,8 +107,8 @@ class Stream:
 
     async def _greet(self, connection: Connection) -> bytes | None:
         """What follows the greeting, b"" included; None for a peer that is not served."""
-        if not self._reception.needs_key and not connection.local:
-            detail = "Without a write key configured only local programs are served."
+        if not self._is_served(connection):
+            detail = "Without a key for events only local programs are served."
             await connection.send(encode_error("forbidden", detail))
             return None
         connection.on_stop = connection.scope.cancel
@@ -121,20 +123,33 @@ class Stream:
                 break
             data += received
         line, newline, rest = data.partition(b"\n")
-        if newline and self._is_greeting(line):
+        if newline and (key := self._key_of(line)) is not None:
+            connection.key = key
             return rest
         if not self._reception.needs_key:
             return data
-        detail = 'The first line is {"writeKey":"…"} with one of our write keys.'
+        detail = 'The first line is {"writeKey":"…"} with a key for events.'
         await connection.send(encode_error("invalid_write_key", detail))
         return None
 
-    def _is_greeting(self, line: bytes) -> bool:
+    def _key_of(self, line: bytes) -> str | None:
+        """The key of a greeting, if it lets in."""
         try:
             found = _greetings.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return False
-        return self._reception.is_key(found.writeKey)
+            return None
+        return found.writeKey if self._reception.is_key(found.writeKey) else None
+
+    def _dismiss(self) -> None:
+        """Cut the streams that would not be let in any more. What they had no acknowledgement for is sent again."""
+        for connection in self._connections.open():
+            let_in = connection.key is None or self._reception.is_key(connection.key)
+            if not (let_in and self._is_served(connection)):
+                connection.scope.cancel()
+
+    def _is_served(self, connection: Connection) -> bool:
+        """Whether to listen to a connection at all."""
+        return connection.local or self._reception.needs_key
 
 
 class _Greeting(msgspec.Struct, forbid_unknown_fields=True):

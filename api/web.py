@@ -3,7 +3,11 @@
 hypercorn's own `serve` is not used. It owns the nursery, has no cap on connections, lets a peer that does not
 read its answer hold the process for ever, says 101 to `Upgrade: h2c`, and passes on a request with both
 `Content-Length` and `Transfer-Encoding` (two readings of where it ends: request smuggling). So the accept
-loop and the guard are here, and hypercorn does what it does well: h11, the ASGI app, keep-alive.
+loop is here, the guard in `api.web_connection`, and hypercorn does what it does well: h11, the ASGI app,
+keep-alive, the settings of TLS.
+
+When all places are taken, the connection that has waited longest for its next request makes room for a new one:
+whoever opens many and says nothing keeps nobody out.
 
 A fault of the app reaches the nursery through `Alarm`: the peer has its 500, then the engine stops. A fault
 of a connection (whatever hypercorn makes of hostile bytes) ends that connection, and is logged.
@@ -12,34 +16,28 @@ of a connection (whatever hypercorn makes of hostile bytes) ends that connection
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import h11
 import msgspec
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.task_group import TaskGroup
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, ConnectionState
-from hypercorn.utils import parse_socket_addr, wrap_app
+from hypercorn.typing import AppWrapper
+from hypercorn.utils import wrap_app
 
 from api.app import create_app
-from api.config import Address
+from api.config import Address, ConfigError
+from api.keys import Keys
 from api.listen import bound, listening
-from api.problems import MEDIA_TYPE, ProblemAnswer
-from engine.limits import API_ANSWER_S, API_CONNECTIONS_MAX, API_HEADER_BYTES_MAX, API_IDLE_S
+from api.web_connection import GRACE_S, Connection, Stream
+from engine.limits import API_CONNECTIONS_MAX, API_HEADER_BYTES_MAX, API_IDLE_S
 
 if TYPE_CHECKING:
     from engine.service import Service
 
-GRACE_S = 3.0
-"""What requests in progress have left when the engine stops."""
 ALARM_DELAY_S = 0.2
 """Between a fault and the stop: the 500 that tells its peer leaves meanwhile."""
 
@@ -72,43 +70,76 @@ async def serve(
     service: Service,
     addresses: Sequence[Address],
     *,
-    write_keys: Sequence[str] = (),
+    keys: Keys | None = None,
+    certificate: tuple[str, str] | None = None,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `service` at `addresses` until cancelled; started with where it really listens.
 
-    Raises ListenError before that, and afterwards whatever fault the app met.
+    `keys` say who may do what. `certificate`: the files of a certificate and of its private key, for the addresses
+    that speak TLS. Raises ListenError and ConfigError before that, and afterwards whatever fault the app met.
     """
     alarm = Alarm()
     names = frozenset(address.host for address in addresses if address.host)
-    app = create_app(service, on_bug=alarm.ring, write_keys=write_keys, names=names)
-    server = _Server(wrap_app(app, 0, "asgi"))
+    app = create_app(service, on_bug=alarm.ring, keys=keys, names=names)
+    config = _config(certificate)
+    server = _Server(wrap_app(app, 0, "asgi"), config)
+    context = tls_context(config) if any(address.tls for address in addresses) else None
     async with AsyncExitStack() as stack:
-        listeners: list[trio.SocketListener] = []
+        listeners: list[_Door] = []
+        reached: list[Address] = []
         for address in addresses:
-            listeners += await stack.enter_async_context(listening(address))
+            for listener in await stack.enter_async_context(listening(address)):
+                listeners.append(_Door(listener, server.places, context if address.tls else None))
+                reached.append(msgspec.structs.replace(bound(listener), tls=address.tls))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(alarm.watch)
-            task_status.started([bound(listener) for listener in listeners])
+            task_status.started(reached)
             await server.run(listeners)
 
 
-class _Server:
-    """Accepts connections, at most API_CONNECTIONS_MAX at once, and gives each to hypercorn."""
+def tls_context(config: Config) -> ssl.SSLContext:
+    """hypercorn's context for the certificate of `config`. Raises ConfigError."""
+    remedy = "Give `certfile` and `keyfile`: PEM files that this user can read and that belong together."
+    try:
+        context = config.create_ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        detail = f"TLS cannot begin with {config.certfile} and {config.keyfile}: {error.strerror or error}."
+        raise ConfigError("tls", detail, remedy=remedy) from error
+    if context is None:
+        raise ConfigError("tls", "An address says https:// and there is no certificate.", remedy=remedy)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
-    def __init__(self, app: AppWrapper) -> None:
+
+def _config(certificate: tuple[str, str] | None) -> Config:
+    config = Config()
+    config.keep_alive_timeout = API_IDLE_S
+    config.read_timeout = API_IDLE_S
+    config.h11_max_incomplete_size = API_HEADER_BYTES_MAX
+    config.include_server_header = False
+    config.errorlog = log
+    config.alpn_protocols = ["http/1.1"]
+    if certificate is not None:
+        config.certfile, config.keyfile = certificate
+    return config
+
+
+class _Server:
+    """Accepts connections while there are places, and gives each to hypercorn."""
+
+    def __init__(self, app: AppWrapper, config: Config) -> None:
+        self.places = _Places(API_CONNECTIONS_MAX)
         self._app = app
-        self._config = _config()
+        self._config = config
         self._context = WorkerContext(None)
-        self._slots = trio.Semaphore(API_CONNECTIONS_MAX)
         self._stop = trio.Event()
 
-    async def run(self, listeners: list[trio.SocketListener]) -> None:
-        capped = [_Capped(listener, self._slots) for listener in listeners]
+    async def run(self, listeners: Sequence[_Door]) -> None:
         async with trio.open_nursery() as nursery:
             connections = await nursery.start(self._hold_connections)
             try:
-                await trio.serve_listeners(self._handle, capped, handler_nursery=connections)
+                await trio.serve_listeners(self._handle, list(listeners), handler_nursery=connections)
             finally:
                 self._stop.set()
 
@@ -121,143 +152,86 @@ class _Server:
             connections.cancel_scope.deadline = trio.current_time() + GRACE_S
             await self._context.terminated.set()
 
-    async def _handle(self, stream: trio.SocketStream) -> None:
+    async def _handle(self, stream: Stream) -> None:
+        connection = Connection(self._app, self._config, self._context, stream, self.places.told)
         try:
-            connection = _Connection(self._app, self._config, self._context, {}, stream)  # type: ignore[arg-type]
             await connection.run()
         except Exception:
             log.exception("a connection failed")
             await trio.aclose_forcefully(stream)
         finally:
-            self._slots.release()
+            self.places.leave(connection)
 
 
-def _config() -> Config:
-    config = Config()
-    config.keep_alive_timeout = API_IDLE_S
-    config.read_timeout = API_IDLE_S
-    config.h11_max_incomplete_size = API_HEADER_BYTES_MAX
-    config.include_server_header = False
-    config.errorlog = log
-    return config
+class _Places:
+    """As many connections as there are places. For one more, the one that is idle longest is ended."""
+
+    def __init__(self, count: int) -> None:
+        self._free = trio.Semaphore(count)
+        self._idle: dict[Connection, None] = {}
+        self._ending: set[Connection] = set()
+        self._waiting = 0
+
+    async def take(self) -> None:
+        """Wait for a place; somebody is at the door."""
+        self._waiting += 1
+        try:
+            if not self._free.value:
+                self._make_room()
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+
+    def give_back(self) -> None:
+        """A place that was taken for nobody."""
+        self._free.release()
+
+    def leave(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._idle.pop(connection, None)
+        self._ending.discard(connection)
+        self._free.release()
+
+    def told(self, connection: Connection, idle: bool) -> None:
+        """A connection waits for its next request, or has one."""
+        self._idle.pop(connection, None)
+        if idle:
+            self._idle[connection] = None
+            self._make_room()
+
+    def _make_room(self) -> None:
+        while self._idle and self._waiting > self._free.value + len(self._ending):
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            self._ending.add(oldest)
+            oldest.end()
 
 
-class _Capped(trio.abc.Listener[trio.SocketStream]):
-    """A listener that accepts only while there is a slot; whoever handles the stream gives it back."""
+class _Door(trio.abc.Listener[Stream]):
+    """A listener that accepts only for a place; whoever handles the stream gives it back."""
 
-    def __init__(self, listener: trio.SocketListener, slots: trio.Semaphore) -> None:
+    def __init__(
+        self, listener: trio.SocketListener, places: _Places, context: ssl.SSLContext | None
+    ) -> None:
         self.socket = listener.socket
         self._listener = listener
-        self._slots = slots
+        self._places = places
+        self._context = context
 
-    async def accept(self) -> trio.SocketStream:
-        await self._slots.acquire()
+    async def accept(self) -> Stream:
+        await trio.lowlevel.wait_readable(self.socket)
+        await self._places.take()
         try:
-            return await self._listener.accept()
+            stream = await self._listener.accept()
         except BaseException:
-            self._slots.release()
+            self._places.give_back()
             raise
+        if self._context is None:
+            return stream
+        return trio.SSLStream(stream, self._context, server_side=True, https_compatible=True)
 
     async def aclose(self) -> None:
         await self._listener.aclose()
 
 
-class _Connection(TCPServer):
-    """hypercorn's connection without TLS and HTTP/2, ended as a whole when its peer does not take its answer.
-
-    (hypercorn tells the app only. Where the peer has sent further requests ahead, the connection then waits for
-    ever for an answer to end that has ended already.)
-    """
-
-    async def run(self) -> None:
-        with trio.CancelScope() as self._whole:
-            try:
-                await self._converse()
-            except OSError as error:
-                log.debug("a connection broke: %s", error)
-            finally:
-                await self._close()
-
-    async def _converse(self) -> None:
-        socket = self.stream.socket
-        async with TaskGroup() as task_group:
-            self._task_group = task_group
-            self.protocol = _Guarded(  # type: ignore[assignment]
-                self.app,
-                self.config,
-                self.context,
-                task_group,
-                ConnectionState(self.state),
-                False,
-                parse_socket_addr(socket.family, socket.getpeername()),
-                parse_socket_addr(socket.family, socket.getsockname()),
-                self.protocol_send,
-            )
-            await self.protocol.initiate()
-            await self.idle_task.restart(task_group, self._idle_timeout)
-            await self._read_data()
-            await self.idle_task.stop()
-
-    async def protocol_send(self, event: Event) -> None:
-        if isinstance(event, RawData):
-            await self._send(event.data)
-            return
-        # Quart cancels the task that sends this when its answer is complete; what has to follow must happen all
-        # the same: the idle timer starts, or the connection is closed.
-        with trio.move_on_after(GRACE_S, shield=True):
-            await super().protocol_send(event)
-
-    async def _send(self, data: bytes) -> None:
-        async with self.send_lock:
-            try:
-                with trio.fail_after(API_ANSWER_S):
-                    await self.stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-                self._whole.cancel()
-
-
-class _Guarded(H11Protocol):
-    """h11 under guard: what has two readings, or wants another protocol, is refused before the app."""
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """hypercorn would switch to HTTP/2 here."""
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        refusal = guard(request)
-        if refusal is None:
-            await super()._create_stream(request)
-        else:
-            await self._refuse(refusal)
-
-    async def _refuse(self, refusal: ProblemAnswer) -> None:
-        body = msgspec.json.encode(refusal)
-        headers = [
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await self._send_h11_event(h11.Response(status_code=refusal.status, headers=headers))
-        await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
-        await self.send(Closed())
-
-
-def guard(request: h11.Request) -> ProblemAnswer | None:
-    """Why a request is not passed on to the app, or None."""
-    names = {name.lower() for name, _ in request.headers}
-    if b"content-length" in names and b"transfer-encoding" in names:
-        return _refusal(400, "ambiguous_length", "Content-Length and Transfer-Encoding exclude each other.")
-    if b"upgrade" in names or request.http_version not in (b"1.0", b"1.1"):
-        return _refusal(400, "no_upgrade", "HTTP/1.1 is spoken here and nothing else; leave out Upgrade.")
-    size = len(request.target) + sum(len(name) + len(value) for name, value in request.headers)
-    if size > API_HEADER_BYTES_MAX:
-        detail = f"Path and headers have at most {API_HEADER_BYTES_MAX} bytes together."
-        return _refusal(431, "head_too_large", detail)
-    return None
-
-
-def _refusal(status: int, code: str, detail: str) -> ProblemAnswer:
-    return ProblemAnswer("about:blank", HTTPStatus(status).phrase, status, detail, code)
-
-
-__all__ = ["Alarm", "guard", "serve"]
+__all__ = ["GRACE_S", "Alarm", "serve", "tls_context"]

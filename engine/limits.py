@@ -104,8 +104,11 @@ CHECKPOINT_EVERY_S = 300
 CHECKPOINT_DELTAS_MAX = 16  # then a new base
 
 # Connections
-INTAKE_CONNECTIONS_MAX = 1_024
+INTAKE_CONNECTIONS_MAX = (
+    1_024  # of the intake and of the stream each; further ones are told so, if none is idle
+)
 INTAKE_HEADER_BYTES_MAX = 16 * 1024
+OPEN_FILES_WANTED = 8_192  # descriptors asked of the system at start, where it allows so many
 INTAKE_IDLE_S = 75
 INTAKE_BODY_S = 30  # a body must arrive within this time
 STREAM_READ_BYTES = 256 * 1024
@@ -118,14 +121,16 @@ STREAM_IN_FLIGHT_BYTES_MAX = (
 LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX = 100, 1_000  # rows of one page
 
 # The management API
-API_CONNECTIONS_MAX = 256  # served at once; further ones wait to be accepted
+API_CONNECTIONS_MAX = 1_024  # served at once; for one more the one idle longest is ended
 API_HEADER_BYTES_MAX = 16 * 1024
 API_IDLE_S = 75  # a connection without a complete request head, or silent, is closed
+API_HANDSHAKE_S = 10  # TLS must be agreed upon within this time
 API_BODY_S = 30  # a body must arrive within this time
 API_ANSWER_S = 60  # an answer must be taken within this time
 API_SIMULATE_INPUTS_MAX = 10_000  # inputs of one POST …/simulate
 API_SIMULATE_TRACE_MAX = 50_000  # records of its trace that are returned
 API_SIMULATE_S = 20  # it is given up after this time
+KEYS_MAX = 256  # issued at a time; each request is compared with all of them
 METRICS_FLOWS_MAX = 500  # flows with time series of their own
 
 # Simulation

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ import click
 import msgspec
 import trio
 
+from api.client import key_of
+from api.commands.asking import key_option
 from api.config import Address
 from api.feed import PATIENCE_S, FeedError, send_stream
 from api.serve import the_error
@@ -48,10 +51,11 @@ class Account(msgspec.Struct):
     show_default=True,
     help="Seconds to wait for an engine that went away.",
 )
+@key_option
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 @click.pass_context
 def import_command(
-    ctx: click.Context, file: Path, stream: str | None, patience: float, as_json: bool
+    ctx: click.Context, file: Path, stream: str | None, patience: float, key_file: Path | None, as_json: bool
 ) -> None:
     """Send FILE, NDJSON or NDJSON.gz, to a running engine and account for every line.
 
@@ -61,7 +65,7 @@ def import_command(
     settings = settings_of(ctx, stream=[stream] if stream else None)
     if not settings.stream:
         raise click.UsageError("No stream is configured: say with --stream where the engine takes it.")
-    key = settings.write_keys[0] if settings.write_keys else ""
+    key = key_of(key_file, os.environ) or (settings.write_keys[0] if settings.write_keys else "")
     account = send_file(file, settings.addresses("stream")[0], key=key, patience_s=patience)
     if as_json:
         print_json(account)

@@ -20,6 +20,8 @@ DEMO_CONTACTS_MAX = 1_000_000
 @click.option("--http", metavar="ADDRESS", multiple=True, help="Management API. Default 127.0.0.1:7700.")
 @click.option("--intake", metavar="ADDRESS", multiple=True, help="Events by HTTP. Default 127.0.0.1:7701.")
 @click.option("--stream", metavar="ADDRESS", multiple=True, help="NDJSON streams. Default 127.0.0.1:7702.")
+@click.option("--certfile", metavar="FILE", help="Certificate (PEM): the management API speaks TLS on TCP.")
+@click.option("--keyfile", metavar="FILE", help="The private key of the certificate (PEM).")
 @click.pass_context
 def serve_command(ctx: click.Context, /, **flags: Any) -> None:
     """Run the engine until SIGTERM or SIGINT, which stop it cleanly.

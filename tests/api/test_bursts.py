@@ -8,6 +8,7 @@ from pathlib import Path
 import trio
 import trio.testing
 
+from api.keys import Keys
 from api.listen import Address
 from engine.errors import Unavailable
 from tests.api.fakes import FakeEngine
@@ -182,7 +183,7 @@ def test_cut_off_in_a_burst() -> None:
 def test_a_key_in_the_body_is_looked_for_there() -> None:
     async def main() -> None:
         engine = FakeEngine()
-        async with serving(engine, keys=["secret"]) as (_, connect):
+        async with serving(engine, keys=Keys(["secret"])) as (_, connect):
             client = await connect()
             for key, status in (("secret", 200), ("wrong", 401), ("secret", 200)):
                 body = b'{"userId":"a","event":"A","writeKey":"%s"}' % key.encode()

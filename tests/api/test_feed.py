@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from api.feed import FeedError, Sent, send_stream
+from api.keys import Keys
 from api.listen import Address
 from engine.wire import Rejection
 from tests.api.fakes import FakeEngine
@@ -22,7 +23,7 @@ def test_a_feed_accounts_for_every_line() -> None:
         acks: list[int] = []
         wrong: list[Rejection] = []
         lines = [event(n) if n % 1_000 else b"nonsense" for n in range(5_000)]
-        async with serving(engine, keys=["k"]) as (_, _, where):
+        async with serving(engine, keys=Keys(["k"])) as (_, _, where):
             sent = await send_stream(where, lines, acks.append, on_rejection=wrong.append, key="k")
         assert sent == Sent(5_000, 5, 1)
         assert [one.line for one in wrong] == [0, 1_000, 2_000, 3_000, 4_000]
@@ -82,8 +83,8 @@ def test_a_feed_says_why_it_ends(tmp_path: Path) -> None:
     async def main() -> None:
         with pytest.raises(FeedError, match="the first 0 lines are safely in"):
             await send_stream(Address(path=str(tmp_path / "none")), [event("A")], patience_s=0)
-        async with serving(FakeEngine(), keys=["k"]) as (_, _, where):
-            with pytest.raises(FeedError, match="one of our write keys"):
+        async with serving(FakeEngine(), keys=Keys(["k"])) as (_, _, where):
+            with pytest.raises(FeedError, match="a key for events"):
                 await send_stream(where, [event("A")], key="wrong")
         async with serving(FakeEngine()) as (_, _, where):
             with pytest.raises(ValueError, match="newline inside"):

@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from api.intake import respond
+from api.keys import Keys
 from api.listen import Address
 from api.segment import Head, Reception
 from engine.errors import Unavailable
@@ -119,7 +120,7 @@ def test_a_large_gzip_body_is_unpacked_off_the_loop() -> None:
 def test_keys() -> None:
     async def main() -> None:
         engine = FakeEngine()
-        async with serving(engine, keys=["secret"]) as (_, connect):
+        async with serving(engine, keys=Keys(["secret"])) as (_, connect):
             client = await connect()
             body = b'{"userId":"a","event":"A"}'
             await client.send(request("/v1/track", body))
@@ -238,17 +239,36 @@ def test_expect_100_continue() -> None:
     trio.run(main)
 
 
-def test_connections_beyond_the_cap_are_told_so() -> None:
+def test_connections_beyond_the_cap_are_told_so_while_all_are_busy() -> None:
     async def main() -> None:
-        async with serving(FakeEngine(), connections_max=1) as (intake, connect):
+        engine = FakeEngine(held=True)
+        async with serving(engine, connections_max=1) as (intake, connect):
             first = await connect()
-            assert (await first.post("/v1/track", b'{"userId":"a","event":"A"}'))[0] == 200
+            await first.send(track("A"))
+            await engine.takes(1)
             second = await connect()
             assert (await second.rest()).startswith(b"HTTP/1.1 503 ")
             assert intake.statistics()["refused"] == 1
+            engine.settle()
+            assert (await first.answer())[0] == 200
             await first.stream.aclose()
             await trio.testing.wait_all_tasks_blocked(0.02)
             assert (await (await connect()).post("/healthz", b""))[0] == 405
+
+    trio.run(main)
+
+
+def test_a_connection_that_is_idle_makes_room_for_another() -> None:
+    async def main() -> None:
+        async with serving(FakeEngine(), connections_max=2) as (intake, connect):
+            first, second, third = await connect(), await connect(), await connect()
+            body = b'{"userId":"a","event":"A"}'
+            for client in (second, third):
+                assert (await client.post("/v1/track", body))[0] == 200
+            assert await first.rest() == b""
+            assert (await second.post("/v1/track", body))[0] == 200
+            assert intake.statistics()["open"] == 2
+            assert intake.statistics()["refused"] == 0
 
     trio.run(main)
 

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api import shapes
 from api.events import PATHS
+from api.keys import Keys
 from engine import limits
 from tests.api.house import FLOW, Api, engine, signed_up, with_api
 
@@ -207,7 +208,7 @@ def test_with_a_write_key_events_come_from_anywhere_and_nothing_else_does(tmp_pa
         ).status == 401
         assert (await api.get("/v1/contacts/a", headers=key, **away)).problem.status == 403
 
-    with_api(tmp_path, body, write_keys=["secret"])
+    with_api(tmp_path, body, keys=Keys(["secret"]))
 
 
 def test_the_bounds_of_a_body_leave_room_for_the_journal_line() -> None:

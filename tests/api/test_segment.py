@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.keys import Keys
 from api.messages import pieces, take_batch, take_message
 from api.segment import ROUTES, Head, Reception, Response, Taking, unavailable, unpack
 from engine.errors import Unavailable
@@ -19,7 +20,7 @@ from engine.wire import Event, Rejection, decode_lines
 from ext.event import Kind
 
 OPEN = Reception()
-KEYED = Reception(["secret", "other"])
+KEYED = Reception(Keys(["secret", "other"]))
 
 
 def head(path: str, *, method: str = "POST", key: str | None = None, **fields: Any) -> Head:
@@ -357,7 +358,9 @@ def test_with_keys_everybody_needs_one(path: str, local: bool) -> None:
         (b"basic " + base64.b64encode(b"secret:"), True),
         (b"Basic  " + base64.b64encode(b"secret:password is ignored"), True),
         (b"Basic " + base64.b64encode(b"secret"), True),
-        (b"Bearer secret", False),
+        (b"Bearer secret", True),
+        (b"bearer  secret", True),
+        (b"Bearer secre", False),
         (b"Basic", False),
         (b"Basic ???", False),
         (b"secret", False),

@@ -11,6 +11,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.keys import Keys
 from api.lines import LineCutter
 from api.listen import Address
 from engine.errors import Unavailable
@@ -267,7 +268,7 @@ def test_what_was_sent_by_a_peer_that_left_is_still_taken() -> None:
 def test_keys_are_asked_for_in_the_first_line() -> None:
     async def main() -> None:
         engine = FakeEngine()
-        async with serving(engine, keys=["secret"]) as (_, connect, _):
+        async with serving(engine, keys=Keys(["secret"])) as (_, connect, _):
             peer = await connect()
             await peer.send(b'{"write')
             await peer.send(b'Key": "secret"}\n' + event("A"))

@@ -12,7 +12,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api import web
+from api import web, web_connection
 from api.config import Address, parse_address
 from engine.service import Service
 from tests.api.house import engine
@@ -156,22 +156,51 @@ def test_a_name_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_further_connections_wait_for_a_free_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+BEGUN = b"POST /v1/flows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
+"""A request whose body has not arrived yet: its connection is busy."""
+
+
+def test_further_connections_wait_while_all_are_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 2)
 
     async def body(service: Service, bound: list[Address]) -> None:
         first, second = [await connect(bound[0]) for _ in range(2)]
         for stream in (first, second):
-            await stream.send_all(GET)
-            await answer_on(stream)
+            await stream.send_all(BEGUN)
+        await trio.sleep(0.05)
         third = await connect(bound[0])
         await third.send_all(GET)
         with trio.move_on_after(0.2) as waited:
             await answer_on(third)
         assert waited.cancelled_caught
-        await first.aclose()
+        await first.send_all(b"}")
+        assert b" 422 " in await answer_on(first)
         assert b" 200 " in await answer_on(third)
-        for stream in (second, third):
+        assert await first.receive_some() == b"", "it was the first to have nothing more to say"
+        for stream in (first, second, third):
+            await stream.aclose()
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HT", GET])
+def test_the_connection_that_is_idle_longest_makes_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 3)
+
+    async def body(service: Service, bound: list[Address]) -> None:
+        idle = []
+        for _ in range(3):
+            idle.append(await connect(bound[0]))
+            await idle[-1].send_all(said)
+            if said == GET:
+                await answer_on(idle[-1])
+        assert b" 200 " in await ask(bound[0], GET)
+        assert await idle[0].receive_some() == b""
+        await idle[2].send_all(GET[len(said) :] or GET)
+        assert b" 200 " in await answer_on(idle[2])
+        for stream in idle:
             await stream.aclose()
 
     run(tmp_path, body)
@@ -194,7 +223,7 @@ def test_a_silent_connection_is_closed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_peer_that_does_not_take_its_answer_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "API_ANSWER_S", 0.2)
+    monkeypatch.setattr(web_connection, "API_ANSWER_S", 0.2)
     monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 1)
 
     async def body(service: Service, bound: list[Address]) -> None:
