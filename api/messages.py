@@ -1,9 +1,10 @@
 """Messages as Segment's clients send them, and the lines that are kept of them.
 
 What is kept of a message is its text as it came: properties are never decoded and encoded again, because
-numbers would change their spelling. Three things are mended, each by changing the envelope alone: a message
+numbers would change their spelling. Four things are mended, each by changing the envelope alone: a message
 over several lines is put on one; `type` comes from the path where the message has none; ids that are numbers
-(the Ruby client sends them so, and the Python client a numeric `previousId`) become strings.
+(the Ruby client sends them so, and the Python client a numeric `previousId`) become strings; a `writeKey` beside
+the message is taken out, so that no key stands in a journal.
 
 Rejected: reading epoch numbers as timestamps (seconds or milliseconds would be a guess).
 """
@@ -24,6 +25,7 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Taken = tuple[Input, bytes] | Rejection
 """A message as the engine takes it and the line that is kept of it, or what is wrong with it."""
 
+_KEY = b'"writeKey"'
 _TYPED = {kind: b'{"type":"%s"' % kind.encode() for kind in get_args(SegmentKind)}
 _envelopes = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -44,7 +46,7 @@ def take_batch(messages: list[bytes]) -> Decoded:
     if not messages:
         return Decoded([], b"", [], 0)
     joined = b"\n".join(messages)
-    if joined.count(b"\n") == len(messages) - 1:
+    if joined.count(b"\n") == len(messages) - 1 and _KEY not in joined:
         decoded = decode_lines(joined)
         if not decoded.rejected:
             return decoded
@@ -86,7 +88,7 @@ def take_message(message: bytes, kind: str | None, number: int = 0) -> Taken:
             line = msgspec.json.format(line, indent=-1)
         except DECODE_ERRORS as error:
             return Rejection(number, "not_json", sentence(error))
-    ready = line if kind is None else _ready(line, kind)
+    ready = _ready(line, kind)
     if ready:
         taken = decode_line(ready, number)
         if not isinstance(taken, Rejection):
@@ -98,8 +100,13 @@ def take_message(message: bytes, kind: str | None, number: int = 0) -> Taken:
     return taken if isinstance(taken, Rejection) else (taken, mended)
 
 
-def _ready(line: bytes, kind: str) -> bytes:
-    """The line to decode where `type` needs no looking for: it stands first, or nowhere. Else b""."""
+def _ready(line: bytes, kind: str | None) -> bytes:
+    """The line to decode where no key stands in it and `type` needs no looking for: it stands first, or nowhere.
+    Else b""."""
+    if _KEY in line:
+        return b""
+    if kind is None:
+        return line
     typed = _TYPED[kind]
     if line.startswith(typed):
         return line
@@ -123,7 +130,8 @@ def _mend(line: bytes, kind: str | None, number: int) -> bytes | Rejection:
         return Rejection(number, "too_deep", "The message is nested too deeply.")
     except msgspec.DecodeError as error:
         return Rejection(number, "not_json", sentence(error))
-    changed = kind is not None and "type" not in fields
+    changed = fields.pop("writeKey", None) is not None
+    changed |= kind is not None and "type" not in fields
     if kind is not None and bytes(fields.setdefault("type", _text(kind))) != bytes(_text(kind)):
         return Rejection(number, "type_mismatch", f"The path says `{kind}`, and `type` says otherwise.")
     for name in ("userId", "anonymousId", "messageId", "previousId", "timestamp"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.messages import take_each, take_message
+from api.messages import take_batch, take_each, take_message
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.wire import Event, Rejection
 from ext.event import Kind
@@ -20,6 +20,7 @@ GOOD = (
     b'{"userId":7,"event":"A"}',
     b'{"type":"track","userId":7,"event":"A"}',
     '{"userId":"ä","event":"Ö"}'.encode(),
+    b'{"writeKey":"secret","type":"track","userId":"a","event":"A","properties":{"writeKey":"kept"}}',
 )
 BAD = (
     *(b"", b"{}", b"{", b"}", b"null", b"\xff", b'{"userId":"a","event":"\xff"}', b'{"userId":"a"}', b"x\ny"),
@@ -75,3 +76,27 @@ def test_a_message_whose_type_stands_first_is_kept_as_it_came() -> None:
     assert taken[1] is line
     assert isinstance(taken[0], Event)
     assert taken[0].kind == Kind.IDENTIFY
+
+
+@pytest.mark.parametrize("kind", ["track", None])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"writeKey":"secret","type":"track","userId":"a","event":"A"}',
+        b'{"type":"track","userId":"a","event":"A","writeKey":"secret"}',
+        b'{"type":"track","userId":"a","writeKey":{"deep":["secret"]},"event":"A"}',
+        b'{"type":"track","writeKey":"secret","userId":"a","writeKey":"secret","event":"A"}',
+    ],
+)
+def test_no_write_key_is_kept(message: bytes, kind: str | None) -> None:
+    taken = take_message(message, kind)
+    assert isinstance(taken, tuple)
+    assert taken[1] == b'{"type":"track","userId":"a","event":"A"}'
+    assert b"secret" not in take_batch([message, b'{"type":"track","userId":"a","event":"B"}']).body
+
+
+def test_a_property_called_write_key_is_a_property() -> None:
+    message = b'{"type":"track","userId":"a","event":"A","properties":{"writeKey":"kept"}}'
+    taken = take_message(message, "track")
+    assert isinstance(taken, tuple)
+    assert taken[1] == message

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import ssl
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
+import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api import web, web_connection
-from api.config import Address, parse_address
+from api.config import Address, ConfigError, parse_address
 from engine.service import Service
 from tests.api.house import engine
 
@@ -233,6 +238,84 @@ def test_a_peer_that_does_not_take_its_answer_is_dropped(
             assert b" 200 " in await ask(bound[0], GET)
 
     run(tmp_path, body)
+
+
+def certified(tmp_path: Path) -> tuple[str, ssl.SSLContext]:
+    """A file with a certificate for `localhost` and its key, and what trusts it."""
+    authority = trustme.CA()
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    file = tmp_path / "cert.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(file))
+    return str(file), context
+
+
+def test_tls_speaks_http_1_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_connection, "API_HANDSHAKE_S", 0.2)
+
+    async def main(file: str, trusts: ssl.SSLContext) -> None:
+        where = [msgspec.structs.replace(parse_address("localhost:0"), tls=True)]
+        async with engine(tmp_path / "data") as service, trio.open_nursery() as nursery:
+            serve = partial(web.serve, service, where, certificate=(file, file))
+            address = (await nursery.start(serve))[0]
+            assert address.tls
+            trusts.set_alpn_protocols(["h2", "http/1.1"])
+            for _ in range(2):
+                inner = trio.SSLStream(await connect(address), trusts, server_hostname="localhost")
+                async with inner:
+                    for _ in range(2):
+                        await inner.send_all(GET)
+                        answer = await inner.receive_some()
+                        assert answer.startswith(b"HTTP/1.1 200 ")
+                        if not answer.endswith(b"}"):
+                            assert (await inner.receive_some()).endswith(b'{"status":"ok"}')
+                    assert inner.selected_alpn_protocol() == "http/1.1"
+            plain = await connect(address)
+            async with plain:
+                await plain.send_all(GET)
+                assert b"HTTP/1.1" not in await until_closed(plain)
+            silent = await connect(address)
+            async with silent:
+                assert await until_closed(silent) == b""
+            old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            with warnings.catch_warnings(action="ignore"):  # of Python, that it is old
+                old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+            old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+            outdated = await connect(address)
+            async with outdated:
+                with pytest.raises(trio.BrokenResourceError):
+                    await trio.SSLStream(outdated, old).do_handshake()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, *certified(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "says"), [("absent.pem", "No such file"), ("empty.pem", "TLS cannot begin")]
+)
+def test_a_certificate_that_cannot_be_used_says_so(tmp_path: Path, file: str, says: str) -> None:
+    (tmp_path / "empty.pem").touch()
+
+    async def main() -> None:
+        where = [msgspec.structs.replace(parse_address("127.0.0.1:0"), tls=True)]
+        async with engine(tmp_path / "data") as service:
+            name = str(tmp_path / file)
+            with pytest.raises(ConfigError, match=says):
+                await web.serve(service, where, certificate=(name, name))
+            with pytest.raises(ConfigError, match="there is no certificate"):
+                await web.serve(service, where)
+
+    trio.run(main)
+
+
+async def until_closed(stream: trio.SocketStream) -> bytes:
+    got = b""
+    try:
+        while more := await stream.receive_some():
+            got += more
+    except trio.BrokenResourceError:
+        return got
+    return got
 
 
 def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path) -> None:
