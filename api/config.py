@@ -13,11 +13,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from engine.errors import TidemillError
+from engine.limits import WEBHOOK_S, WEBHOOK_S_MAX, WEBHOOK_WORKERS, WEBHOOK_WORKERS_MAX
 
 FILE_NAME = "tidemill.toml"
 HTTPS = "https://"
@@ -52,11 +53,36 @@ class Address(msgspec.Struct, frozen=True):
         return f"{HTTPS if self.tls else ''}{host}:{self.port}"
 
 
-class ChannelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the messages of one channel leave the engine."""
+class _Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """How the messages of one channel leave the engine; `kind` tells which."""
 
-    kind: Literal["log", "outbox"]
-    """`log`: a readable line on stderr; `outbox`: your application pulls them (`GET /v1/outbox`)."""
+
+class LogSettings(_Channel, frozen=True, tag="log"):
+    """A readable line on stderr."""
+
+
+class OutboxSettings(_Channel, frozen=True, tag="outbox"):
+    """The application pulls them (`GET /v1/outbox`)."""
+
+
+class WebhookSettings(_Channel, frozen=True, tag="webhook"):
+    """POSTed to a URL, signed."""
+
+    url: str = ""
+    """Where to; a message may have a `url` of its own."""
+    secret_file: str = ""
+    """A file with the secret that signs, or with several, one a line, the newest first."""
+    secret_env: str = ""
+    """The name of a variable that holds the same."""
+    allow: tuple[str, ...] = ()
+    """Hosts, as HOST or HOST:PORT, that may be on this machine or in a private network."""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=WEBHOOK_S_MAX)] = WEBHOOK_S
+    """For one attempt, all in all."""
+    workers: Annotated[int, msgspec.Meta(ge=1, le=WEBHOOK_WORKERS_MAX)] = WEBHOOK_WORKERS
+    """Messages on their way at once."""
+
+
+ChannelSettings = LogSettings | OutboxSettings | WebhookSettings
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,6 +28,7 @@ import trio
 from rich.progress import TaskID
 
 from api import web
+from api.channels import make_channels
 from api.config import Address, Settings
 from api.documents import read_schema
 from api.intake import Intake
@@ -36,7 +37,6 @@ from api.keys import Keys
 from api.listen import bound, listening
 from api.stream import Stream
 from api.terminal import progress, thousands
-from engine.channels import KINDS
 from engine.errors import TidemillError
 from engine.flow.schema import Schema
 from engine.limits import OPEN_FILES_WANTED
@@ -193,7 +193,7 @@ def _schema_at(path: Path) -> Schema | None:
 
 
 def _service_config(settings: Settings) -> ServiceConfig:
-    channels = {name: KINDS[channel.kind]() for name, channel in settings.channels.items()}
+    channels = make_channels(settings.channels, os.environ)
     return ServiceConfig(data=Path(settings.data), channels=channels)
 
 

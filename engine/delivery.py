@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import trio
 
 from engine import limits
-from engine.channels import Channel, Outbox, TryLater
+from engine.channels import Channel, Holding, Outbox, TryLater
 from engine.errors import Unavailable
 from engine.kernel import Kernel
 from engine.model import Effect, Receipt
@@ -90,7 +91,7 @@ class Delivery:
     ) -> None:
         """Feed one channel's workers in order of the effects' seq."""
         send, receive = trio.open_memory_channel[Effect](0)
-        async with trio.open_nursery() as nursery, send:
+        async with _held(channel), trio.open_nursery() as nursery, send:
             for _ in range(channel.workers):
                 nursery.start_soon(self._work, channel, receive, receipts)
             cursor = 0
@@ -170,10 +171,20 @@ class Delivery:
                 return
 
 
+@asynccontextmanager
+async def _held(channel: Channel) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        if isinstance(channel, Holding):
+            with trio.CancelScope(shield=True):
+                await channel.aclose()
+
+
 def _pause_s(error: TryLater | OSError, pause_s: float) -> float:
     """How long to wait before the next attempt: what the other side asked, within reason, else our own."""
     if isinstance(error, TryLater) and error.after_s is not None:
-        return min(error.after_s, limits.DELIVERY_BACKOFF_S_MAX)
+        return min(error.after_s, limits.DELIVERY_RETRY_AFTER_S_MAX)
     return pause_s
 
 

@@ -167,3 +167,17 @@ DELIVERY_BACKOFF_S, DELIVERY_BACKOFF_S_MAX = (
     60.0,
 )  # first pause before another attempt, doubled each time
 DELIVERY_STOP_S = 5  # a stop lets deliveries under way take this long
+DELIVERY_RETRY_AFTER_S_MAX = 600.0  # longest pause that the other side may ask for
+
+# Webhooks
+WEBHOOK_URL_BYTES_MAX = 2_048
+WEBHOOK_S, WEBHOOK_S_MAX = 15.0, 60.0  # for one attempt, from resolving the name to the end of the answer
+WEBHOOK_CONNECT_S = 5.0  # for one address
+WEBHOOK_ADDRESSES_MAX = 4  # of one name, tried in turn
+WEBHOOK_RESOLVERS_MAX = 8  # names being resolved at once
+WEBHOOK_ANSWER_BYTES_MAX = 64 * 1024  # read of an answer; beyond, the connection is closed
+WEBHOOK_WORKERS, WEBHOOK_WORKERS_MAX = 8, 64  # messages on their way at once
+WEBHOOK_IDLE_S = 30.0  # a connection is kept for the next message for so long
+WEBHOOK_DISABLED_MAX = 10_000  # URLs remembered that said they are gone
+WEBHOOK_SECRET_BYTES_MIN = 24
+WEBHOOK_SECRETS_MAX = 4  # in force at once, while one takes the place of another

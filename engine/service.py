@@ -22,7 +22,7 @@ import msgspec
 import trio
 
 from engine import directory, garbage, limits
-from engine.channels import DEFAULT_NAMES, KINDS, Channel, Log, Outbox
+from engine.channels import DEFAULT_NAMES, Channel, Log, Outbox
 from engine.checkpoint import Checkpoints
 from engine.checkpointer import Checkpointer
 from engine.clock import Clock, SystemClock
@@ -261,4 +261,4 @@ def _from_thread(progress: Callable[[Progress], None]) -> Callable[[Progress], N
     return report
 
 
-__all__ = ["KINDS", "Service", "ServiceConfig", "StoreError", "resolve_channels", "running"]
+__all__ = ["Service", "ServiceConfig", "StoreError", "resolve_channels", "running"]

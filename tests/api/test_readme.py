@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from api.config import load_settings
+from api.config import OutboxSettings, load_settings
 from tests.api.terminal import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def test_the_settings_shown_are_settings(tmp_path: Path) -> None:
     file = tmp_path / "tidemill.toml"
     file.write_text(text)
     settings = load_settings(file=file)
-    assert settings.channels["email"].kind == "outbox"
+    assert isinstance(settings.channels["email"], OutboxSettings)
     for variable, key in re.findall(r"^(\w+) = .*# (TIDEMILL_\w+)", text, re.MULTILINE):
         assert key == f"TIDEMILL_{variable.upper()}"
     assert set(tomllib.loads(text)) == set(settings.__struct_fields__)
