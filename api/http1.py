@@ -2,8 +2,8 @@
 
 httptools (llhttp) reads the syntax and is strict where request smuggling begins: Content-Length beside
 Transfer-Encoding, repeated Content-Length, bare line feeds, folded headers, white space before a colon. The
-rest is done here: bounds on head and body, Upgrade and CONNECT refused, trailers ignored, the body of a
-request that is refused anyway thrown away instead of held.
+rest is done here: bounds on head and body, Upgrade, CONNECT and transfer codings but chunked refused, trailers
+ignored, the body of a request that is refused anyway thrown away instead of held.
 
 After a syntax error nothing of the connection can be trusted: one 400, then it is closed. The requests that
 were complete before the error are still answered, in order.
@@ -27,6 +27,7 @@ _HEADERS = {
     b"expect": "expect",
     b"host": "host",
     b"origin": "origin",
+    b"transfer-encoding": "coding",
 }
 
 
@@ -170,6 +171,9 @@ class Http1:
             raise _EnoughError
         if version == "1.1" and "host" not in fields:
             self._end_with(refusal(400, "no_host", "HTTP/1.1 wants a Host header."))
+            raise _EnoughError
+        if fields.get("coding", b"chunked").strip().lower() != b"chunked":
+            self._end_with(refusal(400, "bad_coding", "Of transfer codings only chunked is taken."))
             raise _EnoughError
         self._refused = self._judge(head)
         route = route_of(head.path)

@@ -170,17 +170,12 @@ class _Places:
         self._free = trio.Semaphore(count)
         self._idle: dict[Connection, None] = {}
         self._ending: set[Connection] = set()
-        self._waiting = 0
 
     async def take(self) -> None:
         """Wait for a place; somebody is at the door."""
-        self._waiting += 1
-        try:
-            if not self._free.value:
-                self._make_room()
-            await self._free.acquire()
-        finally:
-            self._waiting -= 1
+        if not self._free.value:
+            self._make_room(1)
+        await self._free.acquire()
 
     def give_back(self) -> None:
         """A place that was taken for nobody."""
@@ -197,10 +192,11 @@ class _Places:
         self._idle.pop(connection, None)
         if idle:
             self._idle[connection] = None
-            self._make_room()
+            self._make_room(0)
 
-    def _make_room(self) -> None:
-        while self._idle and self._waiting > self._free.value + len(self._ending):
+    def _make_room(self, newcomers: int) -> None:
+        """End as many as are waited for: by who waits for a place already, and by `newcomers`."""
+        while self._idle and self._free.statistics().tasks_waiting + newcomers > len(self._ending):
             oldest = next(iter(self._idle))
             del self._idle[oldest]
             self._ending.add(oldest)

@@ -8,8 +8,10 @@ context on trio's stream; HTTP/2 is not offered there either.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 import h11
 import msgspec
@@ -114,8 +116,29 @@ class Connection(TCPServer):
                 self._whole.cancel()
 
 
+class _Strict(h11.Connection):
+    """h11, which of heads takes more than the standard wants: lines that end in a bare feed, and lines that go on in
+    the next one. A proxy in front may see other headers there than we do, so neither is taken."""
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if self.their_state is h11.IDLE:
+            begun = self.trailing_data[0]
+            end = _END_OF_HEAD.search(begun)
+            if _TWO_READINGS.search(begun, 0, end.end() if end else len(begun)):
+                raise h11.RemoteProtocolError("a line of the head has two readings", 400)
+        return super().next_event()
+
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_TWO_READINGS = re.compile(rb"(?<!\r)\n|\n[ \t]")
+
+
 class _Guarded(H11Protocol):
     """h11 under guard: what has two readings, or wants another protocol, is refused before the app."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connection = _Strict(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """hypercorn would switch to HTTP/2 here."""
@@ -147,6 +170,8 @@ def guard(request: h11.Request) -> ProblemAnswer | None:
         return _refusal(400, "ambiguous_length", "Content-Length and Transfer-Encoding exclude each other.")
     if b"upgrade" in names or request.http_version not in (b"1.0", b"1.1"):
         return _refusal(400, "no_upgrade", "HTTP/1.1 is spoken here and nothing else; leave out Upgrade.")
+    if request.method == b"CONNECT":
+        return _refusal(400, "no_tunnel", "Nobody is connected through here.")
     size = len(request.target) + sum(len(name) + len(value) for name, value in request.headers)
     if size > API_HEADER_BYTES_MAX:
         detail = f"Path and headers have at most {API_HEADER_BYTES_MAX} bytes together."

@@ -161,8 +161,8 @@ def test_a_name_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-BEGUN = b"POST /v1/flows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
-"""A request whose body has not arrived yet: its connection is busy."""
+BEGUN = b"POST /v1/flows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+"""A request whose body is waited for: its connection is busy."""
 
 
 def test_further_connections_wait_while_all_are_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,13 +172,13 @@ def test_further_connections_wait_while_all_are_busy(tmp_path: Path, monkeypatch
         first, second = [await connect(bound[0]) for _ in range(2)]
         for stream in (first, second):
             await stream.send_all(BEGUN)
-        await trio.sleep(0.05)
+            assert b" 100 " in await stream.receive_some()
         third = await connect(bound[0])
         await third.send_all(GET)
         with trio.move_on_after(0.2) as waited:
             await answer_on(third)
         assert waited.cancelled_caught
-        await first.send_all(b"}")
+        await first.send_all(b"{}")
         assert b" 422 " in await answer_on(first)
         assert b" 200 " in await answer_on(third)
         assert await first.receive_some() == b"", "it was the first to have nothing more to say"
