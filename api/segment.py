@@ -25,6 +25,7 @@ from api.messages import DECODE_ERRORS, pieces, sentence, take_batch, take_each,
 from engine.errors import Unavailable
 from engine.limits import (
     EVENTS_BODY_BYTES_MAX,
+    GZIP_MEMBERS_MAX,
     MESSAGE_BYTES_MAX,
     REJECTIONS_LISTED_MAX,
     SEGMENT_BATCH_BYTES_MAX,
@@ -298,15 +299,21 @@ def route_of(path: str) -> Route | None:
 
 
 def unpack(head: Head, body: bytes) -> bytes | Response:
-    """The body as it was before Content-Encoding; expansion is bounded by what the path takes."""
+    """The body as it was before Content-Encoding; expansion is bounded by what the path takes, and so is the number of
+    members, each of which may unpack to nothing and costs as much as the bytes that follow it."""
     if head.encoding not in PACKED:
         return body
     route = route_of(head.path)
     assert route is not None, "judge() comes first"
     room = route.body_bytes_max
     unpacked: list[bytes] = []
+    members = 0
     try:
         while body:
+            members += 1
+            if members > GZIP_MEMBERS_MAX:
+                detail = f"A gzip body has at most {GZIP_MEMBERS_MAX} members."
+                return refusal(400, "bad_gzip", detail)
             member = zlib.decompressobj(wbits=31)
             part = member.decompress(body, room + 1)
             room -= len(part)

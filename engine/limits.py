@@ -114,6 +114,7 @@ INTAKE_BODY_S = 30  # a body must arrive within this time
 STREAM_READ_BYTES = 256 * 1024
 INTAKE_BODIES_BYTES_MAX = 256 * 1024 * 1024  # bodies held by all connections; beyond, requests are shed (429)
 INTAKE_STOP_S = 10  # what is under way when the engine stops may take this long
+GZIP_MEMBERS_MAX = 64  # of one packed body
 REJECTIONS_LISTED_MAX = 1_000  # bad lines named in one answer
 STREAM_IN_FLIGHT_BYTES_MAX = (
     4 * 1024 * 1024
