@@ -27,18 +27,32 @@ from ext.instant import parse as parse_instant
 Filter = Callable[..., Any]
 
 _INTEGER_BITS_MAX: Final = 128
+_ITEM_WORK: Final = 32
 _VALUE_MAX: Final = 4 * TEMPLATE_OUTPUT_BYTES_MAX
 _EPOCH_MS_MAX: Final = 253_402_300_799_000  # the end of the year 9999
 _encode = msgspec.json.Encoder(enc_hook=lambda value: None).encode
 
 
 def weight(value: Any) -> int:
-    """About how many bytes of work a value is; FilterArgumentError where it is too large to work with."""
-    total = 0
+    """About how many bytes a value has; FilterArgumentError where it is too large to work with."""
+    return _measure(value)[0]
+
+
+def work(value: Any) -> int:
+    """About how many bytes of work a value is: an item of a list takes a filter such as `sort` longer than the byte
+    that may be in it."""
+    size, items = _measure(value)
+    return size + _ITEM_WORK * (items - 1)
+
+
+def _measure(value: Any) -> tuple[int, int]:
+    """Bytes and items, the value itself counted."""
+    total = items = 0
     waiting = [value]
     while waiting:
         item = waiting.pop()
         total += 1
+        items += 1
         if isinstance(item, str):
             total += len(item)
         elif isinstance(item, list | tuple):
@@ -49,7 +63,7 @@ def weight(value: Any) -> int:
             raise FilterArgumentError("the number is too large", token=None)
         if total + len(waiting) > _VALUE_MAX:
             raise FilterArgumentError("the value is too large", token=None)
-    return total
+    return total, items
 
 
 def guarded(inner: Filter) -> Filter:
@@ -58,13 +72,13 @@ def guarded(inner: Filter) -> Filter:
     wants_environment = getattr(inner, "with_environment", False)
 
     def outer(value: Any, *args: Any, context: Any, **options: Any) -> Any:
-        context.charge(weight(value) + sum(map(weight, args)))
+        context.charge(work(value) + sum(map(work, args)))
         if wants_context:
             options["context"] = context
         if wants_environment:
             options["environment"] = context.env
         result = inner(value, *args, **options)
-        context.charge(weight(result))
+        context.charge(work(result))
         return result
 
     return with_context(outer)
