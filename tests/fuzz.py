@@ -1,0 +1,42 @@
+"""What the fuzz tests share: the time an example may take, and texts that are nearly right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+CPU_S_MAX = 0.1
+T = TypeVar("T")
+
+
+def in_time(call: Callable[[], T]) -> T:
+    """The result, which has taken less than CPU_S_MAX of this thread's time (the second time, if not the first: what
+    is made once for all is nobody's hang)."""
+    for _ in range(2):
+        begun = time.thread_time()
+        result = call()
+        took = time.thread_time() - begun
+        if took < CPU_S_MAX:
+            return result
+    raise AssertionError(f"it takes {took:.3f} s")
+
+
+def nearly(*parts: str, most: int = 12) -> st.SearchStrategy[str]:
+    """Parts of a language in any order, with anything in between."""
+    return st.lists(st.sampled_from(parts) | st.text(max_size=4), max_size=most).map("".join)
+
+
+def mangled(*good: bytes) -> st.SearchStrategy[bytes]:
+    """Something good with some bytes of it exchanged, taken out, doubled or put in."""
+
+    def mangle(whole: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+        for at, length, put in edits:
+            start = at % (len(whole) + 1)
+            whole = whole[:start] + put + whole[start + length :]
+        return whole
+
+    edit = st.tuples(st.integers(0, 1 << 16), st.integers(0, 8), st.binary(max_size=6))
+    return st.builds(mangle, st.sampled_from(good), st.lists(edit, max_size=4))
