@@ -302,7 +302,7 @@ async def simulate_flow(flow: str) -> Response:
 
 
 @flows.post("/flows/<flow>/backtest")
-@operation(body=BacktestRequest, answers={200: shapes.Stats}, refusals=(404, 409))
+@operation(needs="flows", body=BacktestRequest, answers={200: shapes.Stats}, refusals=(404, 409))
 async def backtest_flow(flow: str) -> Response:
     """Run a flow over recorded events on a virtual clock, each received at its `timestamp`; answers with the counts.
 
