@@ -114,6 +114,10 @@ def _write(data: Path, keys: tuple[Key, ...]) -> None:
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
+            if os.geteuid() == 0:
+                # The engine, whose directory it is, must be able to read what root makes here.
+                owner = os.stat(data)
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             file.write(msgspec.json.format(msgspec.json.encode(_File(keys)), indent=2) + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -126,19 +130,17 @@ def _write(data: Path, keys: tuple[Key, ...]) -> None:
 
 async def watch(data: Path, keys: Keys, *, every_s: float = LOOK_S) -> None:
     """Keep `keys` as the file says, until cancelled."""
-    seen = mark(data)
-    keys.replace(read_keys(data))
+    seen: object = ()
     while True:
+        if (now := mark(data)) != seen:
+            seen = now  # looked at before it is read: if it changes in between, it is read again
+            try:
+                keys.replace(read_keys(data))
+            except KeyFileError as error:
+                log.error("the keys stay as they were: %s", error)
+            else:
+                log.info("there are %d keys", keys.issued)
         await trio.sleep(every_s)
-        if (now := mark(data)) == seen:
-            continue
-        seen = now
-        try:
-            keys.replace(read_keys(data))
-        except KeyFileError as error:
-            log.error("the keys stay as they were: %s", error)
-        else:
-            log.info("keys taken from %s", data / FILE)
 
 
 def mark(data: Path) -> tuple[int, ...] | None:

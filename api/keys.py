@@ -76,6 +76,11 @@ class Keys:
         """Called after each `replace`: what was let in by a key that is gone has to be asked again."""
         self.replace(issued)
 
+    @property
+    def issued(self) -> int:
+        """How many keys of the data directory are in force."""
+        return len(self._issued)
+
     def replace(self, issued: Iterable[Key]) -> None:
         """From now on these are the issued keys."""
         self._issued = tuple(issued)

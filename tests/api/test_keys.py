@@ -103,6 +103,13 @@ def test_the_file_is_its_owners_alone_and_holds_no_secret(tmp_path: Path) -> Non
     assert (kept.name, kept.scopes, kept.sha256) == ("ops", ("flows", "read"), sha256_of(secret.encode()))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_makes_belongs_to_the_engine(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 1234)
+    create(tmp_path, "ops", "read")
+    assert (tmp_path / FILE).stat().st_uid == 1234
+
+
 def test_keys_are_listed_without_secrets_and_revoked(tmp_path: Path) -> None:
     secrets = [create(tmp_path, "one", "read"), create(tmp_path, "two", "outbox", "contacts")]
     listed = tidemill("keys", "list", "--data", tmp_path)
