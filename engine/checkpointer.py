@@ -79,13 +79,11 @@ class Checkpointer:
     async def _write(self) -> bool:
         started = time.monotonic()
         bytes_then, stored_then = self._journal.appended_bytes, self._journal.stored_bytes
+        full, self._needs_base = self._wants_base(), True  # until it is there: it may be cancelled as well
         try:
-            manifest = await self._checkpoints.write(
-                self._kernel, key=self._journal.key, full=self._wants_base()
-            )
+            manifest = await self._checkpoints.write(self._kernel, key=self._journal.key, full=full)
         except StoreFull as error:
             log.error("No checkpoint could be made: %s", error)
-            self._needs_base = True
             self._failed += 1
             self._not_before_s = time.monotonic() + limits.CHECKPOINT_RETRY_S
             return False

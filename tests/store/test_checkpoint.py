@@ -395,3 +395,37 @@ def test_a_row_of_parts_that_ends_too_early_is_refused(
                 list(checkpoints.parts())
 
     run(test)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_after_one_that_was_cancelled_comes_a_base(
+    tmp_path: Path, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whichever of its commits: the kernel has given all it had, and none of it was kept."""
+    kernel = Kernel()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            checkpointer = Checkpointer(kernel, journal, checkpoints)
+            for n in range(3):
+                kernel.apply(Batch(kernel.seq + 1, 1_000, events(5, first=5 * n, contacts=5).inputs))
+                write, commits = checkpoints._env.write, iter(range(10))
+                with trio.CancelScope() as scope, monkeypatch.context() as patch:
+
+                    async def cancelled(
+                        fill: Any, write: Any = write, commits: Any = commits, scope: Any = scope, n: int = n
+                    ) -> Any:
+                        if n == 1 and next(commits) == place:
+                            scope.cancel()
+                            await trio.lowlevel.checkpoint()
+                        return await write(fill)
+
+                    patch.setattr(checkpoints._env, "write", cancelled)
+                    await checkpointer.make()
+            assert checkpoints.seq == kernel.seq
+            restored = Kernel()
+            restored.restore(checkpoints.parts())
+            assert restored.digest() == kernel.digest()
+
+    (tmp_path / "c").mkdir()
+    run(test)

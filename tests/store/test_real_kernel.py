@@ -162,6 +162,7 @@ def test_checkpoints_in_between_and_a_crash_change_nothing(
 def test_a_clean_stop_and_start_changes_nothing_and_goes_on_by_deltas(tmp_path: Path) -> None:
     clock = VirtualClock(START)
     seen: list[dict[str, Any]] = []
+    deltas: list[int] = []
 
     async def session(n: int) -> None:
         async with running(settings(tmp_path, clock)) as service:
@@ -169,6 +170,7 @@ def test_a_clean_stop_and_start_changes_nothing_and_goes_on_by_deltas(tmp_path: 
                 await prepare(service)
                 await service.submit(decode_lines(orders(0, 400, contacts=300)))
             else:
+                deltas.append(service.statistics()["checkpoint"]["deltas"])
                 assert service.recovered.batches == 0
                 assert answers(service.kernel) == seen[-1]
             await service.submit(decode_lines(orders(400 + 10 * n, 10)))
@@ -180,9 +182,7 @@ def test_a_clean_stop_and_start_changes_nothing_and_goes_on_by_deltas(tmp_path: 
         run(lambda n=n: session(n))
     with recovered(tmp_path) as kernel:
         assert answers(kernel) == seen[-1]
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
-    assert not all(link.full for link in checkpoints.manifest.chain)
-    checkpoints.close()
+    assert max(deltas) > 0
 
 
 def test_a_wait_ends_by_itself_and_its_message_is_delivered_once(tmp_path: Path) -> None:
