@@ -256,6 +256,7 @@ def test_bodies_of_any_shape_are_refused_on_every_route_that_takes_one(tmp_path:
         ("POST", "/v1/flows"),
         ("PUT", "/v1/flows/x/draft"),
         ("POST", "/v1/flows/x/simulate"),
+        ("POST", "/v1/flows/x/backtest"),
         ("PUT", "/v1/contacts/a"),
         ("PATCH", "/v1/contacts/a"),
         ("POST", "/v1/promo-pools/p/codes"),
