@@ -193,7 +193,9 @@ MEMORY = {
         "give_back()",
     ],
     "both": [
-        "crowd = Crowd({size})",
+        "crowd = Crowd(0)",
+        "before = held()",
+        "crowd.grow({size})",
         "crowd.control('launch', flow=FLOW)",
         "crowd.all_send('A')",
         "give_back()",
