@@ -1,13 +1,13 @@
 """Ingest: submissions become batches; batches are applied, made durable, then acknowledged.
 
-    enqueue ─▶ queue ─▶ cut ─▶ kernel.apply(N) ─▶ hand over ─▶ journal.append(N) ─▶ settle: tickets, effects
-                               while N-1 is being committed     in a worker thread
+    enqueue ─▶ queue ─▶ cut ─▶ kernel.apply(N) ─▶ hand over ─▶ journal.append(…, N) ─▶ settle: tickets, effects
+                               while those before N are committed    in a worker thread
 
-Two tasks and a channel without room between them. The applier cuts a batch from what is queued, applies it and hands
-it over, which waits until the committer is free: at most one batch is applied ahead of the one being committed. There
-is no linger: while a commit is under way the queue grows by itself, and the next batch is cut when the commit ends, or
-before that if enough is queued to be worth the overlap (PIPELINE_INPUTS_MIN). Nothing of a batch leaves
-(acknowledgements, answers, effects) before its commit has ended.
+Two tasks and a short channel between them. The applier cuts a batch from what is queued, applies it and hands it over;
+the committer takes all that were handed over meanwhile and commits them at once. There is no linger: while a commit
+is under way the queue grows by itself, and the next batch is cut when the commit ends, or before that if enough is
+queued to be worth the overlap (PIPELINE_INPUTS_MIN), up to PIPELINE_BATCHES_MAX that are not durable. Nothing of a
+batch leaves (acknowledgements, answers, effects) before its commit has ended.
 
 Time is an input: an empty batch, a pulse, is made when the kernel's next timer is due.
 
@@ -183,7 +183,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Apply and commit until `close`. What is not durable when this ends is refused to whoever waits."""
-        send, receive = trio.open_memory_channel[Applied](0)
+        send, receive = trio.open_memory_channel[Applied](limits.PIPELINE_BATCHES_MAX)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._commit_all, receive)
@@ -220,6 +220,8 @@ class Ingest:
                         await self._bell.wait()
 
     def _worth_a_batch(self) -> bool:
+        if len(self._ahead) >= limits.PIPELINE_BATCHES_MAX:
+            return False
         if self._ahead and self._queued_inputs < limits.PIPELINE_INPUTS_MIN:
             return False
         return bool(self._queue) or self._more or self._is_due()
@@ -284,17 +286,19 @@ class Ingest:
 
     async def _commit_all(self, receive: trio.MemoryReceiveChannel[Applied]) -> None:
         async for applied in receive:
-            while not await self._commit(applied):
+            batches = _with_those_that_wait(applied, receive)
+            while not await self._commit(batches):
                 self._on_full()
                 with trio.move_on_after(1):
                     await self._retry.wait()
-            self._settle(applied)
+            for applied in batches:
+                self._settle(applied)
 
-    async def _commit(self, applied: Applied) -> bool:
-        """Whether the batch is durable now; no: there is no room."""
+    async def _commit(self, batches: list[Applied]) -> bool:
+        """Whether the batches are durable now; no: there is no room."""
         self._retry = trio.Event()
         try:
-            await self._journal.append(applied.seq, applied.frame)
+            await self._journal.append_all([(applied.seq, applied.frame) for applied in batches])
         except StoreFull:
             self._full_since = self._full_since or time.monotonic()
             self._room.set()
@@ -373,6 +377,17 @@ class Ingest:
         waiting = [one for applied in self._ahead for one in applied.submissions]
         for submission in (*waiting, *self._queue):
             submission.ticket.resolve(self._closing)
+
+
+def _with_those_that_wait(applied: Applied, receive: trio.MemoryReceiveChannel[Applied]) -> list[Applied]:
+    """A batch, and those applied after it that wait as well, until their frames are COMMIT_BYTES_MAX."""
+    batches = [applied]
+    while sum(len(one.frame) for one in batches) < limits.COMMIT_BYTES_MAX:
+        try:
+            batches.append(receive.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel):
+            break
+    return batches
 
 
 def _stopping(code: str) -> Unavailable:

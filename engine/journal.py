@@ -14,6 +14,7 @@ kept back from appends for that.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -79,20 +80,24 @@ class Journal:
 
     async def append(self, seq: int, value: bytes) -> None:
         """Make the frame `value` durable under `seq`, above all before it. Raises StoreFull or StoreError."""
-        stored = value
-        if len(value) >= limits.JOURNAL_COMPRESSED_FROM_BYTES:
-            stored = await self._env.aside(partial(_compressed, value), len(value))
-        await self._env.write(lambda transaction: self._put(transaction, seq, stored))
-        self.last_seq = seq
-        self.first_seq = self.first_seq or seq
-        self.appended_bytes += len(value)
-        self.stored_bytes += len(stored)
+        await self.append_all([(seq, value)])
 
-    def _put(self, transaction: lmdb.Transaction, seq: int, value: bytes) -> None:
-        if live_bytes(transaction.stat()) + len(value) > self._append_bytes_max:
+    async def append_all(self, frames: Sequence[tuple[int, bytes]]) -> None:
+        """Make frames durable under their seqs, in order, all or none. Raises StoreFull or StoreError."""
+        size = sum(len(value) for _, value in frames)
+        stored = await self._env.aside(partial(_stored, frames), size)
+        await self._env.write(lambda transaction: self._put(transaction, stored))
+        self.last_seq = stored[-1][0]
+        self.first_seq = self.first_seq or stored[0][0]
+        self.appended_bytes += size
+        self.stored_bytes += sum(len(value) for _, value in stored)
+
+    def _put(self, transaction: lmdb.Transaction, stored: list[tuple[int, bytes]]) -> None:
+        if live_bytes(transaction.stat()) + sum(len(value) for _, value in stored) > self._append_bytes_max:
             raise StoreFull("journal")
-        put = transaction.put(_key(seq), value, append=True, overwrite=False)
-        assert put, f"frame {seq} is in the journal already"
+        for seq, value in stored:
+            put = transaction.put(_key(seq), value, append=True, overwrite=False)
+            assert put, f"frame {seq} is in the journal already"
 
     async def trim(self, upto: int) -> int:
         """Delete the frames up to and with seq `upto`, in slices that hold neither the loop nor the next
@@ -167,7 +172,14 @@ def _read(transaction: lmdb.Transaction, first: int, bytes_max: int) -> list[tup
     return values
 
 
+def _stored(frames: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The frames as they are stored."""
+    return [(seq, _compressed(value)) for seq, value in frames]
+
+
 def _compressed(value: bytes) -> bytes:
+    if len(value) < limits.JOURNAL_COMPRESSED_FROM_BYTES:
+        return value
     packed = COMPRESSED + compress(value)
     return packed if len(packed) < len(value) else value
 

@@ -1,4 +1,4 @@
-"""Ingest: what leaves is durable, one batch is applied ahead, senders wait when too much is queued."""
+"""Ingest: what leaves is durable, some batches are applied ahead, senders wait when too much is queued."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class HeldJournal:
         self._held = held
         self._released = trio.Semaphore(0)
 
-    async def append(self, seq: int, value: bytes) -> None:
+    async def append_all(self, frames: list[tuple[int, bytes]]) -> None:
         self.under_way += 1
         assert self.under_way == 1, "one commit at a time"
         if self._held:
@@ -44,7 +44,7 @@ class HeldJournal:
         self.under_way -= 1
         if self.error is not None:
             raise self.error
-        self.frames.append(frame.decode(value, seq))
+        self.frames += [frame.decode(value, seq) for seq, value in frames]
 
     async def release(self, commits: int = 1) -> None:
         for _ in range(commits):
@@ -118,21 +118,41 @@ def test_a_batch_grows_while_a_commit_is_under_way() -> None:
     run(test)
 
 
-def test_with_much_queued_one_batch_is_applied_ahead_of_the_commit_and_only_one() -> None:
+def test_with_much_queued_some_batches_are_applied_ahead_of_the_commit_and_then_committed_at_once() -> None:
     async def test() -> None:
         async with bench() as b:
-            for n in range(4):
+            for n in range(6):
                 await b.ingest.enqueue(
                     events(limits.PIPELINE_INPUTS_MIN, first=n * limits.PIPELINE_INPUTS_MIN)
                 )
                 await wait_all_tasks_blocked()
-            assert b.kernel.seq == 2
+            assert b.kernel.seq == limits.PIPELINE_BATCHES_MAX == 4
             assert b.ingest.durable_seq == 0
             await b.journal.release()
-            assert (b.ingest.durable_seq, b.kernel.seq) == (1, 3)
-            await b.journal.release(2)
-            assert (b.ingest.durable_seq, b.kernel.seq) == (3, 3)
-            assert sum(one.count for one in b.journal.frames) == 4 * limits.PIPELINE_INPUTS_MIN
+            assert (b.ingest.durable_seq, b.kernel.seq) == (1, 5), "those still queued are one batch"
+            await b.journal.release()
+            assert (b.ingest.durable_seq, b.kernel.seq) == (4, 5)
+            await b.journal.release()
+            assert b.ingest.durable_seq == 5
+            assert sum(one.count for one in b.journal.frames) == 6 * limits.PIPELINE_INPUTS_MIN
+
+
+@pytest.mark.parametrize("most", [1, 1 << 20])
+def test_what_is_committed_at_once_is_bounded_in_bytes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "COMMIT_BYTES_MAX", most)
+
+    async def test() -> None:
+        async with bench() as b:
+            for n in range(3):
+                await b.ingest.enqueue(
+                    events(limits.PIPELINE_INPUTS_MIN, first=n * limits.PIPELINE_INPUTS_MIN)
+                )
+                await wait_all_tasks_blocked()
+            assert b.kernel.seq == 3
+            await b.journal.release()
+            await b.journal.release()
+            assert b.ingest.durable_seq == (2 if most == 1 else 3)
+            await b.journal.release(3)
 
     run(test)
 
@@ -177,6 +197,7 @@ def test_a_submission_larger_than_a_batch_is_cut_and_acknowledged_as_one(
 ) -> None:
     monkeypatch.setattr(limits, "BATCH_INPUTS_MAX", 10)
     monkeypatch.setattr(limits, "PIPELINE_INPUTS_MIN", 1)
+    monkeypatch.setattr(limits, "COMMIT_BYTES_MAX", 1)
 
     async def test() -> None:
         async with bench() as b:
