@@ -117,7 +117,7 @@ INTAKE_STOP_S = 10  # what is under way when the engine stops may take this long
 GZIP_MEMBERS_MAX = 64  # of one packed body
 REJECTIONS_LISTED_MAX = 1_000  # bad lines named in one answer
 STREAM_IN_FLIGHT_BYTES_MAX = (
-    4 * 1024 * 1024
+    16 * 1024 * 1024
 )  # of one stream, read and not yet durable; its sender waits beyond
 LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX = 100, 1_000  # rows of one page
 

@@ -34,7 +34,7 @@ from engine.kernel import Kernel
 from engine.model import Effect, Outcome, Receipt
 from engine.recover import Progress, Recovered, recover
 from engine.wire import Decoded
-from ext.memory import use_large_pages
+from ext.memory import touch_ahead, use_large_pages, wants_touch
 
 PROGRESS_EVERY_S = 0.1
 
@@ -76,6 +76,7 @@ class Service:
         self._started_s = time.monotonic()
         self._stopping = False
         self._failed = False
+        self._growing = trio.Event()
         self._scopes: list[trio.CancelScope] = []
         self._ingest = Ingest(kernel, journal, config.clock, settled=self._settled, full=self._full)
         self._checkpointer = Checkpointer(
@@ -151,7 +152,7 @@ class Service:
 
     async def _start(self, nursery: trio.Nursery) -> None:
         names = sorted(self.channels)
-        for task in (self._ingest.run, self._checkpointer.run, self._delivery.run):
+        for task in (self._ingest.run, self._checkpointer.run, self._delivery.run, self._touch_ahead):
             nursery.start_soon(self._guard, task, name=task.__qualname__)
         if names != self.kernel.channels():
             await self.control("channels", channels=names)
@@ -189,6 +190,16 @@ class Service:
     def _settled(self, outcome: Outcome) -> None:
         if outcome.effects:
             self._delivery.wake()
+        if wants_touch():
+            self._growing.set()
+
+    async def _touch_ahead(self) -> None:
+        """Have the memory that contacts and runs will need taken before the loop has to wait for it."""
+        limiter = trio.CapacityLimiter(1)
+        while True:
+            await self._growing.wait()
+            self._growing = trio.Event()
+            await trio.to_thread.run_sync(touch_ahead, limiter=limiter)
 
     def _full(self) -> None:
         self._checkpointer.request()
