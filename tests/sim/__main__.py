@@ -1,0 +1,46 @@
+"""`python -m tests.sim SEED…`: live the lives of some seeds and tell their stories. Exit 1 where one fails.
+
+`python -m tests.sim --from A --to B` lives many and tells only of those that fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+
+from tests.sim.account import Breach
+from tests.sim.world import Failed, live
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    parser.add_argument("seeds", type=int, nargs="*")
+    parser.add_argument("--from", type=int, dest="first", default=0)
+    parser.add_argument("--to", type=int, default=0)
+    given = parser.parse_args()
+    quiet = range(given.first, given.to)
+    failed = [seed for seed in given.seeds if not lived(seed, told=True)]
+    started = time.process_time()
+    failed += [seed for seed in quiet if not lived(seed, told=False)]
+    if quiet:
+        print(f"{len(quiet)} lives in {time.process_time() - started:.1f} s of CPU; failed: {failed or 'none'}")
+    return bool(failed)
+
+
+def lived(seed: int, *, told: bool) -> bool:
+    try:
+        story = live(seed)
+    except Failed as failed:
+        print(*failed.story.lines, sep="\n")
+        if not isinstance(failed.__cause__, Breach):
+            traceback.print_exception(failed.__cause__, file=sys.stdout)
+        return False
+    if told:
+        print(*story.lines, sep="\n")
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""The account kept outside the engine: what was sent, acknowledged, made durable, delivered; and what must follow.
+
+Every durable batch is read off the simulated disk as it becomes durable and applied by an undisturbed kernel, which
+is never restarted and never restored. At the end the same batches go through `tests/reference/interpreter.py`, the
+slow twin that knows nothing of the kernel. A `Breach` names the promise that was broken.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from engine import frame
+from engine.errors import Refused
+from engine.frame import Frame
+from engine.kernel import Kernel
+from engine.model import Batch, Effect
+from engine.recover import Recovered
+from engine.simulate import render
+from engine.wire import decode_lines
+from tests.kernel.test_against_reference import plain
+from tests.reference import civil, interpreter
+from tests.sim.disk import Disk
+from tests.sim.environment import Commit, newest
+
+PROMISES = {
+    1: "an acknowledged input survives",
+    2: "state after recovery equals state without a crash",
+    3: "an effect leaves at least once, under one id; everything else changes exactly once",
+    4: "no wait ends early, none is forgotten, overdue ones go in order",
+    5: "corruption is noticed, never served",
+    6: "what is full or slow stops intake with a clear answer and loses nothing",
+    7: "one bad contact, flow or message never stops the others",
+    8: "a clock set back or forward makes nothing fire early or twice",
+    9: "input of any shape gets a clear error; memory stays bounded",
+}
+REFERENCE_EVENTS_MAX = 4_000
+KNOWN_TO_THE_REFERENCE = ("launch", "pause", "resume", "schedule", "add_codes")
+
+
+class Breach(Exception):
+    """A promise was broken."""
+
+    def __init__(self, promise: int, detail: str) -> None:
+        super().__init__(f"Promise {promise} ({PROMISES[promise]}) is broken: {detail}")
+        self.promise = promise
+
+
+def keep(promise: int, holds: bool, detail: str) -> None:
+    if not holds:
+        raise Breach(promise, detail)
+
+
+class Account:
+    """`latest_ms` is the latest time that the wall clock has shown, told by the world."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, bytes] = {}
+        """Every line that a client sent, by message id."""
+        self.frames: list[Frame] = []
+        self.refused: set[tuple[int, int]] = set()
+        """Operations that the kernel refused, by seq and place."""
+        self.durable_ids: set[str] = set()
+        self.durable_operations: Counter[bytes] = Counter()
+        self.effects: dict[str, Effect] = {}
+        self.delivered: Counter[str] = Counter()
+        self.settled: dict[str, str] = {}
+        self.trace: list[dict[str, Any]] = []
+        self.key = bytes(16)
+        self.shadow: Kernel | None = None
+        self.latest_ms = 0
+        self._in_doubt: dict[str, Commit] = {}
+        self._newest: dict[str, int] = {}
+        self._encoded: dict[int, bytes] = {}
+
+    # What the disk says
+
+    def watch(self, commit: Commit, durable: bool) -> None:
+        """A commit begins (its fate is in doubt), or has returned."""
+        if not durable:
+            self._in_doubt[commit.file] = commit
+            return
+        del self._in_doubt[commit.file]
+        self._newest[commit.file] = commit.number
+        self._take(commit)
+
+    def mounted(self, disk: Disk) -> str:
+        """A process has ended: what became of the commits it was in? A sentence for the story, or ""."""
+        told = []
+        for name in sorted(disk.files):
+            number, known = newest(disk, name), self._newest.get(name, 0)
+            keep(1, number >= known, f"commit {known} of the {name} returned, and is not on the disk")
+            commit = self._in_doubt.pop(name, None)
+            if commit is None:
+                continue
+            survived = number >= commit.number
+            told.append(f"commit {commit.number} of the {name} {'is' if survived else 'is not'} on the disk")
+            if survived:
+                self._newest[name] = commit.number
+                self._take(commit)
+        return ", ".join(told)
+
+    def _take(self, commit: Commit) -> None:
+        if commit.file != "journal":
+            return
+        for key, value in sorted(commit.put.items()):
+            if len(key) == 8:
+                self._take_frame(frame.decode(value, int.from_bytes(key)))
+
+    def _take_frame(self, taken: Frame) -> None:
+        shadow = self.shadow
+        assert shadow is not None, "a journal begins with its key"
+        keep(1, taken.seq == shadow.seq + 1, f"batch {taken.seq} follows batch {shadow.seq}")
+        keep(8, shadow.now_ms <= taken.now_ms <= max(self.latest_ms, shadow.now_ms), "a batch of another time")
+        same = taken.previous == shadow.outcome_digest
+        keep(2, same, f"before batch {taken.seq} the engine and the undisturbed kernel differ")
+        decoded = decode_lines(taken.body, control=True)
+        keep(1, not decoded.rejected and len(decoded.inputs) == taken.count, f"batch {taken.seq} is unreadable")
+        outcome = shadow.apply(Batch(taken.seq, taken.now_ms, decoded.inputs))
+        self.frames.append(taken)
+        self.trace += [render(record) for record in outcome.trace]
+        for place, answer in enumerate(outcome.answers):
+            if isinstance(answer, Refused):
+                self.refused.add((taken.seq, place))
+        for line in taken.body.splitlines():
+            self._take_line(line, taken.seq)
+        for effect in outcome.effects:
+            keep(3, effect.id not in self.effects, f"two effects have the id {effect.id}")
+            self.effects[effect.id] = effect
+
+    def _take_line(self, line: bytes, seq: int) -> None:
+        raw = msgspec.json.decode(line)
+        if raw["type"] != "control":
+            identity = raw["messageId"]
+            keep(1, self.sent.get(identity) == line, f"batch {seq} holds a line that nobody sent")
+            self.durable_ids.add(identity)
+            return
+        self.durable_operations[operation(raw)] += 1
+        if raw["op"] == "receipts":
+            for receipt in raw["receipts"]:
+                if receipt["effect"] in self.effects:
+                    self.settled.setdefault(receipt["effect"], receipt["status"])
+
+    # What the engine says
+
+    def begun(self, key: bytes) -> Kernel:
+        """A start has opened its journal and needs a kernel."""
+        if self.shadow is None:
+            self.key, self.shadow = key, Kernel(trace=True, key=key)
+        keep(2, key == self.key, "the journal's key has changed")
+        return Kernel(key=key)
+
+    def encoded(self, seq: int, value: bytes) -> None:
+        """The engine has made a frame: it may become durable, in the journal or in a checkpoint."""
+        self._encoded[seq] = value
+        self._encoded.pop(seq - 10, None)
+
+    def recovered(self, kernel: Kernel, found: Recovered) -> None:
+        """A start has recovered: to the last durable batch, exactly.
+
+        A checkpoint may hold a batch that had been applied and never reached the journal: it is durable by that.
+        """
+        shadow = self.shadow
+        assert shadow is not None
+        keep(1, kernel.seq >= shadow.seq, f"recovery ended at batch {kernel.seq}, of {shadow.seq} durable ones")
+        while shadow.seq < min(kernel.seq, found.checkpoint_seq):
+            self._take_frame(frame.decode(self._encoded[shadow.seq + 1], shadow.seq + 1))
+        self.compare(kernel)
+
+    def compare(self, kernel: Kernel) -> None:
+        shadow = self.shadow
+        assert shadow is not None
+        keep(2, kernel.seq == shadow.seq, f"the engine is at batch {kernel.seq}, the disk at {shadow.seq}")
+        keep(2, kernel.outcome_digest == shadow.outcome_digest, f"other outcomes at batch {shadow.seq}")
+        keep(4, kernel.next_due_ms() == shadow.next_due_ms(), "another timer is next after recovery")
+        keep(2, kernel.digest() == shadow.digest(), f"another state at batch {shadow.seq}")
+
+    def acknowledged(self, identities: list[str]) -> None:
+        for identity in identities:
+            keep(1, identity in self.durable_ids, f"{identity} was acknowledged and is not durable")
+
+    def answered(self, raw: dict[str, Any], times: int) -> None:
+        """An operation was answered for the `times`-th time."""
+        held = self.durable_operations[operation(raw)]
+        keep(1, held >= times, f"operation {raw['op']} was answered and is not durable")
+
+    def left(self, effect: Effect) -> None:
+        """An effect has reached the world."""
+        known = self.effects.get(effect.id)
+        keep(3, known is not None, f"effect {effect.id} left and is of no durable batch")
+        keep(3, known == effect, f"effect {effect.id} is not what it was")
+        again = effect.id in self.settled
+        keep(3, not again, f"effect {effect.id} left again after its receipt was durable")
+        self.delivered[effect.id] += 1
+
+    # The end
+
+    def conclude(self, kernel: Kernel, now_ms: int) -> None:
+        """Everything has come to rest: nothing is missing."""
+        self.compare(kernel)
+        missing = sorted(set(self.sent) - self.durable_ids)
+        keep(1, not missing, f"{len(missing)} lines are missing, first {missing[:3]}")
+        due = kernel.next_due_ms()
+        keep(4, due is None or due > now_ms, "a wait is over and its run has not left")
+        unsettled = sorted(set(self.effects) - set(self.settled))
+        keep(3, not unsettled, f"{len(unsettled)} effects have no receipt, first {unsettled[:3]}")
+        counted = {key[9:]: n for key, n in kernel.counts().items() if key.startswith("receipts_")}
+        keep(3, counted == Counter(self.settled.values()), f"receipts counted {counted}")
+        never = [id for id, status in self.settled.items() if status == "delivered" and not self.delivered[id]]
+        keep(3, not never, f"{never[:3]} were called delivered and never left")
+        keep(3, self.paid(kernel) == self.paid_by_account(), "points for a payment were not given exactly once")
+
+    def paid_by_account(self) -> dict[str, int]:
+        """Payments by contact, from the lines that clients sent."""
+        raws = [msgspec.json.decode(line) for line in self.sent.values()]
+        return dict(Counter(raw["userId"] for raw in raws if raw.get("event") == "Paid"))
+
+    def paid(self, kernel: Kernel) -> dict[str, int]:
+        """Payments by contact, as the engine counts them in a trait, step by step."""
+        found = {contact: kernel.contact(contact)["traits"].get("paid", 0) for contact in self.paid_by_account()}
+        return {contact: int(count) for contact, count in found.items()}
+
+    def compare_with_reference(self) -> bool:
+        """The trace of all batches against the slow twin's. False: too large for it."""
+        reference = interpreter.Reference(self.frames[0].now_ms if self.frames else 0, self.key)
+        reference.events_left = REFERENCE_EVENTS_MAX
+        try:
+            for batch in self.frames:
+                self._play(reference, batch)
+        except interpreter.TooMuch:
+            return False
+        expected, happened = plain(reference.trace), plain(self.trace)
+        pairs = zip(expected, happened, strict=False)
+        wrong = next(((one, other) for one, other in pairs if one != other), None)
+        keep(4, wrong is None, f"the slow twin says\n  {wrong and wrong[0]}\nthe engine\n  {wrong and wrong[1]}")
+        keep(4, len(expected) == len(happened), f"{len(happened)} things happened, not {len(expected)}")
+        return True
+
+    def _play(self, reference: interpreter.Reference, batch: Frame) -> None:
+        reference.now = max(reference.now, batch.now_ms)
+        reference.fire(batch.now_ms)
+        for place, line in enumerate(batch.body.splitlines()):
+            raw = msgspec.json.decode(line)
+            known = raw["type"] != "control" or raw["op"] in KNOWN_TO_THE_REFERENCE
+            if known and (batch.seq, place) not in self.refused:
+                reference.take({"at": civil.write(batch.now_ms), **raw})
+
+
+def operation(raw: dict[str, Any]) -> bytes:
+    """An operation as it can be counted."""
+    return msgspec.json.encode({key: value for key, value in raw.items() if key != "type"}, order="sorted")
