@@ -99,11 +99,12 @@ class Checkpointer:
 
     async def _trim(self) -> None:
         try:
-            await self._journal.trim(self._checkpoints.seq)
+            trimmed = await self._journal.trim(self._checkpoints.seq)
         except StoreFull as error:
             log.error("The journal could not be trimmed: %s", error)
         else:
-            self._trimmed()
+            if trimmed:  # else there is no more room than before: who waits for it would ask again at once, for ever
+                self._trimmed()
 
     def _is_due(self) -> bool:
         if self._kernel.seq <= self._checkpoints.seq or time.monotonic() < self._not_before_s:

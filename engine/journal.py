@@ -23,7 +23,7 @@ import msgspec
 
 from engine import frame, limits
 from engine.compression import compress, decompress, length
-from engine.frame import Frame
+from engine.frame import CHECKSUM_BYTES, Frame, checksum
 from engine.store import Environment, StoreFull, live_bytes
 
 META = b"\0"
@@ -136,17 +136,26 @@ def _read_meta(transaction: lmdb.Transaction) -> Meta | None:
         if transaction.stat()["entries"]:
             raise frame.corrupt("The journal has frames and no record of its own.")
         return None
+    body = kept[CHECKSUM_BYTES:]
+    if kept[:CHECKSUM_BYTES] != checksum(META, body):
+        raise frame.corrupt("The journal's own record does not match its checksum.")
     try:
-        meta = msgspec.msgpack.decode(kept, type=Meta)
+        meta = msgspec.msgpack.decode(body, type=Meta)
     except msgspec.DecodeError as error:
         raise frame.corrupt(f"The journal's own record cannot be read: {error}.") from error
     frame.check_format("The journal", meta.format, FORMAT)
     return meta
 
 
+def _seal(meta: Meta) -> bytes:
+    """With a checksum: a key that came to be another one would give other fingerprints and other draws."""
+    body = msgspec.msgpack.encode(meta)
+    return checksum(META, body) + body
+
+
 def _make_meta(transaction: lmdb.Transaction) -> Meta:
     meta = Meta(FORMAT, os.urandom(KEY_BYTES), 0)
-    transaction.put(META, msgspec.msgpack.encode(meta))
+    transaction.put(META, _seal(meta))
     return meta
 
 
@@ -205,7 +214,7 @@ def _trim(transaction: lmdb.Transaction, upto: int, meta: Meta) -> tuple[int, in
     while found and count < limits.JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:
         found = cursor.delete() and cursor.key() != b""
         count += 1
-    transaction.put(META, msgspec.msgpack.encode(meta))
+    transaction.put(META, _seal(meta))
     return count, _first_seq(transaction)
 
 

@@ -295,6 +295,8 @@ def test_the_journal_is_trimmed_up_to_the_checkpoint_and_no_further(tmp_path: Pa
             await checkpointer.make()
             assert (journal.first_seq, journal.trimmed) == (6, 5)
             assert room == [True]
+            await checkpointer.make()
+            assert room == [True], "nothing to trim, no more room"
 
     run(test)
 

@@ -142,6 +142,7 @@ DAMAGE = {
     "another digest": ("journal", seq(7), reframed(previous=1), "digest", "before batch 7 is not"),
     "another kernel": ("journal", seq(7), reframed(version=2), "kernel_version", "kernel version 2"),
     "the journal's record": ("journal", b"\0", lambda _: b"?", "corrupt", "own record"),
+    "a bit of the journal's record": ("journal", b"\0", flip, "corrupt", "own record does not match"),
     "the journal's record missing": ("journal", b"\0", gone, "corrupt", "no record of its own"),
     "a bit of a part": ("checkpoints", PART, flip, "corrupt", "piece 1 of 1 of the checkpoint at batch 4"),
     "a part missing": (
