@@ -177,7 +177,9 @@ class Service:
         if self._failed:
             return
         try:
-            await self._delivery.stop()
+            # Receipts under way may wait for room on the disk: for as long as it takes, if nobody stops them.
+            with trio.move_on_after(limits.DELIVERY_STOP_S + limits.STOP_FULL_S):
+                await self._delivery.stop()
             await self._ingest.close()
             await self._checkpointer.make()
         finally:

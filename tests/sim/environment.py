@@ -90,7 +90,7 @@ class Environment:
         return Transaction(self, write)
 
     def stat(self) -> dict[str, int]:
-        return _stat(self.tree)
+        return _stat(self.tree, self.index_bytes)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -105,9 +105,9 @@ class Environment:
         return used
 
 
-def _stat(tree: Tree) -> dict[str, int]:
+def _stat(tree: Tree, index_bytes: int) -> dict[str, int]:
     pages = sum(_pages(length) for _, length in tree.values())
-    counted = {"branch_pages": 0, "leaf_pages": 0, "overflow_pages": pages}
+    counted = {"branch_pages": 0, "leaf_pages": _pages(index_bytes), "overflow_pages": pages}
     return {"psize": PAGE_BYTES, "entries": len(tree), **counted}
 
 
@@ -134,7 +134,7 @@ class Transaction:
             self.abort()
 
     def stat(self) -> dict[str, int]:
-        return _stat(self.tree)
+        return _stat(self.tree, self._env.index_bytes)
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._put:

@@ -42,7 +42,7 @@ class Failed(Exception):
 
 
 DATA = SimPath("/sim")
-LIFE_S = 3_000.0
+LIFE_S = 900.0
 """Virtual seconds in which a life must have come to rest: bounds are far away, so a hang is a breach."""
 ROOMY_BYTES = 1 << 23
 

@@ -11,9 +11,11 @@ import trio
 
 from engine import limits
 from engine.errors import StoreError, Unavailable
+from engine.model import Effect, Receipt
 from engine.service import running
 from engine.store import Environment, StoreFull
-from tests.store.helpers import config, events, run, until
+from engine.wire import decode_lines
+from tests.store.helpers import Collector, config, events, line, run, until
 
 SMALL = 1 << 19
 
@@ -105,6 +107,29 @@ def test_a_stop_with_a_full_disk_ends_and_loses_nothing_acknowledged(
     finally:
         ends[0]()
     run(again)
+
+
+def test_a_stop_with_a_full_disk_does_not_wait_for_receipts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STOP_FULL_S", 0.1)
+    monkeypatch.setattr(limits, "DELIVERY_STOP_S", 0.1)
+    ends: list[Callable[[], None]] = []
+
+    class Filling(Collector):
+        async def deliver(self, effect: Effect) -> Receipt:
+            ends.append(disk_full())
+            return await super().deliver(effect)
+
+    async def test() -> None:
+        async with running(config(tmp_path, channel=Filling())) as service:
+            await service.submit(decode_lines(line("c1", "send", channel="email")))
+            await until(lambda: not service.accepts_input)
+
+    try:
+        run(test)
+    finally:
+        ends[0]()
 
 
 def test_a_full_checkpoint_store_only_postpones_checkpoints(tmp_path: Path) -> None:
