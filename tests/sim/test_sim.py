@@ -1,0 +1,69 @@
+"""Two hundred lives of the engine in a simulated world; twenty thousand in the nightly form.
+
+A life that fails prints its story and the command that tells it again: `python -m tests.sim SEED`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.sim.plan import FAULTS, plan
+from tests.sim.world import live
+
+GROUPS, SEEDS_PER_GROUP = 10, 20
+NIGHTLY_GROUPS, NIGHTLY_SEEDS_PER_GROUP = 100, 200
+NIGHTLY_FIRST = 1_000
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_every_promise_is_kept(group: int) -> None:
+    met: Counter[str] = Counter()
+    for seed in range(group * SEEDS_PER_GROUP, (group + 1) * SEEDS_PER_GROUP):
+        story = live(seed)
+        met.update(story.ends)
+        met["asked"] += story.compared
+    assert met["lines"] > 200 and met["effects"] > 20 and met["records"] > 500, "lives are worth living"
+    assert met["asked"] > SEEDS_PER_GROUP // 2, "the slow twin is asked about most of them"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("group", range(NIGHTLY_GROUPS))
+def test_every_promise_is_kept_twenty_thousand_times(group: int, request: pytest.FixtureRequest) -> None:
+    if "nightly" not in request.config.getoption("-m"):
+        pytest.skip("the long form: -m nightly")
+    first = NIGHTLY_FIRST + group * NIGHTLY_SEEDS_PER_GROUP
+    for seed in range(first, first + NIGHTLY_SEEDS_PER_GROUP):
+        live(seed)
+
+
+def told(seed: int, hash_seed: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.sim", str(seed)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": hash_seed, "PATH": ""},
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("seed", [3, 11])
+def test_a_life_is_the_same_in_every_process(seed: int) -> None:
+    assert told(seed, "1") == told(seed, "2")
+
+
+def test_a_story_tells_what_happened() -> None:
+    story = "\n".join(live(1).lines)
+    assert story.startswith("seed 1: ")
+    assert "engine       recovers: checkpoint at 0" in story
+    assert "director     the disk is full" in story
+
+
+def test_seeds_meet_every_fault_and_differ() -> None:
+    plans = [plan(seed) for seed in range(100)]
+    assert {fault for one in plans for fault in one.faults} == set(FAULTS)
+    assert plan(7) == plans[7] != plans[8]
