@@ -89,7 +89,9 @@ class Environment:
 
     def _open(self) -> lmdb.Environment:
         try:
-            return lmdb.open(str(self._path), map_size=self._map_bytes, lock=False, meminit=False, mode=0o600)
+            env = lmdb.open(str(self._path), map_size=self._map_bytes, lock=False, meminit=False, mode=0o600)
+            env.sync(True)  # a new file is durable before anything is acknowledged that relies on it
+            return env
         except lmdb.Error as error:
             raise StoreError(
                 "unusable",

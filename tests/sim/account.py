@@ -36,6 +36,8 @@ PROMISES = {
     8: "a clock set back or forward makes nothing fire early or twice",
     9: "input of any shape gets a clear error; memory stays bounded",
 }
+SEQ_BYTES = 8
+"""A key of the journal of this length is the seq of a frame, perhaps compressed."""
 REFERENCE_EVENTS_MAX = 800
 KNOWN_TO_THE_REFERENCE = ("launch", "pause", "resume", "schedule", "add_codes")
 
@@ -106,8 +108,11 @@ class Account:
         if commit.file != "journal":
             return
         for key, value in sorted(commit.put.items()):
-            if len(key) == 8:
-                self._take_frame(frame.decode(value, int.from_bytes(key)))
+            if len(key) == SEQ_BYTES:
+                seq = int.from_bytes(key)
+                made = self._encoded[seq]
+                keep(1, value == made or not value.startswith(frame.MAGIC), f"batch {seq} is not what was made of it")
+                self._take_frame(frame.decode(made, seq))
 
     def _take_frame(self, taken: Frame) -> None:
         shadow = self.shadow

@@ -92,6 +92,10 @@ class Environment:
     def stat(self) -> dict[str, int]:
         return _stat(self.tree, self.index_bytes)
 
+    def sync(self, force: bool = False) -> None:
+        """What is there is durable from now on."""
+        self.disk.sync(self.boot, self.name)
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -50,6 +50,7 @@ async def main(data: str) -> None:
         def mark() -> None:
             os.write(log, HEAD.pack(b"M", b"-", service.durable_seq, 0))
 
+        mark()
         await service.control("launch", flow=FLOW)
         mark()
         for number in range(24):
