@@ -17,13 +17,19 @@ from tests.sim.world import Failed, live
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("seeds", type=int, nargs="*")
-    parser.add_argument("--from", type=int, dest="first", default=0)
+    parser.add_argument("--from", type=int, dest="begin", default=0)
     parser.add_argument("--to", type=int, default=0)
+    parser.add_argument("--first", action="store_true", help="stop at the first that fails")
     given = parser.parse_args()
-    quiet = range(given.first, given.to)
+    quiet = range(given.begin, given.to)
     failed = [seed for seed in given.seeds if not lived(seed, told=True)]
     started = time.process_time()
-    failed += [seed for seed in quiet if not lived(seed, told=False)]
+    for seed in quiet:
+        if not lived(seed, told=False):
+            failed.append(seed)
+            if given.first:
+                quiet = range(given.begin, seed + 1)
+                break
     if quiet:
         print(f"{len(quiet)} lives in {time.process_time() - started:.1f} s of CPU; failed: {failed or 'none'}")
     return bool(failed)

@@ -64,6 +64,8 @@ class Account:
         self.frames: list[Frame] = []
         self.refused: set[tuple[int, int]] = set()
         """Operations that the kernel refused, by seq and place."""
+        self.with_effects: set[int] = set()
+        """Batches with a payment that was not seen before: its flow sends a message at once."""
         self.durable_ids: set[str] = set()
         self.durable_operations: Counter[bytes] = Counter()
         self.effects: dict[str, Effect] = {}
@@ -140,6 +142,8 @@ class Account:
         if raw["type"] != "control":
             identity = raw["messageId"]
             keep(1, self.sent.get(identity) == line, f"batch {seq} holds a line that nobody sent")
+            if raw.get("event") == "Paid" and identity not in self.durable_ids:
+                self.with_effects.add(seq)
             self.durable_ids.add(identity)
             return
         self.durable_operations[operation(raw)] += 1

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from api.stream import Session
-from engine import limits
+from engine import frame, limits
 from engine.channels import DEFAULT_NAMES, Outbox
 from engine.checkpoint import Checkpoints
 from engine.errors import StoreError, Unavailable
@@ -23,7 +23,7 @@ from engine.kernel import Kernel
 from engine.model import Effect
 from engine.recover import Recovered, recover
 from engine.service import Service, ServiceConfig, running
-from tests.sim.account import Account, Breach, keep
+from tests.sim.account import SEQ_BYTES, Account, Breach, keep
 from tests.sim.clients import Application, Channel, Client, Operator
 from tests.sim.clocks import WallClock
 from tests.sim.disk import Disk, PowerCut
@@ -178,6 +178,8 @@ class World:
             await trio.sleep(chance.choice((0.1, 1, 5)))
             if chance.random() < 0.4:
                 self._flip(chance)
+            if chance.random() < 0.2:
+                self._forge(chance)
 
     async def _process(self) -> None:
         """From the start of a process to its end. Anything but a power cut or a broken disk is a breach."""
@@ -377,6 +379,30 @@ class World:
         except Breach as breach:
             raise Breach(5, f"{where} was served: {breach}") from breach
         self.tell("flip", f"{where}: nothing depends on it")
+
+
+    def _forge(self, chance: Random) -> None:
+        """Put a frame without inputs, its checksum right, in place of one that had effects: only digests tell."""
+        forged = self.disk.copy()
+        found, kernel = self._open(forged)
+        self.account.recovered(kernel, found)
+        frames = self.account.frames[found.checkpoint_seq : -1]
+        chosen = [one for one in frames if one.seq in self.account.with_effects and one.count]
+        if not chosen:
+            return
+        of = chance.choice(chosen)
+        head = {"version": of.version, "count": 0, "previous": of.previous}
+        key, value = of.seq.to_bytes(SEQ_BYTES), frame.encode(of.seq, of.now_ms, bodies=[b""], **head)
+        environment = opener(lambda: forged, lambda commit, durable: None)("/journal", map_size=ROOMY_BYTES)
+        with environment.begin(write=True) as transaction:
+            transaction.put(key, value)
+        try:
+            self._open(forged)
+        except StoreError as error:
+            keep(5, error.code == "digest", f"a forged batch {of.seq} gives {error}")
+            self.tell("forger", f"{error}")
+        else:
+            raise Breach(5, f"the inputs of batch {of.seq} were taken away, and it was served")
 
 
 def values_of(disk: Disk) -> list[tuple[str, bytes, int, int]]:
