@@ -103,7 +103,8 @@ class Checkpointer:
         except StoreFull as error:
             log.error("The journal could not be trimmed: %s", error)
         else:
-            if trimmed:  # else there is no more room than before: who waits for it would ask again at once, for ever
+            # Nothing trimmed, no more room: who waits for it would otherwise try again at once, for ever.
+            if trimmed:
                 self._trimmed()
 
     def _is_due(self) -> bool:

@@ -31,7 +31,9 @@ def main() -> int:
                 quiet = range(given.begin, seed + 1)
                 break
     if quiet:
-        print(f"{len(quiet)} lives in {time.process_time() - started:.1f} s of CPU; failed: {failed or 'none'}")
+        print(
+            f"{len(quiet)} lives in {time.process_time() - started:.1f} s of CPU; failed: {failed or 'none'}"
+        )
     return bool(failed)
 
 

@@ -113,18 +113,26 @@ class Account:
             if len(key) == SEQ_BYTES:
                 seq = int.from_bytes(key)
                 made = self._encoded[seq]
-                keep(1, value == made or not value.startswith(frame.MAGIC), f"batch {seq} is not what was made of it")
+                keep(
+                    1,
+                    value == made or not value.startswith(frame.MAGIC),
+                    f"batch {seq} is not what was made of it",
+                )
                 self._take_frame(frame.decode(made, seq))
 
     def _take_frame(self, taken: Frame) -> None:
         shadow = self.shadow
         assert shadow is not None, "a journal begins with its key"
         keep(1, taken.seq == shadow.seq + 1, f"batch {taken.seq} follows batch {shadow.seq}")
-        keep(8, shadow.now_ms <= taken.now_ms <= max(self.latest_ms, shadow.now_ms), "a batch of another time")
+        keep(
+            8, shadow.now_ms <= taken.now_ms <= max(self.latest_ms, shadow.now_ms), "a batch of another time"
+        )
         same = taken.previous == shadow.outcome_digest
         keep(2, same, f"before batch {taken.seq} the engine and the undisturbed kernel differ")
         decoded = decode_lines(taken.body, control=True)
-        keep(1, not decoded.rejected and len(decoded.inputs) == taken.count, f"batch {taken.seq} is unreadable")
+        keep(
+            1, not decoded.rejected and len(decoded.inputs) == taken.count, f"batch {taken.seq} is unreadable"
+        )
         outcome = shadow.apply(Batch(taken.seq, taken.now_ms, decoded.inputs))
         self.frames.append(taken)
         self.trace += [render(record) for record in outcome.trace]
@@ -173,7 +181,9 @@ class Account:
         """
         shadow = self.shadow
         assert shadow is not None
-        keep(1, kernel.seq >= shadow.seq, f"recovery ended at batch {kernel.seq}, of {shadow.seq} durable ones")
+        keep(
+            1, kernel.seq >= shadow.seq, f"recovery ended at batch {kernel.seq}, of {shadow.seq} durable ones"
+        )
         while shadow.seq < min(kernel.seq, found.checkpoint_seq):
             self._take_frame(frame.decode(self._encoded[shadow.seq + 1], shadow.seq + 1))
         self.compare(kernel)
@@ -217,9 +227,13 @@ class Account:
         keep(3, not unsettled, f"{len(unsettled)} effects have no receipt, first {unsettled[:3]}")
         counted = {key[9:]: n for key, n in kernel.counts().items() if key.startswith("receipts_")}
         keep(3, counted == Counter(self.settled.values()), f"receipts counted {counted}")
-        never = [id for id, status in self.settled.items() if status == "delivered" and not self.delivered[id]]
+        never = [
+            id for id, status in self.settled.items() if status == "delivered" and not self.delivered[id]
+        ]
         keep(3, not never, f"{never[:3]} were called delivered and never left")
-        keep(3, self.paid(kernel) == self.paid_by_account(), "points for a payment were not given exactly once")
+        keep(
+            3, self.paid(kernel) == self.paid_by_account(), "points for a payment were not given exactly once"
+        )
 
     def paid_by_account(self) -> dict[str, int]:
         """Payments by contact, from the lines that clients sent."""
@@ -228,7 +242,9 @@ class Account:
 
     def paid(self, kernel: Kernel) -> dict[str, int]:
         """Payments by contact, as the engine counts them in a trait, step by step."""
-        found = {contact: kernel.contact(contact)["traits"].get("paid", 0) for contact in self.paid_by_account()}
+        found = {
+            contact: kernel.contact(contact)["traits"].get("paid", 0) for contact in self.paid_by_account()
+        }
         return {contact: int(count) for contact, count in found.items()}
 
     def compare_with_reference(self) -> bool:
@@ -243,7 +259,11 @@ class Account:
         expected, happened = plain(reference.trace), plain(self.trace)
         pairs = zip(expected, happened, strict=False)
         wrong = next(((one, other) for one, other in pairs if one != other), None)
-        keep(4, wrong is None, f"the slow twin says\n  {wrong and wrong[0]}\nthe engine\n  {wrong and wrong[1]}")
+        keep(
+            4,
+            wrong is None,
+            f"the slow twin says\n  {wrong and wrong[0]}\nthe engine\n  {wrong and wrong[1]}",
+        )
         keep(4, len(expected) == len(happened), f"{len(happened)} things happened, not {len(expected)}")
         return True
 

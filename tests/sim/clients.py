@@ -80,7 +80,9 @@ class Client:
         at = begin
         while at < self._wanted:
             count = self._chance.choice((1, 1, 2, 5, 20))
-            data = b"".join(self._entry(number).line + b"\n" for number in range(at, min(at + count, self._wanted)))
+            data = b"".join(
+                self._entry(number).line + b"\n" for number in range(at, min(at + count, self._wanted))
+            )
             at = min(at + count, self._wanted)
             while data:
                 cut = self._chance.randint(1, len(data)) if self._chance.random() < 0.2 else len(data)
@@ -144,7 +146,11 @@ class Client:
         entries = self._entries[since:upto]
         bad = {since + place for place, entry in enumerate(entries) if not entry.identity}
         found = {number for number in named if since <= number < upto}
-        keep(9, found == bad, f"of the lines {since} to {upto} of the {self._name}, {found} were named, not {bad}")
+        keep(
+            9,
+            found == bad,
+            f"of the lines {since} to {upto} of the {self._name}, {found} were named, not {bad}",
+        )
         self._world.account.acknowledged([entry.identity for entry in entries if entry.identity])
         self._acknowledged = max(self._acknowledged, upto)
 
@@ -158,7 +164,11 @@ class Client:
         """The engine takes nothing just now, or ends."""
         self._world.tell(self._name, f"is told: {error['code']}")
         if "retry_after" in error:
-            keep(6, error["retry_after"] > 0 and error["code"] in ("store_full", "outbox_full", "stopping"), str(error))
+            keep(
+                6,
+                error["retry_after"] > 0 and error["code"] in ("store_full", "outbox_full", "stopping"),
+                str(error),
+            )
         else:
             keep(6, error["code"] in ("stopping", "stopped"), f"a stream ends with {error}")
 
@@ -199,7 +209,9 @@ class Operator:
                 self._world.tell("operator", f"{raw['op']} is refused: {refused.code}")
                 return
             else:
-                self._world.tell("operator", f"{raw['op']} {raw.get('flow', '') if raw['op'] != 'launch' else ''}")
+                self._world.tell(
+                    "operator", f"{raw['op']} {raw.get('flow', '') if raw['op'] != 'launch' else ''}"
+                )
                 return
 
 

@@ -28,7 +28,11 @@ PAID: dict[str, Any] = {
             "next": "later",
         },
         "later": {"kind": "wait", "for": "1h", "next": "ask"},
-        "ask": {"kind": "step", "relevance": "none", "actions": [{"send": "sms", "message": {"text": "Well?"}}]},
+        "ask": {
+            "kind": "step",
+            "relevance": "none",
+            "actions": [{"send": "sms", "message": {"text": "Well?"}}],
+        },
     },
 }
 """Each payment counts one, for ever; the rest of the flows is drawn."""

@@ -66,7 +66,9 @@ def replaced(
     def nothing() -> Iterator[None]:
         yield
 
-    async def run_sync(work: Callable[..., Any], *args: Any, limiter: trio.CapacityLimiter | None = None) -> Any:
+    async def run_sync(
+        work: Callable[..., Any], *args: Any, limiter: trio.CapacityLimiter | None = None
+    ) -> Any:
         async with limiter or contextlib.nullcontext():
             await trio.sleep(chance.choice(COMMIT_S))
             try:

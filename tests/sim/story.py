@@ -23,7 +23,9 @@ class Story:
         self.lines.append(f"{self._clock.current_time():10.3f} s  {who:<12} {what}")
 
     def failed(self, error: BaseException) -> None:
-        self.lines.append(f"{self._clock.current_time():10.3f} s  FAILED       {type(error).__name__}: {error}")
+        self.lines.append(
+            f"{self._clock.current_time():10.3f} s  FAILED       {type(error).__name__}: {error}"
+        )
 
     def conclude(self, account: Account) -> None:
         self.ends = {

@@ -23,7 +23,11 @@ def opened(disk: Disk, **options: bool) -> Environment:
 def steps(chance: Random, count: int) -> Iterator[tuple[str, bytes, bytes]]:
     for _ in range(count):
         key = bytes([chance.randrange(20)])
-        yield chance.choice(("put", "put", "append", "new", "delete", "from", "last", "cut")), key, chance.randbytes(700)
+        yield (
+            chance.choice(("put", "put", "append", "new", "delete", "from", "last", "cut")),
+            key,
+            chance.randbytes(700),
+        )
 
 
 def carried_out(transaction: Any, step: str, key: bytes, value: bytes) -> object:
@@ -69,7 +73,7 @@ def committed(disk: Disk, upto: int, **options: bool) -> tuple[int, int]:
     number = 0
     try:
         env = opened(disk, **options)
-        for number in range(upto):  # noqa: B007
+        for number in range(upto):
             with env.begin(write=True) as transaction:
                 transaction.put(b"%d" % (number % 3), b"%d" % number * 300)
         return upto, newest(disk, "store")

@@ -51,7 +51,9 @@ def applied(tree: Path, patch: Path) -> None:
     """Apply a patch in a copy, and compile what it touches of `ext/`."""
     done = run(tree, "git", "apply", "-C1", "--recount", str(patch))
     assert done.returncode == 0, f"{patch.name} does not apply any more: move it.\n{done.stderr}"
-    touched = [line[6:] for line in patch.read_text(encoding="utf-8").splitlines() if line.startswith("+++ b/ext/")]
+    touched = [
+        line[6:] for line in patch.read_text(encoding="utf-8").splitlines() if line.startswith("+++ b/ext/")
+    ]
     if touched:
         built = run(tree, sys.executable, "setup.py", "-q", "build_ext", "--inplace")
         assert built.returncode == 0, f"{patch.name} does not compile:\n{built.stderr[-2_000:]}"
@@ -78,4 +80,6 @@ def test_it_is_caught(patch: Path, tree: Path, request: pytest.FixtureRequest) -
     applied(tree, patch)
     done = run(tree, sys.executable, *CATCHERS[said(patch)["Caught by"]])
     assert done.returncode == 1, f"{patch.name} is not caught.\n{done.stdout[-2_000:]}"
-    assert "FAILED" in done.stdout, f"{patch.name} cannot be run.\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+    assert "FAILED" in done.stdout, (
+        f"{patch.name} cannot be run.\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"
+    )

@@ -26,7 +26,7 @@ def test_every_promise_is_kept(group: int) -> None:
         story = live(seed)
         met.update(story.ends)
         met["asked"] += story.compared
-    assert met["lines"] > 200 and met["effects"] > 20 and met["records"] > 500, "lives are worth living"
+    assert min(met["lines"] / 200, met["effects"] / 20, met["records"] / 500) > 1, "lives are worth living"
     assert met["asked"] > SEEDS_PER_GROUP // 2, "the slow twin is asked about most of them"
 
 

@@ -33,6 +33,7 @@ from tests.sim.plan import Plan, plan
 from tests.sim.seams import SimPath, replaced
 from tests.sim.story import Story
 
+
 class Failed(Exception):
     """A life that went wrong; `story` tells how."""
 
@@ -135,7 +136,9 @@ class World:
                 await self._rest()
             if scope.cancelled_caught:
                 states = [client.done for client in clients]
-                raise Breach(6, f"after {LIFE_S:.0f} s it has not come to rest (operator {operator.done}, {states})")
+                raise Breach(
+                    6, f"after {LIFE_S:.0f} s it has not come to rest (operator {operator.done}, {states})"
+                )
             nursery.cancel_scope.cancel()
 
     async def _rest(self) -> None:
@@ -161,7 +164,9 @@ class World:
             return False
         due = service.kernel.next_due_ms()
         timely = due is None or due > max(service.kernel.now_ms, self.wall.now_ms())
-        settled = not service.kernel.counts()["effects_pending"] and len(account.settled) == len(account.effects)
+        settled = not service.kernel.counts()["effects_pending"] and len(account.settled) == len(
+            account.effects
+        )
         return timely and settled and service.durable_seq == service.kernel.seq
 
     async def _processes(self) -> None:
@@ -218,7 +223,11 @@ class World:
             nursery.cancel_scope.cancel()
 
     async def _accept(
-        self, receive: trio.MemoryReceiveChannel[Line], lines: list[Line], nursery: trio.Nursery, converse: Any
+        self,
+        receive: trio.MemoryReceiveChannel[Line],
+        lines: list[Line],
+        nursery: trio.Nursery,
+        converse: Any,
     ) -> None:
         try:
             async for line in receive:
@@ -341,7 +350,9 @@ class World:
         """What the engine does at a start, and then the comparison with the undisturbed kernel."""
         found = recover(kernel, journal, checkpoints, *rest)
         self.account.recovered(kernel, found)
-        self.tell("engine", f"recovers: checkpoint at {found.checkpoint_seq}, {found.batches} batches after it")
+        self.tell(
+            "engine", f"recovers: checkpoint at {found.checkpoint_seq}, {found.batches} batches after it"
+        )
         return found
 
     def _open(self, disk: Disk) -> tuple[Recovered, Kernel]:
@@ -379,7 +390,6 @@ class World:
         except Breach as breach:
             raise Breach(5, f"{where} was served: {breach}") from breach
         self.tell("flip", f"{where}: nothing depends on it")
-
 
     def _forge(self, chance: Random) -> None:
         """Put a frame without inputs, its checksum right, in place of one that had effects: only digests tell."""
@@ -428,7 +438,9 @@ def _store_errors(error: BaseException) -> str | None:
     if isinstance(error, BaseExceptionGroup):
         told = [_store_errors(one) for one in error.exceptions]
         return None if None in told else "; ".join(one for one in told if one is not None)
-    if isinstance(error, StoreError | Unavailable) or (isinstance(error, lmdb.Error) and "output" in str(error)):
+    if isinstance(error, StoreError | Unavailable) or (
+        isinstance(error, lmdb.Error) and "output" in str(error)
+    ):
         return str(error)
     return None
 

@@ -38,7 +38,8 @@ FILES = {b"j": "journal", b"c": "checkpoints"}
 TORN_PER_PLACE = 3
 
 needs_compiler = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("cc") is None, reason="the file calls are recorded on Linux, with cc"
+    sys.platform != "linux" or shutil.which("cc") is None,
+    reason="the file calls are recorded on Linux, with cc",
 )
 
 
@@ -112,11 +113,14 @@ class Places:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "data.mdb").write_bytes(left.content)
 
-    def recovered(self) -> tuple[int, str]:
-        """Seq and digest that a start comes to."""
-        with opened(self._folder) as (journal, checkpoints):
-            kernel = Kernel(key=journal.key)
-            recover(kernel, journal, checkpoints)
+    def recovered(self) -> tuple[int, str] | str:
+        """Seq and digest that a start comes to, or the code by which it is refused."""
+        try:
+            with opened(self._folder) as (journal, checkpoints):
+                kernel = Kernel(key=journal.key)
+                recover(kernel, journal, checkpoints)
+        except StoreError as error:
+            return error.code
         return kernel.seq, kernel.digest().hex()
 
 
@@ -135,7 +139,9 @@ def test_each_place_a_crash_can_strike_leaves_one_of_two_neighbours(
             places.files[call.file].unsynced.pop()
             variants = []
         places.happen(call)
-        images += check(places, [None, *variants], digests, f"after call {number} ({call.kind!r} {call.file})")
+        images += check(
+            places, [None, *variants], digests, f"after call {number} ({call.kind!r} {call.file})"
+        )
     assert images > 500
     assert places.acknowledged == max(life.digests)
 
@@ -143,13 +149,12 @@ def test_each_place_a_crash_can_strike_leaves_one_of_two_neighbours(
 def check(places: Places, variants: list[Random | None], digests: dict[int, str], where: str) -> int:
     for chance in variants:
         places.image(chance)
-        try:
-            seq, digest = places.recovered()
-        except StoreError as error:  # a new file that is torn: nothing was acknowledged, nothing is lost
-            assert (error.code, places.acknowledged) == ("unusable", 0), f"{where}: {error}"
-            continue
-        if seq:
-            assert digest == digests[seq], where
+        found = places.recovered()
+        if found == "unusable" and not places.acknowledged:
+            continue  # a new file that is torn: nothing was acknowledged, nothing is lost
+        assert not isinstance(found, str), f"{where}: {found}"
+        seq, digest = found
+        assert digest == digests[seq] or not seq, where
         assert places.acknowledged <= seq <= places.acknowledged + 1, where
     return len(variants)
 
@@ -158,7 +163,8 @@ def check(places: Places, variants: list[Random | None], digests: dict[int, str]
 def test_a_commit_is_data_then_sync_then_a_durable_meta_page(life: Life) -> None:
     """What the images rely on, and what `skip the sync` would break."""
     kinds = Counter(call.kind for call in life.calls)
-    assert kinds[b"D"] > 30 and kinds[b"S"] >= kinds[b"D"] - 2 and kinds[b"Y"] == 0
+    assert kinds[b"S"] >= kinds[b"D"] - 2 > 30
+    assert kinds[b"Y"] == 0
     for name in FILES.values():
         unsynced = 0
         for call in life.calls:
