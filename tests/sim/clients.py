@@ -110,12 +110,12 @@ class Client:
         return Entry(line, identity)
 
     def _message(self) -> dict[str, Any]:
-        drawn = self._chance.random()
-        if drawn < 0.3 and self._world.paid_is_launched:
+        if self._chance.random() < self._world.plan.paid_share and self._world.paid_is_launched:
             amount = self._chance.randint(1, 99)
             contact = self._chance.choice(("p1", "p2", "p3"))
             return {"type": "track", "userId": contact, "event": "Paid", "properties": {"amount": amount}}
-        if drawn < 0.85:
+        drawn = self._chance.random()
+        if drawn < 0.8:
             return journeys.track(self._chance, self._world.wall.now_ms())
         contact = self._chance.choice(journeys.CONTACTS)
         if drawn < 0.98:
@@ -251,7 +251,7 @@ class Channel:
 
     async def deliver(self, effect: Effect) -> Receipt:
         self._world.require(self._boot)
-        await trio.sleep(self._chance.choice((0, 0, 0.05, 1)))
+        await trio.sleep(self._chance.choice((0, 0, 0, 0.05, 1)))
         self._world.require(self._boot)
         if self._world.channels_silent:
             raise TryLater("nobody answers", after_s=self._chance.choice((None, 0.5)))

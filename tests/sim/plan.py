@@ -40,7 +40,7 @@ PAID: dict[str, Any] = {
 BOUNDS: dict[str, tuple[float, ...]] = {
     "BATCH_INPUTS_MAX": (1, 3, 16, 8_192),
     "INTAKE_QUEUE_BYTES_MAX": (500, 4_000, 1 << 25),
-    "PIPELINE_INPUTS_MIN": (1, 4, 512),
+    "PIPELINE_INPUTS_MIN": (1, 1, 4, 512),
     "JOURNAL_TRIM_FRAMES_MAX": (1, 5, 512),
     "JOURNAL_READ_BYTES": (1, 2_000, 1 << 24),
     "CHECKPOINT_PIECE_BYTES": (100, 1_000, 1 << 19),
@@ -73,6 +73,8 @@ class Plan(msgspec.Struct):
     checkpoint_every_s: float
     pulled: bool
     in_flight_bytes_max: int
+    paid_share: float
+    """Of the lines, those that are payments."""
 
 
 def plan(seed: int) -> Plan:
@@ -82,7 +84,7 @@ def plan(seed: int) -> Plan:
     return Plan(
         seed=seed,
         flows=[PAID, *flows],
-        bounds={name: chance.choice(choices) for name, choices in BOUNDS.items() if chance.random() < 0.5},
+        bounds={name: chance.choice(choices) for name, choices in BOUNDS.items() if chance.random() < 0.7},
         faults=chance.sample(FAULTS, chance.randint(1, len(FAULTS))),
         fault_count=chance.randint(1, 7),
         clients=chance.choice((1, 2, 2, 3)),
@@ -95,4 +97,5 @@ def plan(seed: int) -> Plan:
         checkpoint_every_s=chance.choice((2, 20, 300)),
         pulled=chance.random() < 0.5,
         in_flight_bytes_max=chance.choice((200, 2_000, 1 << 22)),
+        paid_share=chance.choice((0.1, 0.3, 0.9)),
     )

@@ -36,7 +36,7 @@ import trio.testing
 
 from engine import directory, frame, garbage, limits, service, store
 
-COMMIT_S = (0.0, 0.0005, 0.002, 0.02, 0.3)
+COMMIT_S = (0.0, 0.0005, 0.002, 0.02, 0.3, 0.3)
 """How long work in a thread takes, before and after."""
 
 
