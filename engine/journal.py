@@ -136,7 +136,7 @@ def _read_meta(transaction: lmdb.Transaction) -> Meta | None:
         if transaction.stat()["entries"]:
             raise frame.corrupt("The journal has frames and no record of its own.")
         return None
-    body = kept[CHECKSUM_BYTES:]
+    body = bytes(kept[CHECKSUM_BYTES:])
     if kept[:CHECKSUM_BYTES] != checksum(META, body):
         raise frame.corrupt("The journal's own record does not match its checksum.")
     try:

@@ -42,8 +42,8 @@ REFERENCE_EVENTS_MAX = 800
 KNOWN_TO_THE_REFERENCE = ("launch", "pause", "resume", "schedule", "add_codes")
 
 
-class Breach(Exception):
-    """A promise was broken."""
+class Breach(BaseException):
+    """A promise was broken. Not an Exception: a channel may raise any of those, and delivery goes on."""
 
     def __init__(self, promise: int, detail: str) -> None:
         super().__init__(f"Promise {promise} ({PROMISES[promise]}) is broken: {detail}")

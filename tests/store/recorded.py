@@ -1,4 +1,4 @@
-"""A process whose file calls are written down (by file_calls.c, loaded before it): a short life of the service.
+"""A process whose file calls are written down (by file_calls.h, loaded before it): a short life of the service.
 
     FILE_CALLS_LOG=LOG LD_PRELOAD=… python -m tests.store.recorded DIR
 

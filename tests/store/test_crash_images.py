@@ -1,6 +1,6 @@
 """What a crash can leave of the real files, at every place: between any two file calls of LMDB, and within each.
 
-A process is run with `file_calls.c` loaded before the C library, which writes down every call that LMDB makes on its
+A process is run with `file_calls.h` loaded before the C library, which writes down every call that LMDB makes on its
 two data files. From that log each state the files can be in after a crash is rebuilt and recovered:
 
 - killed: all calls up to here have happened, none after (the page cache outlives the process);
@@ -33,7 +33,7 @@ from tests.sim.disk import File
 from tests.store.recorded import HEAD
 from tests.store.test_kill import opened
 
-SHIM = Path(__file__).with_name("file_calls.c")
+SHIM = Path(__file__).with_name("file_calls.h")
 FILES = {b"j": "journal", b"c": "checkpoints"}
 TORN_PER_PLACE = 3
 
@@ -44,7 +44,7 @@ needs_compiler = pytest.mark.skipif(
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One record of the log; see file_calls.c. A mark (M) has the acknowledged seq as its offset."""
+    """One record of the log; see file_calls.h. A mark (M) has the acknowledged seq as its offset."""
 
     kind: bytes
     file: str
@@ -61,7 +61,7 @@ class Life(msgspec.Struct):
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     folder = tmp_path_factory.mktemp("recorded")
     shim, log = folder / "file_calls.so", folder / "log"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, SHIM, "-ldl"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-x", "c", "-o", shim, SHIM, "-ldl"], check=True)
     done = subprocess.run(
         [sys.executable, "-m", "tests.store.recorded", folder / "data"],
         env={**os.environ, "LD_PRELOAD": str(shim), "FILE_CALLS_LOG": str(log)},
