@@ -51,10 +51,12 @@ def applied(tree: Path, patch: Path) -> None:
     """Apply a patch in a copy, and compile what it touches of `ext/`."""
     done = run(tree, "git", "apply", "-C1", "--recount", str(patch))
     assert done.returncode == 0, f"{patch.name} does not apply any more: move it.\n{done.stderr}"
-    touched = [
-        line[6:] for line in patch.read_text(encoding="utf-8").splitlines() if line.startswith("+++ b/ext/")
-    ]
+    lines = patch.read_text(encoding="utf-8").splitlines()
+    touched = {line.removeprefix("+++ b/") for line in lines if line.startswith("+++ b/ext/")}
     if touched:
+        for source in (tree / "ext").glob("*.pyx"):
+            if f"ext/{source.name}" not in touched:
+                source.unlink()  # compiled already
         built = run(tree, sys.executable, "setup.py", "-q", "build_ext", "--inplace")
         assert built.returncode == 0, f"{patch.name} does not compile:\n{built.stderr[-2_000:]}"
 
