@@ -4,7 +4,7 @@
 |---|---|
 | `lmdb.open` | an environment on a simulated disk |
 | `trio.to_thread.run_sync` (commits, recovery) | a step of the loop after a drawn delay |
-| `time.monotonic`, `time.perf_counter` in `engine` | the virtual clock of trio |
+| `time.monotonic`, `time.perf_counter`, `time.thread_time` in `engine` | the virtual clock of trio |
 | `os.urandom` (a journal's key) | drawn from the seed |
 | the directory's lock and `fsync` of names, Python's collector | nothing |
 | bounds of `engine.limits` | smaller ones, drawn from the seed |
@@ -88,7 +88,9 @@ def replaced(
         return value
 
     patch = pytest.MonkeyPatch()
-    told = SimpleNamespace(monotonic=clock.current_time, perf_counter=clock.current_time)
+    told = SimpleNamespace(
+        monotonic=clock.current_time, perf_counter=clock.current_time, thread_time=clock.current_time
+    )
     for name, module in sorted(sys.modules.items()):
         if name.startswith("engine.") and getattr(module, "time", None) is time:
             patch.setattr(module, "time", told)
