@@ -13,6 +13,7 @@ import os
 import struct
 import sys
 from pathlib import Path
+from random import Random
 
 import trio
 
@@ -66,7 +67,8 @@ async def submit(service: Service, number: int) -> None:
     """Batches of one line, of some, and of several pages."""
     count, padding = ((1, 10), (3, 100), (5, 2_500))[number % 3]
     body = b"".join(
-        line(f"c{n}", message=f"m{number}-{n}", number=n, padding="x" * padding) for n in range(count)
+        line(f"c{n}", message=f"m{number}-{n}", number=n, padding=Random(n).randbytes(padding).hex())
+        for n in range(count)
     )
     await service.submit(decode_lines(body))
 

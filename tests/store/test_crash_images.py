@@ -142,7 +142,7 @@ def test_each_place_a_crash_can_strike_leaves_one_of_two_neighbours(
         images += check(
             places, [None, *variants], digests, f"after call {number} ({call.kind!r} {call.file})"
         )
-    assert images > 500
+    assert images > 400
     assert places.acknowledged == max(life.digests)
 
 
