@@ -31,49 +31,12 @@ from engine.clock import Clock
 from engine.errors import Refused, Unavailable
 from engine.journal import Journal
 from engine.kernel import Kernel
-from engine.model import KERNEL_VERSION, Batch, Control, Input, Outcome
+from engine.model import KERNEL_VERSION, Batch, Control, Outcome
 from engine.store import StoreFull
-from engine.wire import Decoded, Rejection, decode_line, decode_lines, encode_control
+from engine.submission import Submission, Ticket, pieces_of, stopping
+from engine.wire import Decoded, Rejection, decode_line, encode_control
 
 OUTBOX_CHECK_S = 1.0
-
-Answer = dict[str, Any] | Refused | None
-
-
-class Ticket:
-    """The promise that a submission becomes durable. Tickets are resolved in the order they were given."""
-
-    __slots__ = ("_done", "answers", "error")
-
-    def __init__(self) -> None:
-        self._done = trio.Event()
-        self.error: str | None = None
-        self.answers: list[Answer] = []
-        """An answer per input, once durable."""
-
-    @property
-    def done(self) -> bool:
-        """Whether `wait` would return, or raise, at once."""
-        return self._done.is_set()
-
-    async def wait(self) -> None:
-        """Return when the submission is durable. Raises Unavailable when the engine stopped before that."""
-        await self._done.wait()
-        if self.error is not None:
-            raise _stopping(self.error)
-
-    def resolve(self, error: str | None = None) -> None:
-        self.error = error
-        self._done.set()
-
-
-class Submission(msgspec.Struct):
-    """Inputs and their lines, cut and acknowledged as one. `last`: the ticket ends with this piece."""
-
-    inputs: list[Input]
-    body: bytes
-    ticket: Ticket
-    last: bool
 
 
 class Applied(msgspec.Struct):
@@ -149,7 +112,7 @@ class Ingest:
         if not decoded.inputs:
             ticket.resolve()
             return ticket
-        pieces = _pieces(decoded)
+        pieces = pieces_of(decoded)
         for number, (inputs, body) in enumerate(pieces, start=1):
             self._queue.append(Submission(inputs, body, ticket, number == len(pieces)))
             self._queued_bytes += len(body)
@@ -368,7 +331,7 @@ class Ingest:
 
     def _refusal(self) -> Unavailable | None:
         if self._closing is not None:
-            return _stopping(self._closing)
+            return stopping(self._closing)
         return StoreFull("journal") if self.is_full else None
 
     def _fail_waiting(self) -> None:
@@ -388,28 +351,3 @@ def _with_those_that_wait(applied: Applied, receive: trio.MemoryReceiveChannel[A
         except (trio.WouldBlock, trio.EndOfChannel):
             break
     return batches
-
-
-def _stopping(code: str) -> Unavailable:
-    return Unavailable(code, "The engine is stopping.", retry_after_s=5)
-
-
-def _pieces(decoded: Decoded) -> list[tuple[list[Input], bytes]]:
-    """What is too large for a batch of its own is cut at line ends; nearly everything is one piece."""
-    body = decoded.body
-    if len(decoded.inputs) <= limits.BATCH_INPUTS_MAX and len(body) <= limits.BATCH_BYTES_MAX:
-        return [(decoded.inputs, body)]
-    control = any(isinstance(one, Control) for one in decoded.inputs)
-    pieces: list[tuple[list[Input], bytes]] = []
-    lines: list[bytes] = []
-    size = 0
-    for line in (*body.splitlines(keepends=True), b""):
-        full = len(lines) == limits.BATCH_INPUTS_MAX or size + len(line) > limits.BATCH_BYTES_MAX
-        if lines and (full or not line):
-            piece = decode_lines(b"".join(lines), control=control)
-            pieces.append((piece.inputs, piece.body))
-            lines, size = [], 0
-        lines.append(line)
-        size += len(line)
-    assert sum(len(inputs) for inputs, _ in pieces) == len(decoded.inputs), "cutting loses nothing"
-    return pieces

@@ -28,11 +28,12 @@ from engine.checkpointer import Checkpointer
 from engine.clock import Clock, SystemClock
 from engine.delivery import Delivery
 from engine.errors import StoreError
-from engine.ingest import Ingest, Ticket
+from engine.ingest import Ingest
 from engine.journal import Journal
 from engine.kernel import Kernel
 from engine.model import Effect, Outcome, Receipt
 from engine.recover import Progress, Recovered, recover
+from engine.submission import Ticket
 from engine.wire import Decoded
 from ext.memory import touch_ahead, use_large_pages, wants_touch
 

@@ -20,6 +20,7 @@ FLOORS = {
     "engine.delivery": 5,
     "engine.channels": 5,
     "engine.ingest": 4,
+    "engine.submission": 4,
     "engine.recover": 4,
     "engine.simulate": 4,
     "engine.recording": 4,

@@ -342,7 +342,11 @@ class World:
             ingest = self.service.statistics()["ingest"]
             most = limits.INTAKE_QUEUE_BYTES_MAX + limits.STREAM_READ_BYTES + limits.MESSAGE_BYTES_MAX
             keep(9, ingest["queued_bytes"] <= most, f"{ingest['queued_bytes']} bytes are queued")
-            keep(9, ingest["batches_ahead"] <= limits.PIPELINE_BATCHES_MAX, f"{ingest['batches_ahead']} batches are ahead of the disk")
+            keep(
+                9,
+                ingest["batches_ahead"] <= limits.PIPELINE_BATCHES_MAX,
+                f"{ingest['batches_ahead']} batches are ahead of the disk",
+            )
 
     # Looking at a disk
 

@@ -15,9 +15,9 @@ import trio
 
 from engine import limits
 from engine.channels import DEFAULT_NAMES, Outbox
-from engine.ingest import Ticket
 from engine.kernel import Kernel
 from engine.service import Service, ServiceConfig, running
+from engine.submission import Ticket
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
 

@@ -14,11 +14,12 @@ from trio.testing import wait_all_tasks_blocked
 from engine import frame, limits
 from engine.clock import VirtualClock
 from engine.errors import Refused, StoreError, Unavailable
-from engine.ingest import Ingest, _pieces
+from engine.ingest import Ingest
 from engine.kernel import Kernel
 from engine.kernel import kernel as kernel_module
 from engine.model import Outcome, TraceRecord
 from engine.store import StoreFull
+from engine.submission import pieces_of
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import events, line, run
@@ -219,7 +220,7 @@ def test_cutting_loses_nothing_and_keeps_the_bounds(paddings: list[int], inputs:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "BATCH_INPUTS_MAX", inputs)
         patch.setattr(limits, "BATCH_BYTES_MAX", size)
-        pieces = _pieces(decoded)
+        pieces = pieces_of(decoded)
     assert [one.contact for piece, _ in pieces for one in piece] == [f"c{n}" for n in range(len(paddings))]
     for piece, lines in pieces:
         assert len(decode_lines(lines).inputs) == len(piece) <= inputs
