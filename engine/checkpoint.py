@@ -167,6 +167,7 @@ class Checkpoints:
         group: dict[bytes, bytes] = {}
         row, more = list[bytes](), True
         while more:
+            await trio.lowlevel.checkpoint()
             more = self._gather(snapshot, row)
             gathered = sum(map(len, row))
             if gathered >= limits.CHECKPOINT_PIECE_BYTES or not more:
@@ -177,7 +178,6 @@ class Checkpoints:
                     group[key] = piece
                     if sum(map(len, group.values())) >= limits.CHECKPOINT_GROUP_BYTES:
                         size += await self._write_group(group)
-            await trio.lowlevel.checkpoint()
         return pieces, size + await self._write_group(group)
 
     def _gather(self, snapshot: Snapshot, row: list[bytes]) -> bool:
@@ -197,7 +197,7 @@ class Checkpoints:
 
     async def _write_group(self, group: dict[bytes, bytes]) -> int:
         """Commit these pieces and empty the group. Returns their bytes."""
-        await self._env.write(partial(_put, items=group))
+        await self._env.write(partial(_put, items=group), aside=True)
         size = sum(map(len, group.values()))
         group.clear()
         return size
@@ -213,7 +213,7 @@ class Checkpoints:
         kept = {link.number for link in self.manifest.chain} if self.manifest else set()
         total = 0
         while orphans := self._env.read(lambda transaction: _orphans(transaction, kept)):
-            await self._env.write(partial(_delete, keys=orphans))
+            await self._env.write(partial(_delete, keys=orphans), aside=True)
             total += len(orphans)
         if total:
             await self._env.free_pages()

@@ -92,7 +92,7 @@ INTAKE_QUEUE_BYTES_MAX = 32 * 1024 * 1024  # submitted and not yet in a batch; s
 JOURNAL_MAP_BYTES = 64 * 1024**3  # address space, not disk
 CHECKPOINT_MAP_BYTES = 64 * 1024**3
 CHECKPOINT_PART_RECORDS_MAX = (
-    2_048  # contacts packed at one go: half a millisecond in the cache, two out of it
+    1_024  # contacts packed at one go: a quarter of a millisecond in the cache, one out of it
 )
 CHECKPOINT_PART_BYTES = 512 * 1024  # a part ends with the record that reaches it
 CHECKPOINT_EVERY_BYTES = 256 * 1024 * 1024  # of batches since the last checkpoint, at least

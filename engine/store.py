@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,8 +120,10 @@ class Environment:
         except (lmdb.MapFullError, lmdb.DiskError) as error:
             raise StoreFull(self.name) from error
 
-    async def write(self, fill: Callable[[lmdb.Transaction], T]) -> T:
-        """Fill a transaction on this thread, commit it in a worker; durable when this returns.
+    async def write(self, fill: Callable[[lmdb.Transaction], T], *, aside: bool = False) -> T:
+        """Fill a transaction on this thread, or `aside` in a worker, and commit it in the worker; durable when this
+        returns. Filling aside waits for the interpreter's lock at every call into LMDB; but where LMDB looks long for
+        pages that lie together, the loop does not wait for it.
 
         Raises StoreFull (nothing was written, it may be tried again) or StoreError `commit_failed`, after
         which the process must stop.
@@ -128,12 +131,16 @@ class Environment:
         async with self._writing:
             started = time.perf_counter()
             try:
-                transaction = self._env.begin(write=True)
-                try:
-                    result = fill(transaction)
-                    await trio.to_thread.run_sync(transaction.commit, limiter=self._limiter)
-                finally:
-                    transaction.abort()
+                if aside:
+                    work = partial(self._filled_and_committed, fill)
+                    result = await trio.to_thread.run_sync(work, limiter=self._limiter)
+                else:
+                    transaction = self._env.begin(write=True)
+                    try:
+                        result = fill(transaction)
+                        await trio.to_thread.run_sync(transaction.commit, limiter=self._limiter)
+                    finally:
+                        transaction.abort()
             except (lmdb.MapFullError, lmdb.DiskError) as error:
                 raise StoreFull(self.name) from error
             except lmdb.Error as error:
@@ -144,6 +151,10 @@ class Environment:
                 ) from error
             self.commits.add(time.perf_counter() - started)
             return result
+
+    def _filled_and_committed(self, fill: Callable[[lmdb.Transaction], T]) -> T:
+        with self._env.begin(write=True) as transaction:
+            return fill(transaction)
 
     async def aside(self, work: Callable[[], T], size: int) -> T:
         """Prepare `size` bytes to be written: on this thread if that is quick, else in the worker."""

@@ -74,7 +74,7 @@ cdef extern from *:
 cdef enum:
     LATE = 0x1000
     FREE = 0x1001
-    AHEAD = 16  # timers that are fetched before their turn comes
+    AHEAD = 24  # timers that are fetched before their turn comes
     CHUNK = 256  # timers given out at once by the Python method
 
 cdef uint32_t NIL = UINT32_MAX
@@ -138,16 +138,24 @@ cdef class Wheel:
 
     cpdef Py_ssize_t cancel_all(self, list handles) except -1:
         cdef Py_ssize_t size = len(handles)
-        cdef Py_ssize_t i
         cdef Py_ssize_t found = 0
-        for i in range(min(AHEAD, size)):
-            self._prefetch(handles[i])
-        for i in range(size):
-            if i + AHEAD < size:
-                self._prefetch(handles[i + AHEAD])
-            if i + AHEAD // 2 < size:
-                self._prefetch_neighbours(handles[i + AHEAD // 2])
-            found += self.cancel(handles[i])
+        cdef Py_ssize_t i
+        cdef uint64_t* all = <uint64_t*>malloc(max(size, 1) * sizeof(uint64_t))
+        if all == NULL:
+            raise MemoryError
+        try:
+            for i in range(size):
+                all[i] = handles[i]
+            for i in range(min(AHEAD, size)):
+                self._prefetch(all[i])
+            for i in range(size):
+                if i + AHEAD < size:
+                    self._prefetch(all[i + AHEAD])
+                if i + AHEAD // 2 < size:
+                    self._prefetch_neighbours(all[i + AHEAD // 2])
+                found += self.cancel(all[i])
+        finally:
+            free(all)
         return found
 
     cdef void _prefetch(self, uint64_t handle) noexcept:

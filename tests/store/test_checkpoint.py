@@ -110,13 +110,13 @@ def test_after_one_that_was_cancelled_at_any_moment_nothing_is_missing(tmp_path:
             write, aside, left = checkpoints._env.write, checkpoints._env.aside, call
 
             def counted(do: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-                async def one(*args: Any) -> Any:
+                async def one(*args: Any, **options: Any) -> Any:
                     nonlocal left
                     if left == 0:
                         scope.cancel()
                         await trio.lowlevel.checkpoint()
                     left -= 1
-                    return await do(*args)
+                    return await do(*args, **options)
 
                 return one
 
@@ -415,12 +415,17 @@ def test_after_one_that_was_cancelled_comes_a_base(
                 with trio.CancelScope() as scope, monkeypatch.context() as patch:
 
                     async def cancelled(
-                        fill: Any, write: Any = write, commits: Any = commits, scope: Any = scope, n: int = n
+                        fill: Any,
+                        *,
+                        aside: bool = False,
+                        write: Any = write,
+                        commits: Any = commits,
+                        n: int = n,
                     ) -> Any:
                         if n == 1 and next(commits) == place:
                             scope.cancel()
                             await trio.lowlevel.checkpoint()
-                        return await write(fill)
+                        return await write(fill, aside=aside)
 
                     patch.setattr(checkpoints._env, "write", cancelled)
                     await checkpointer.make()

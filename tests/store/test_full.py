@@ -23,7 +23,7 @@ SMALL = 1 << 19
 def disk_full() -> Callable[[], None]:
     """Let every write of any store fail as a full disk does; returns what ends that."""
 
-    async def write(self: Environment, fill: object) -> None:
+    async def write(self: Environment, fill: object, *, aside: bool = False) -> None:
         await trio.lowlevel.checkpoint()
         raise StoreFull(self.name)
 
