@@ -109,6 +109,17 @@ class Journal:
                 await self._env.free_pages()
                 return total
 
+    async def rewrite(self) -> None:
+        """Let go of every byte of frames that were trimmed; none may be trimmed meanwhile, but appended they may be.
+        Raises StoreFull or StoreError."""
+        await self._env.rewrite()
+
+    async def copy(self, folder: Path) -> int:
+        """Copy the journal into `folder`, up to a frame appended meanwhile, whose seq it gives (0: there is none); none
+        may be trimmed meanwhile. Raises StoreFull or StoreError."""
+        last = await self._env.copy(folder)
+        return 0 if last == META else int.from_bytes(last)
+
     def statistics(self) -> dict[str, object]:
         """`last_seq`, `trimmed`, `live_bytes`, `map_bytes`, `appended_bytes`, `stored_bytes` and the commits' times."""
         return {
