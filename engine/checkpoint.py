@@ -24,6 +24,7 @@ import trio
 
 from engine import frame, limits
 from engine.compression import compress, decompress
+from engine.errors import StoreError
 from engine.frame import CHECKSUM_BYTES, checksum
 from engine.kernel import Kernel, Snapshot
 from engine.model import KERNEL_VERSION
@@ -121,6 +122,18 @@ class Checkpoints:
             if row:
                 raise frame.corrupt(f"The checkpoint at batch {link.seq} ends in the middle of a part.")
         self._env.unmap()
+
+    def examine(self) -> tuple[int, list[StoreError]]:
+        """Read every piece: how many there are to be, and what is wrong with each that is not whole."""
+        count, wrong = 0, list[StoreError]()
+        for link in self.manifest.chain if self.manifest else ():
+            for index in range(link.pieces):
+                count += 1
+                try:
+                    self._piece(link, index)
+                except StoreError as error:
+                    wrong.append(error)
+        return count, wrong
 
     def _piece(self, link: Link, index: int) -> tuple[bytes, int]:
         """What a piece holds, and the bytes it takes in the store."""

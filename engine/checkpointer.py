@@ -118,8 +118,8 @@ class Checkpointer:
             return True
 
     async def back_up(self, folder: Path) -> int:
-        """Copy the newest checkpoint and the journal into `folder`, which is there: the state after one batch, whose seq
-        it gives. Raises StoreFull or StoreError."""
+        """Copy the newest checkpoint and the journal into `folder`, which is there: the state after one batch, whose
+        seq it gives. Raises StoreFull or StoreError."""
         async with self._making:
             await self._checkpoints.copy(folder / directory.CHECKPOINTS)
             last = await self._journal.copy(folder / directory.JOURNAL)

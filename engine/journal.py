@@ -22,6 +22,7 @@ import msgspec
 
 from engine import frame, limits
 from engine.compression import compress, decompress, length
+from engine.errors import StoreError
 from engine.frame import Frame
 from engine.store import Environment, StoreFull, live_bytes
 
@@ -76,6 +77,21 @@ class Journal:
             if seq != expected:
                 raise frame.corrupt(f"Journal frame {expected} is missing: the next one is {seq}.")
         return [frame.decode(_plain(value, seq), seq) for seq, value in values]
+
+    def examine(self) -> tuple[int, list[StoreError]]:
+        """Read every frame: how many there are, and what is wrong with each that is not whole."""
+        count, wrong, after = 0, list[StoreError](), 0
+        while values := self._env.read(partial(_read, first=after + 1, bytes_max=limits.JOURNAL_READ_BYTES)):
+            for seq, value in values:
+                count += 1
+                try:
+                    if count > 1 and seq != after + 1:
+                        raise frame.corrupt(f"Journal frame {after + 1} is missing: the next one is {seq}.")
+                    frame.decode(_plain(value, seq), seq)
+                except StoreError as error:
+                    wrong.append(error)
+                after = seq
+        return count, wrong
 
     async def append(self, seq: int, value: bytes) -> None:
         """Make the frame `value` durable under `seq`, above all before it. Raises StoreFull or StoreError."""

@@ -12,7 +12,6 @@ the tasks: they are shielded, and ended by hand.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
@@ -28,7 +27,7 @@ from engine.checkpoint import Checkpoints
 from engine.checkpointer import Checkpointer
 from engine.clock import Clock, SystemClock
 from engine.delivery import Delivery
-from engine.errors import Refused, StoreError, Unavailable
+from engine.errors import StoreError, Unavailable
 from engine.ingest import Ingest, Ticket
 from engine.journal import Journal
 from engine.kernel import Kernel
@@ -118,25 +117,10 @@ class Service:
             raise Unavailable("store_full", detail, retry_after_s=5)
 
     async def back_up(self, folder: Path) -> int:
-        """Copy the data directory, as it is after one durable batch, into the new directory `folder`; gives that batch's
-        seq. Events go on meanwhile. Raises Refused, Unavailable or StoreError; there is no `folder` then."""
-        partial = folder.with_name(f"{folder.name}.partial")
-        if not folder.is_absolute() or folder.exists() or partial.exists() or not folder.parent.is_dir():
-            detail = f"A backup goes into a new directory, by its whole path, of one that is there; not to {folder}."
-            raise Refused("backup_folder", detail, status=422)
-        try:
-            partial.mkdir(mode=0o700)
-            seq = await self._checkpointer.back_up(partial)
-            partial.rename(folder)
-            directory.sync_names(folder.parent)
-        except OSError as error:
-            raise Refused(
-                "backup_folder", f"{folder} cannot be written: {error.strerror}.", status=422
-            ) from error
-        finally:
-            if partial.exists():
-                await trio.to_thread.run_sync(shutil.rmtree, partial)
-        return seq
+        """Copy the data directory, as it is after one durable batch, into the new directory `folder`; gives that
+        batch's seq. Events go on meanwhile. Raises Refused, Unavailable or StoreError; there is no `folder` then."""
+        with directory.growing(folder) as partial:
+            return await self._checkpointer.back_up(partial)
 
     def outbox(self, after: int = 0, limit: int = limits.LIST_LIMIT_DEFAULT) -> list[Effect]:
         """Durable effects without a receipt and with seq > `after`, in order: for an application that pulls.

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import lmdb
 import trio
 
-from engine import limits
+from engine import limits, pages
 from engine.directory import sync_names
 from engine.errors import StoreError, Unavailable
 
@@ -100,6 +100,7 @@ class Environment:
         path.mkdir(mode=0o700, exist_ok=True)
         for folder in path.glob(f"{_REWRITTEN}*"):  # a crash left it before it could replace anything
             shutil.rmtree(folder)
+        pages.check(path / _FILE, name)
         self._env = self._open()
         sync_names(path)
         sync_names(path.parent)
@@ -276,7 +277,7 @@ class Environment:
         """In a worker thread, to its end; not the one that commits."""
         with trio.CancelScope(shield=True):
             result = await trio.to_thread.run_sync(work, *args)
-        return result
+        return result  # noqa: RET504 (a scope could end the block early, as far as a type checker knows)
 
     def live_bytes(self) -> int:
         """Bytes of the map holding data just now (free pages not counted)."""
