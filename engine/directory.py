@@ -62,8 +62,8 @@ def _lock(descriptor: int, data: Path) -> None:
 
 @contextmanager
 def growing(folder: Path) -> Iterator[Path]:
-    """A new directory (mode 0700) beside `folder`, which becomes `folder` when the block ends well and goes otherwise: a
-    backup that is there is whole. Raises Refused."""
+    """A new directory (mode 0700) beside `folder`, which becomes `folder` when the block ends well and goes otherwise:
+    a backup that is there is whole. Raises Refused."""
     partial = folder.with_name(f"{folder.name}.partial")
     if not folder.is_absolute() or folder.exists() or not folder.parent.is_dir():
         detail = f"A backup needs a whole path to a new directory in one that is there; {folder} is none."

@@ -43,8 +43,8 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 def verify(data: Path) -> Verified:
-    """Verify the data directory `data`, which no engine may run on. Raises StoreError `locked`, or `unusable` where there
-    is none."""
+    """Verify the data directory `data`, which no engine may run on. Raises StoreError `locked`, or `unusable` where
+    there is none."""
     for name in (directory.JOURNAL, directory.CHECKPOINTS):
         if not (data / name / "data.mdb").is_file():
             raise StoreError("unusable", f"{data} is no data directory: it has no {name}/data.mdb.")
