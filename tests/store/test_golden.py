@@ -1,4 +1,4 @@
-"""Stores that were written before: of the present formats they open as they were, of others they are refused clearly."""
+"""Stores that were written before: of the present formats they open as they were, others are refused clearly."""
 
 from __future__ import annotations
 
