@@ -104,7 +104,8 @@ class Pages:
         if free[:2] != (self._page_bytes, INTEGER_KEYS) or records[:2] != (0, 0):
             self._wrong(number, "is of a store that is not ours")
         last, txn = struct.unpack_from("=QQ", self._data, at + _META_END)
-        if last < 1 or last >= 1 << 47:
+        if last < 1 or last > len(self._data) // self._page_bytes + len(self._data) // _long.size:
+            # pages beyond the end of the file are free, and each is listed in the file
             self._wrong(number, f"speaks of {last} pages")
         return txn, last, free, records
 
