@@ -24,6 +24,7 @@ from api.problems import OnBug
 from api.request import EXTENSION
 from api.segment import Reception
 from api.segments import segments
+from api.store import store
 from engine.limits import API_ANSWER_S, API_BODY_S, EVENTS_BODY_BYTES_MAX
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def create_app(
 
     app.before_request(access.check)
     problems.install(app, on_bug)
-    for blueprint in (flows, contacts, segments, outbox, events, operations):
+    for blueprint in (flows, contacts, segments, outbox, events, operations, store):
         app.register_blueprint(blueprint)
     docs.install(app)
     return app

@@ -32,8 +32,8 @@ class EngineError(TidemillError):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: str, timeout_s: float | None) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
@@ -60,6 +60,7 @@ class Client:
     def __init__(self, address: Address, key: str = "") -> None:
         self.address = address
         self._key = key
+        self._timeout_s: float | None = TIMEOUT_S
 
     @classmethod
     def of(cls, settings: Settings, key: str = "") -> Client:
@@ -83,7 +84,17 @@ class Client:
             rows += page[path[-1]]
         return rows
 
-    def post(self, *path: str, body: object = None, revision: int | None = None, **query: object) -> Any:
+    def post(
+        self,
+        *path: str,
+        body: object = None,
+        revision: int | None = None,
+        patient: bool = False,
+        **query: object,
+    ) -> Any:
+        """`patient`: what is asked for may take as long as it takes."""
+        if patient:
+            self._timeout_s = None
         return self._ask("POST", path, query, body, revision)
 
     def put(self, *path: str, body: object = None, revision: int | None = None, **query: object) -> Any:
@@ -144,12 +155,12 @@ class Client:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.address.is_unix:
-            return _UnixConnection(self.address.path)
+            return _UnixConnection(self.address.path, self._timeout_s)
         host, port = self.address.host, self.address.port
         if self.address.tls:
             context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
-        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=context)
+        return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
 
 
 def _reason(error: Exception) -> str:

@@ -22,13 +22,14 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-Scope = Literal["flows", "events", "contacts", "outbox", "read"]
+Scope = Literal["flows", "events", "contacts", "outbox", "store", "read"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 SCOPE_WORDS: Final[dict[Scope, str]] = {
     "flows": "change flows, launch them, try them, declare the schema",
     "events": "send events; such a key is a write key of Segment's clients too",
     "contacts": "change contacts, the members of segments, pools of promo codes",
     "outbox": "pull messages and report what became of them",
+    "store": "have backups written on the engine's machine, compact the store",
     "read": "look at everything, change nothing",
 }
 """What each scope allows. Whoever may change a noun may look at it as well."""

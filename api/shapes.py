@@ -361,6 +361,13 @@ class Monitoring(Shape):
     problems: list[ProblemEntry]
 
 
+class BackedUp(Shape):
+    """A copy of the data directory: the state after batch `seq`."""
+
+    folder: str
+    seq: int
+
+
 class Health(Shape):
     """The process answers."""
 

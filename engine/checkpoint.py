@@ -24,6 +24,7 @@ import trio
 
 from engine import frame, limits
 from engine.compression import compress, decompress
+from engine.errors import StoreError
 from engine.frame import CHECKSUM_BYTES, checksum
 from engine.kernel import Kernel, Snapshot
 from engine.model import KERNEL_VERSION
@@ -48,7 +49,8 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What the newest checkpoint is: the state after batch `seq`, restored from `chain` in order."""
+    """What the newest checkpoint is: the state after batch `seq`, restored from `chain` in order. `owed`: contacts were
+    deleted of whom something may still be in the files."""
 
     format: int
     version: int
@@ -57,6 +59,7 @@ class Manifest(msgspec.Struct, frozen=True):
     now_ms: int
     digest: int
     chain: tuple[Link, ...]
+    owed: bool = False
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -120,6 +123,18 @@ class Checkpoints:
                 raise frame.corrupt(f"The checkpoint at batch {link.seq} ends in the middle of a part.")
         self._env.unmap()
 
+    def examine(self) -> tuple[int, list[StoreError]]:
+        """Read every piece: how many there are to be, and what is wrong with each that is not whole."""
+        count, wrong = 0, list[StoreError]()
+        for link in self.manifest.chain if self.manifest else ():
+            for index in range(link.pieces):
+                count += 1
+                try:
+                    self._piece(link, index)
+                except StoreError as error:
+                    wrong.append(error)
+        return count, wrong
+
     def _piece(self, link: Link, index: int) -> tuple[bytes, int]:
         """What a piece holds, and the bytes it takes in the store."""
         key = _key(link.number, index)
@@ -135,8 +150,11 @@ class Checkpoints:
         except ValueError as error:
             raise frame.corrupt(f"The {where} cannot be decompressed: {error}.") from error
 
-    async def write(self, kernel: Kernel, *, key: bytes, full: bool) -> Manifest:
+    async def write(
+        self, kernel: Kernel, *, key: bytes, full: bool, owed: Callable[[], bool] = lambda: False
+    ) -> Manifest:
         """Write the state as it is now, as a new base or as a delta to the chain; durable when this returns.
+        `owed` says of that moment whether an erasure is (see Manifest).
 
         The kernel may apply batches meanwhile, and may decide that its snapshot has to be a full one. Raises
         StoreFull or StoreError; the former checkpoint is then still the valid one, as it is after a cancellation, and
@@ -146,20 +164,38 @@ class Checkpoints:
         await self.sweep()
         number = 1 + max((link.number for link in self.manifest.chain), default=0) if self.manifest else 1
         seq, now_ms, digest = kernel.seq, kernel.now_ms, kernel.outcome_digest
+        owes = owed()
         snapshot = kernel.snapshot(full=full)
         assert snapshot.seq == seq, "a snapshot is of the present"
         try:
             pieces, size = await self._write_pieces(snapshot, number)
             link = Link(number, seq, snapshot.full, pieces, size)
             former = () if snapshot.full or self.manifest is None else self.manifest.chain
-            manifest = Manifest(FORMAT, KERNEL_VERSION, key, seq, now_ms, digest, (*former, link))
-            await self._env.write(partial(_put, items={MANIFEST: _seal(manifest)}))
+            manifest = Manifest(FORMAT, KERNEL_VERSION, key, seq, now_ms, digest, (*former, link), owes)
+            await self._put_manifest(manifest)
         except BaseException:
             snapshot.abandon()  # what it holds is in no other
             raise
-        self.manifest = manifest
         await self.sweep()
         return manifest
+
+    async def _put_manifest(self, manifest: Manifest) -> None:
+        await self._env.write(partial(_put, items={MANIFEST: _seal(manifest)}))
+        self.manifest = manifest
+
+    async def rewrite(self) -> None:
+        """Let go of every byte that the chain does not need. Raises StoreFull or StoreError."""
+        await self.sweep()
+        await self._env.rewrite()
+
+    async def copy(self, folder: Path) -> None:
+        """Copy the checkpoint into `folder`. None may be written meanwhile. Raises StoreFull or StoreError."""
+        await self._env.copy(folder)
+
+    async def settle(self, *, owed: bool) -> None:
+        """Both environments were rewritten after the base. Raises StoreFull or StoreError."""
+        assert self.manifest is not None, "what was rewritten has a base"
+        await self._put_manifest(msgspec.structs.replace(self.manifest, owed=owed))
 
     async def _write_pieces(self, snapshot: Snapshot, number: int) -> tuple[int, int]:
         """Write all parts of a snapshot under `number`. Returns how many pieces, and their bytes."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import StoreError
+from engine.errors import Refused, StoreError
 
 JOURNAL, CHECKPOINTS, LOCK = "journal", "checkpoints", "lock"
 """What a data directory holds: two LMDB environments and the lock file."""
@@ -57,6 +58,28 @@ def _lock(descriptor: int, data: Path) -> None:
         ) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+@contextmanager
+def growing(folder: Path) -> Iterator[Path]:
+    """A new directory (mode 0700) beside `folder`, which becomes `folder` when the block ends well and goes otherwise:
+    a backup that is there is whole. Raises Refused."""
+    partial = folder.with_name(f"{folder.name}.partial")
+    if not folder.is_absolute() or folder.exists() or not folder.parent.is_dir():
+        detail = f"A backup needs a whole path to a new directory in one that is there; {folder} is none."
+        raise Refused("backup_folder", detail, status=422)
+    try:
+        partial.mkdir(mode=0o700)
+    except OSError as error:
+        detail = f"{partial} cannot be made: {error.strerror}."
+        raise Refused("backup_folder", detail, status=422) from error
+    try:
+        yield partial
+        partial.rename(folder)
+        sync_names(folder.parent)
+    finally:
+        if partial.exists():
+            shutil.rmtree(partial)
 
 
 def sync_names(directory: Path) -> None:

@@ -23,6 +23,7 @@ import msgspec
 
 from engine import frame, limits
 from engine.compression import compress, decompress, length
+from engine.errors import StoreError
 from engine.frame import CHECKSUM_BYTES, Frame, checksum
 from engine.store import Environment, StoreFull, live_bytes
 
@@ -78,6 +79,21 @@ class Journal:
                 raise frame.corrupt(f"Journal frame {expected} is missing: the next one is {seq}.")
         return [frame.decode(_plain(value, seq), seq) for seq, value in values]
 
+    def examine(self) -> tuple[int, list[StoreError]]:
+        """Read every frame: how many there are, and what is wrong with each that is not whole."""
+        count, wrong, after = 0, list[StoreError](), 0
+        while values := self._env.read(partial(_read, first=after + 1, bytes_max=limits.JOURNAL_READ_BYTES)):
+            for seq, value in values:
+                count += 1
+                try:
+                    if count > 1 and seq != after + 1:
+                        raise frame.corrupt(f"Journal frame {after + 1} is missing: the next one is {seq}.")
+                    frame.decode(_plain(value, seq), seq)
+                except StoreError as error:
+                    wrong.append(error)
+                after = seq
+        return count, wrong
+
     async def append(self, seq: int, value: bytes) -> None:
         """Make the frame `value` durable under `seq`, above all before it. Raises StoreFull or StoreError."""
         await self.append_all([(seq, value)])
@@ -113,6 +129,17 @@ class Journal:
             if count < limits.JOURNAL_TRIM_FRAMES_MAX:
                 await self._env.free_pages()
                 return total
+
+    async def rewrite(self) -> None:
+        """Let go of every byte of frames that were trimmed; none may be trimmed meanwhile, but appended they may be.
+        Raises StoreFull or StoreError."""
+        await self._env.rewrite()
+
+    async def copy(self, folder: Path) -> int:
+        """Copy the journal into `folder`, up to a frame appended meanwhile, whose seq it gives (0: there is none); none
+        may be trimmed meanwhile. Raises StoreFull or StoreError."""
+        last = await self._env.copy(folder)
+        return 0 if last == META else int.from_bytes(last)
 
     def statistics(self) -> dict[str, object]:
         """`last_seq`, `trimmed`, `live_bytes`, `map_bytes`, `appended_bytes`, `stored_bytes` and the commits' times."""

@@ -102,6 +102,7 @@ CHECKPOINT_STRETCH_MAX = (
 CHECKPOINT_SHARE_MAX = 0.75  # bytes of a checkpoint for each stored in the journal since; else it is put off
 CHECKPOINT_EVERY_S = 300
 CHECKPOINT_DELTAS_MAX = 16  # then a new base
+ERASURE_S = 24 * 3600  # after a contact was deleted, at most, the store is compacted: nothing of it is left
 
 # Connections
 INTAKE_CONNECTIONS_MAX = (
@@ -145,6 +146,8 @@ SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a 
 # The store and delivery
 JOURNAL_COMPRESSED_FROM_BYTES = 4 * 1024  # smaller frames take a page anyway
 STORE_VALUE_BYTES_MAX = 64 * 1024 * 1024  # far above any batch or piece: what claims to be longer is damaged
+COMPACTION_WAIT_S = 5.0  # for the batch that was being committed when the base was begun
+STORE_COPY_BYTES = 4 * 1024 * 1024  # of records copied in one commit, when a store is rewritten or backed up
 STORE_ASIDE_FROM_BYTES = 32 * 1024  # compressed in a worker thread; less is done before a thread is told
 JOURNAL_READ_BYTES = 16 * 1024 * 1024  # frames read at one go in recovery
 JOURNAL_TRIM_FRAMES_MAX = 512  # frames deleted in one commit

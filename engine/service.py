@@ -27,7 +27,7 @@ from engine.checkpoint import Checkpoints
 from engine.checkpointer import Checkpointer
 from engine.clock import Clock, SystemClock
 from engine.delivery import Delivery
-from engine.errors import StoreError
+from engine.errors import StoreError, Unavailable
 from engine.ingest import Ingest
 from engine.journal import Journal
 from engine.kernel import Kernel
@@ -59,6 +59,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_map_bytes: int = limits.CHECKPOINT_MAP_BYTES
     checkpoint_every_bytes: int = limits.CHECKPOINT_EVERY_BYTES
     checkpoint_every_s: float = limits.CHECKPOINT_EVERY_S
+    erase_s: float = limits.ERASURE_S
 
 
 class Service:
@@ -86,6 +87,7 @@ class Service:
             checkpoints,
             every_bytes=config.checkpoint_every_bytes,
             every_s=config.checkpoint_every_s,
+            erase_s=config.erase_s,
             trimmed=self._ingest.retry,
         )
         self._delivery = Delivery(
@@ -109,6 +111,18 @@ class Service:
     async def control(self, op: str, /, **args: Any) -> dict[str, Any]:
         """Carry out an operation and give its answer once it is durable. Raises Refused or Unavailable."""
         return await self._ingest.control(op, args)
+
+    async def compact(self) -> None:
+        """Return when nothing is left in the files of contacts that were deleted before. Raises Unavailable."""
+        if not await self._checkpointer.compact():
+            detail = "The store could not be compacted: free some disk space."
+            raise Unavailable("store_full", detail, retry_after_s=5)
+
+    async def back_up(self, folder: Path) -> int:
+        """Copy the data directory, as it is after one durable batch, into the new directory `folder`; gives that
+        batch's seq. Events go on meanwhile. Raises Refused, Unavailable or StoreError; there is no `folder` then."""
+        with directory.growing(folder) as partial:
+            return await self._checkpointer.back_up(partial)
 
     def outbox(self, after: int = 0, limit: int = limits.LIST_LIMIT_DEFAULT) -> list[Effect]:
         """Durable effects without a receipt and with seq > `after`, in order: for an application that pulls.

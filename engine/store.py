@@ -13,8 +13,12 @@ our own (cancellation and errors would have to be carried by hand).
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,12 +26,16 @@ from typing import Any, TypeVar
 import lmdb
 import trio
 
-from engine import limits
+from engine import limits, pages
 from engine.directory import sync_names
 from engine.errors import StoreError, Unavailable
 
 T = TypeVar("T")
+Rows = list[tuple[bytes, bytes]]
 _TOUCHED = b"\0\0"
+_FILE = "data.mdb"
+_REWRITTEN = "rewritten-"
+"""Begins the name of the folder in which a file grows that is to replace the environment's."""
 
 
 class StoreFull(Unavailable):
@@ -73,6 +81,12 @@ def _touch(transaction: lmdb.Transaction) -> None:
     transaction.delete(_TOUCHED)
 
 
+def _put_rows(env: lmdb.Environment, rows: Rows) -> None:
+    with env.begin(write=True) as transaction:
+        for key, value in rows:
+            transaction.put(key, value, append=True)
+
+
 class Environment:
     """One LMDB environment in a directory of its own. `name` is what errors call it."""
 
@@ -83,14 +97,21 @@ class Environment:
         self._map_bytes = map_bytes
         self._writing = trio.Lock()
         self._limiter = trio.CapacityLimiter(1)
+        self._rewritten = 0
         path.mkdir(mode=0o700, exist_ok=True)
+        for folder in path.glob(f"{_REWRITTEN}*"):  # a crash left it before it could replace anything
+            shutil.rmtree(folder)
+        pages.check(path / _FILE, name)
         self._env = self._open()
         sync_names(path)
         sync_names(path.parent)
 
-    def _open(self) -> lmdb.Environment:
+    def _open(self, folder: Path | None = None) -> lmdb.Environment:
+        """Zeroing pages beforehand costs next to nothing, and keeps what was in memory out of their unused bytes."""
         try:
-            env = lmdb.open(str(self._path), map_size=self._map_bytes, lock=False, meminit=False, mode=0o600)
+            env = lmdb.open(
+                str(folder or self._path), map_size=self._map_bytes, lock=False, meminit=True, mode=0o600
+            )
             env.sync(True)  # a new file is durable before anything is acknowledged that relies on it
             return env
         except lmdb.Error as error:
@@ -130,7 +151,7 @@ class Environment:
         """
         async with self._writing:
             started = time.perf_counter()
-            try:
+            with self._explained():
                 if aside:
                     work = partial(self._filled_and_committed, fill)
                     result = await trio.to_thread.run_sync(work, limiter=self._limiter)
@@ -141,20 +162,31 @@ class Environment:
                         await trio.to_thread.run_sync(transaction.commit, limiter=self._limiter)
                     finally:
                         transaction.abort()
-            except (lmdb.MapFullError, lmdb.DiskError) as error:
-                raise StoreFull(self.name) from error
-            except lmdb.Error as error:
-                raise StoreError(
-                    "commit_failed",
-                    f"Writing the {self.name} failed: {error}.",
-                    remedy="Look at the disk and the system's log, then start again: nothing is lost.",
-                ) from error
             self.commits.add(time.perf_counter() - started)
             return result
 
     def _filled_and_committed(self, fill: Callable[[lmdb.Transaction], T]) -> T:
         with self._env.begin(write=True) as transaction:
             return fill(transaction)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What goes wrong while writing, as StoreFull or StoreError."""
+        try:
+            yield
+        except (lmdb.MapFullError, lmdb.DiskError) as error:
+            raise StoreFull(self.name) from error
+        except (lmdb.Error, OSError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFull(self.name) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> StoreError:
+        return StoreError(
+            "commit_failed",
+            f"Writing the {self.name} failed: {error}.",
+            remedy="Look at the disk and the system's log, then start again: nothing is lost.",
+        )
 
     async def aside(self, work: Callable[[], T], size: int) -> T:
         """Prepare `size` bytes to be written: on this thread if that is quick, else in the worker."""
@@ -170,6 +202,95 @@ class Environment:
         between, an emptied map would stay full for ever.
         """
         await self.write(_touch)
+
+    async def copy(self, folder: Path) -> bytes:
+        """Copy all records into a new environment in `folder`, durable when this returns. The key of the last.
+
+        Others may append meanwhile, and nothing else: what they append while it goes on is copied as well, up to a
+        moment near its end. Raises StoreFull or StoreError.
+        """
+        with self._explained():
+            env = await self._in_worker(self._made, folder)
+            try:
+                last = await self._copy_most(env, b"")
+            finally:
+                await self._in_worker(env.close)
+        sync_names(folder.parent)
+        return last
+
+    async def rewrite(self) -> None:
+        """Let a new file with all records, and nothing else in any byte of it, take the place of this one.
+
+        LMDB keeps what was deleted in pages that are free and in the gaps of those that are not; its own compacting
+        copy keeps the gaps. Others may append meanwhile, and nothing else; they wait for the end of it only. A crash
+        leaves the former file or the new one, and both hold the same. Raises StoreFull (nothing has changed then) or
+        StoreError.
+        """
+        self._rewritten += 1
+        folder = self._path / f"{_REWRITTEN}{self._rewritten}"
+        with self._explained():
+            env = await self._in_worker(self._made, folder)
+            try:
+                last = await self._copy_most(env, b"")
+                async with self._writing:
+                    await self._in_worker(self._copy_rest, env, last)
+                    os.replace(folder / _FILE, self._path / _FILE)
+                    self._env, env = env, self._env
+                    await self._in_worker(self._sync_replaced)
+            finally:
+                await self._in_worker(env.close)
+                if folder.exists():
+                    await self._in_worker(shutil.rmtree, folder)
+
+    def _made(self, folder: Path) -> lmdb.Environment:
+        folder.mkdir(mode=0o700)
+        env = self._open(folder)
+        sync_names(folder)
+        return env
+
+    def _copy_rest(self, env: lmdb.Environment, last: bytes) -> None:
+        while rows := self._rows(last):
+            _put_rows(env, rows)
+            last = rows[-1][0]
+
+    def _sync_replaced(self) -> None:
+        """Nothing may be appended to a file whose name could be lost: unlike before, a full disk ends the process."""
+        try:
+            sync_names(self._path)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    async def _copy_most(self, env: lmdb.Environment, last: bytes) -> bytes:
+        """Copy rows behind the key `last` until few are left, holding up no append for longer than it takes to read
+        some; each commit is durable. The key of the last one copied."""
+        full = True
+        while full:
+            async with self._writing:
+                rows = await self._in_worker(self._rows, last)
+            if rows:
+                await self._in_worker(_put_rows, env, rows)
+                last = rows[-1][0]
+            full = sum(len(value) for _, value in rows) >= limits.STORE_COPY_BYTES
+        return last
+
+    def _rows(self, after: bytes) -> Rows:
+        """The next records behind a key, about STORE_COPY_BYTES of them."""
+        with self._env.begin() as transaction:
+            cursor = transaction.cursor()
+            rows: Rows = []
+            size, found = 0, cursor.set_range(after + b"\0") if after else cursor.first()
+            while found and size < limits.STORE_COPY_BYTES:
+                key, value = cursor.item()
+                rows.append((bytes(key), bytes(value)))
+                size += len(value)
+                found = cursor.next()
+        return rows
+
+    async def _in_worker(self, work: Callable[..., T], *args: Any) -> T:
+        """In a worker thread, to its end; not the one that commits."""
+        with trio.CancelScope(shield=True):
+            result = await trio.to_thread.run_sync(work, *args)
+        return result  # noqa: RET504 (a scope could end the block early, as far as a type checker knows)
 
     def live_bytes(self) -> int:
         """Bytes of the map holding data just now (free pages not counted)."""

@@ -62,6 +62,11 @@ class Kernel:
         """64 bits over everything that happened so far: equal for engines that did the same."""
         return self._path.digest
 
+    @property
+    def erasures(self) -> int:
+        """Deletions of contacts asked for in the batches applied here; a restored kernel begins at 0."""
+        return self._state.erasures
+
     def next_due_ms(self) -> int | None:
         """When a timer or a scheduled launch wants the next batch, ms UTC; None if nothing does."""
         if self._path.dooms or self._path.releasing():

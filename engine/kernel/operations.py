@@ -132,9 +132,7 @@ def patch_contact(state: State, args: Args) -> Answer:
 
 
 def delete_contact(state: State, args: Args) -> Answer:
-    contact = contacts.known(state, _contact_id(args)).id
-    contacts.delete(state, contact)
-    return {"contact": contact, "deleted": "contact"}
+    return {"contact": contacts.delete(state, _contact_id(args)), "deleted": "contact"}
 
 
 def segment_add(state: State, args: Args) -> Answer:

@@ -86,6 +86,8 @@ class State:
         self.schema: Schema = DEFAULT
         self.receipts: dict[str, int] = {}
         self.sweeps: list[Sweep] = []
+        self.erasures = 0
+        """Deletions of contacts asked for since this state was made; in no snapshot."""
 
     @property
     def now_ms(self) -> int:

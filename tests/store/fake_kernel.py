@@ -24,7 +24,7 @@ TIMERS_PER_BATCH = 3
 class FakeKernel:
     def __init__(self, key: bytes = bytes(16)) -> None:
         self.key = key
-        self.seq = self.now_ms = 0
+        self.seq = self.now_ms = self.erasures = 0
         self.outcome_digest = int.from_bytes(key[:4])
         self.counted: dict[str, int] = {}
         self.seen: set[str] = set()

@@ -1,0 +1,64 @@
+"""Backups and compaction over the API, and `tidemill verify` on what they leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from click.testing import CliRunner
+
+from api import shapes
+from api.cli import main
+from engine.verify import Verified
+from tests.api.house import Api, with_api
+
+
+def test_a_backup_is_written_and_verified(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+
+    async def body(api: Api) -> None:
+        assert (await api.ask("PUT", "/v1/contacts/ann", {"traits": {"city": "Oslo"}})).status == 200
+        made = await api.ask("POST", "/v1/store/backup", {"folder": str(copy)})
+        assert made.status == 200
+        assert made.shaped(shapes.BackedUp).folder == str(copy)
+        for taken in (str(copy), "relative", str(tmp_path / "none" / "copy")):
+            refused = await api.ask("POST", "/v1/store/backup", {"folder": taken})
+            assert (refused.status, refused.problem.code) == (422, "backup_folder")
+
+    with_api(tmp_path / "data", body)
+    done = CliRunner().invoke(main, ["verify", str(copy), "--json"])
+    assert done.exit_code == 0
+    assert msgspec.json.decode(done.stdout, type=Verified).contacts == 1
+
+
+def test_what_is_wrong_is_said_by_verify_with_exit_code_1(tmp_path: Path) -> None:
+    async def body(api: Api) -> None:
+        assert (await api.ask("PUT", "/v1/contacts/ann", {"traits": {"city": "Oslo"}})).status == 200
+
+    with_api(tmp_path / "data", body)
+    file = tmp_path / "data" / "journal" / "data.mdb"
+    damaged = bytearray(file.read_bytes())
+    damaged[4096 + 16] ^= 1
+    file.write_bytes(damaged)
+    done = CliRunner().invoke(main, ["verify", str(tmp_path / "data")])
+    assert done.exit_code == 1
+    assert "corrupt: Page 1 of the journal" in done.stdout
+
+
+def test_a_directory_without_a_store_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["verify", str(tmp_path)])
+    assert done.exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compaction_on_request_erases_who_was_deleted(tmp_path: Path) -> None:
+    async def body(api: Api) -> None:
+        await api.ask("PUT", "/v1/contacts/ann-of-oslo", {"traits": {}})
+        assert (await api.ask("DELETE", "/v1/contacts/ann-of-oslo")).status == 204
+        assert api.service.statistics()["checkpoint"]["owes_erasure"]
+        assert (await api.ask("POST", "/v1/store/compact")).status == 200
+        assert not api.service.statistics()["checkpoint"]["owes_erasure"]
+
+    with_api(tmp_path / "data", body)
+    found = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("data.mdb"))
+    assert b"ann-of-oslo" not in found

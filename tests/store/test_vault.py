@@ -1,0 +1,180 @@
+"""A flipped bit in any page is found and named, or is where nothing is kept; a backup taken under load is whole."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+import trio
+
+from engine.errors import Refused, StoreError
+from engine.service import Service, running
+from engine.verify import Verified, verify
+from engine.wire import decode_lines
+from tests.store.helpers import events, line, run
+from tests.store.test_erasure import fill, settings
+from tests.store.test_real_kernel import at_rest, crash, crashing
+
+PAGE_BYTES = 4096
+BITS_A_PAGE = 16
+STARTS = 10
+FILES = ("journal/data.mdb", "checkpoints/data.mdb")
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store with a base, deltas and a tail."""
+
+    async def test() -> None:
+        async with running(settings(tmp_path / "kept")) as service:
+            await fill(service)
+            for n in range(24):
+                await service.submit(events(2, first=2 * n, contacts=40, padding=1_000 * (n % 4)))
+                if n in (16, 17):
+                    service._checkpointer._needs_base = n == 16
+                    await service._checkpointer.make()
+            await at_rest(service)
+            await crash(service, monkeypatch)
+
+    with crashing():
+        run(test)
+    monkeypatch.undo()
+    return tmp_path / "kept"
+
+
+def cases(data: Path, bits: int) -> list[tuple[str, int]]:
+    """Which file, and which bit of it; the first bytes of a page, where LMDB's own are, as often as the others."""
+    chance = Random(1)
+    found = []
+    for name in FILES:
+        for page in range((data / name).stat().st_size // PAGE_BYTES):
+            for number in range(bits):
+                most = (PAGE_BYTES if number % 2 else 160) * 8
+                found.append((name, page * PAGE_BYTES * 8 + chance.randrange(most)))
+    return found
+
+
+def flipped(whole: bytes, bit: int) -> bytes:
+    damaged = bytearray(whole)
+    damaged[bit // 8] ^= 1 << bit % 8
+    return bytes(damaged)
+
+
+def judged(data: Path, bits: int) -> list[tuple[str, int, Verified]]:
+    """What `verify` says of each flip, one after the other in a process of its own: LMDB may take that with it."""
+    asked = [sys.executable, "-m", "tests.store.test_vault", str(data), str(bits)]
+    done = subprocess.run(asked, capture_output=True, check=False)
+    found = [msgspec.json.decode(row, type=tuple[str, int, Verified]) for row in done.stdout.splitlines()]
+    assert done.returncode == 0, f"died after {found[-1:]}: {done.stderr.decode()[-2000:]}"
+    return found
+
+
+def judge(data: Path, bits: int) -> None:
+    for name, bit in cases(data, bits):
+        file = data / name
+        whole = file.read_bytes()
+        file.write_bytes(flipped(whole, bit))
+        found = verify(data)
+        file.write_bytes(whole)
+        sys.stdout.write(msgspec.json.encode((name, bit, found)).decode() + "\n")
+
+
+def swept(kept: Path, bits: int) -> None:
+    undamaged = verify(kept)
+    assert undamaged.good
+    assert undamaged.frames > 3
+    assert undamaged.pieces >= 2
+    found = judged(kept, bits)
+    assert len(found) == len(cases(kept, bits))
+    refused = [one for _, _, one in found if not one.good]
+    assert len(refused) > len(found) / 10
+    for name, bit, one in found:
+        if one.good:
+            assert one.digest == undamaged.digest, f"bit {bit} of {name} changed what is served"
+        else:
+            assert all(finding.detail.endswith((".", "!")) for finding in one.findings)
+
+
+def test_a_flipped_bit_is_named_or_changes_nothing(kept: Path) -> None:
+    swept(kept, BITS_A_PAGE)
+
+
+@pytest.mark.nightly
+def test_a_flipped_bit_is_named_or_changes_nothing_in_all_pages_many_times(kept: Path) -> None:
+    swept(kept, 200)
+
+
+def test_a_start_refuses_what_verify_refuses(kept: Path) -> None:
+    async def start() -> None:
+        async with running(settings(kept)):
+            raise AssertionError("it started")
+
+    refused = [one for one in judged(kept, BITS_A_PAGE) if not one[2].good]
+    assert len(refused) > STARTS
+    for name, bit, found in Random(2).sample(refused, STARTS):
+        whole = (kept / name).read_bytes()
+        (kept / name).write_bytes(flipped(whole, bit))
+        with pytest.raises(StoreError) as error:
+            run(start)
+        assert error.value.detail in {finding.detail for finding in found.findings}
+        (kept / name).write_bytes(whole)
+
+
+def test_a_backup_taken_under_load_holds_the_state_after_one_batch(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    digests: dict[int, bytes] = {}
+    seqs: list[int] = []
+
+    async def keep_sending(service: Service, until: trio.CancelScope) -> None:
+        number = 0
+        with until:
+            while True:
+                number += 1
+                await service.submit(
+                    decode_lines(line(f"c{number % 7}", message=f"live{number}", number=number))
+                )
+
+    async def test() -> None:
+        async with running(settings(data)) as service:
+            await fill(service)
+            apply = service.kernel.apply
+
+            def noted(batch: object) -> object:
+                outcome = apply(batch)  # type: ignore[arg-type]
+                digests[service.kernel.seq] = service.kernel.digest()
+                return outcome
+
+            service._ingest._kernel.apply = noted  # type: ignore[method-assign,assignment]
+            async with trio.open_nursery() as nursery:
+                until = trio.CancelScope()
+                nursery.start_soon(keep_sending, service, until)
+                await trio.sleep(0.2)
+                seqs.append(await service.back_up(copy))
+                await trio.sleep(0.1)
+                until.cancel()
+            assert service.kernel.seq > seqs[0]
+            with pytest.raises(Refused, match="new directory"):
+                await service.back_up(copy)
+
+    run(test)
+    found = verify(copy)
+    assert (found.good, found.seq) == (True, seqs[0])
+    assert found.digest == digests[seqs[0]].hex()
+    shutil.rmtree(data)
+    copy.rename(data)
+
+    async def restored() -> None:
+        async with running(settings(data)) as service:
+            assert service.kernel.digest() == digests[seqs[0]]
+            await service.submit(decode_lines(line("c1", message="after")))
+
+    run(restored)
+
+
+if __name__ == "__main__":
+    judge(Path(sys.argv[1]), int(sys.argv[2]))
