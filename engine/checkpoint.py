@@ -180,7 +180,7 @@ class Checkpoints:
         return manifest
 
     async def _put_manifest(self, manifest: Manifest) -> None:
-        await self._env.write(partial(_put, items={MANIFEST: _seal(manifest)}))
+        await self._env.write(partial(_put, items={MANIFEST: _seal(manifest)}), aside=True)
         self.manifest = manifest
 
     async def rewrite(self) -> None:
@@ -217,12 +217,12 @@ class Checkpoints:
         return pieces, size + await self._write_group(group)
 
     def _gather(self, snapshot: Snapshot, row: list[bytes]) -> bool:
-        """Add the next parts, each behind its length: those packed early are ready, so several may come in the time of
-        one. Whether there may be more."""
-        started_s, gathered = time.thread_time(), 0
+        """Add the next parts, each behind its length, for CHECKPOINT_GATHER_S: those packed early are ready, so many
+        may come in the time of one. Whether there may be more."""
+        started_s, gathered = time.perf_counter(), 0
         while (
             gathered < limits.CHECKPOINT_GATHERED_BYTES
-            and time.thread_time() - started_s < limits.CHECKPOINT_PART_S / 2
+            and time.perf_counter() - started_s < limits.CHECKPOINT_GATHER_S
         ):
             part = self._part(snapshot)
             if part is None:

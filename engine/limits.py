@@ -91,9 +91,7 @@ BATCH_BYTES_MAX = 4 * 1024 * 1024
 INTAKE_QUEUE_BYTES_MAX = 32 * 1024 * 1024  # submitted and not yet in a batch; senders wait beyond
 JOURNAL_MAP_BYTES = 64 * 1024**3  # address space, not disk
 CHECKPOINT_MAP_BYTES = 64 * 1024**3
-CHECKPOINT_PART_RECORDS_MAX = (
-    1_024  # contacts packed at one go: a quarter of a millisecond in the cache, one out of it
-)
+CHECKPOINT_PART_RECORDS_MAX = 256  # contacts packed at one go: a quarter of a millisecond out of the cache
 CHECKPOINT_PART_BYTES = 512 * 1024  # a part ends with the record that reaches it
 CHECKPOINT_EVERY_BYTES = 256 * 1024 * 1024  # of batches since the last checkpoint, at least
 CHECKPOINT_STRETCH_MAX = (
@@ -162,7 +160,8 @@ CHECKPOINT_GATHERED_BYTES = 4 * 1024 * 1024  # of parts that are ready, compress
 CHECKPOINT_PIECE_BYTES = 512 * 1024  # of the parts in a row; compressed, with a checksum of its own
 CHECKPOINT_GROUP_BYTES = 512 * 1024  # of compressed pieces, then a commit: a millisecond of copying
 RESTORE_MAPPED_BYTES_MAX = 64 * 1024**2  # of a checkpoint, in memory at a time while it is read
-CHECKPOINT_PART_S = 0.002  # aim for the time one part takes the loop
+CHECKPOINT_GATHER_S = 0.001  # parts are taken one after the other for so long, then others have the loop
+CHECKPOINT_PART_S = 0.001  # aim for the time one part takes the loop
 CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full
 STOP_FULL_S = 10  # a stop gives up committing to a full store after this time
 DELIVERY_PAGE_EFFECTS = 64  # effects read from the outbox at one go

@@ -35,7 +35,7 @@ from engine.model import Effect, Outcome, Receipt
 from engine.recover import Progress, Recovered, recover
 from engine.submission import Ticket
 from engine.wire import Decoded
-from ext.memory import touch_ahead, use_large_pages, wants_touch
+from ext.memory import keep_freed, touch_ahead, use_large_pages, wants_touch
 
 PROGRESS_EVERY_S = 0.1
 
@@ -255,6 +255,7 @@ async def running(
         recovered = await trio.to_thread.run_sync(
             recover, kernel, journal, checkpoints, _from_thread(progress)
         )
+        keep_freed()
         stack.enter_context(garbage.spared())
         service = Service(config, kernel, journal, checkpoints)
         service.recovered = recovered

@@ -12,6 +12,10 @@ pages are taken when they are first touched. An arena that Python has emptied go
 Touching a page first means that the system clears 2 MiB, which takes a tenth of a millisecond, and on some virtual
 machines fifty times that. So a thread beside the loop touches those that come next (`touch_ahead`).
 
+Buffers of some hundred kilobytes to some megabytes (what came in, frames, parts of checkpoints) come from the C library,
+which gives the end of its heap back to the system as soon as so much is free, and takes it anew a moment later: ten
+milliseconds of the loop at a time. `keep_freed` has it kept; `give_back` returns it when there was much.
+
 Rejected: glibc's own tunable, which has to be in the environment before the process starts and leaves Python's arenas
 out; an allocator of our own for records, which would have to be as good as Python's.
 """
@@ -55,10 +59,16 @@ cdef extern from *:
         char* from = tm_untouched(&end);
         return from < end && (size_t)(end - from) >= TM_LARGE_PAGE;
     }
-    /* Arenas may be taken from there meanwhile: what is in the pages stays as it is. */
+    /* Arenas may be taken from there meanwhile: what is in the pages stays as it is. One large page at a time: who wants
+       to change the address space (an arena given back) waits as long as one call takes. */
     static void tm_touch_ahead(char* from, char* end) {
         from = (char*)((uintptr_t)from & ~(uintptr_t)4095);
-        (void)madvise(from, (size_t)(end - from), MADV_POPULATE_WRITE);
+        while (from < end) {
+            char* next = (char*)(((uintptr_t)from + TM_LARGE_PAGE) & ~(TM_LARGE_PAGE - 1));
+            if (next > end) next = end;
+            (void)madvise(from, (size_t)(next - from), MADV_POPULATE_WRITE);
+            from = next;
+        }
     }
 
     static void tm_return(void* context, void* arena, size_t size) {
@@ -92,11 +102,16 @@ cdef extern from *:
     #ifdef __GLIBC__
     #include <malloc.h>
     #define tm_trim() malloc_trim(0)
+    /* A block from here on is mapped by itself, and unmapped when it is freed: tables, not buffers. */
+    #define TM_MAPPED_FROM (32 << 20)
+    #define tm_keep() (mallopt(M_MMAP_THRESHOLD, TM_MAPPED_FROM) && mallopt(M_TRIM_THRESHOLD, -1))
     #else
     #define tm_trim() 0
+    #define tm_keep() 0
     #endif
     """
     int tm_trim()
+    bint tm_keep()
 
 cdef bint used = False
 
@@ -119,6 +134,10 @@ def touch_ahead():
     with nogil:
         tm_touch_ahead(first, end)
     tm_touched = end
+
+
+def keep_freed():
+    return tm_keep()
 
 
 def give_back():

@@ -40,3 +40,30 @@ if used:
 
 def test_objects_are_kept_while_the_pages_ahead_are_touched() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=60)
+
+KEEPING = """
+import platform
+import resource
+from ext.memory import give_back, keep_freed
+
+SIZE, AT_ONCE = 1 << 20, 24
+
+def faults_of_a_turn():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    buffers = [b"x" * (SIZE + number) for number in range(AT_ONCE)]
+    buffers.clear()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+pages = AT_ONCE * SIZE // resource.getpagesize()
+if keep_freed():
+    assert faults_of_a_turn() > pages / 2, "new memory is taken"
+    assert max(faults_of_a_turn() for _ in range(5)) < pages / 10, "and kept"
+    give_back()
+    assert faults_of_a_turn() > pages / 2, "until it is given back"
+else:
+    assert platform.libc_ver()[0] != "glibc"
+"""
+
+
+def test_freed_buffers_are_kept_until_they_are_given_back() -> None:
+    subprocess.run([sys.executable, "-c", KEEPING], check=True, timeout=60)
