@@ -41,6 +41,7 @@ if used:
 def test_objects_are_kept_while_the_pages_ahead_are_touched() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=60)
 
+
 KEEPING = """
 import platform
 import resource
