@@ -203,8 +203,9 @@ class Checkpoints:
         group: dict[bytes, bytes] = {}
         row, more = list[bytes](), True
         while more:
-            await trio.lowlevel.checkpoint()
+            started_s = time.perf_counter()
             more = self._gather(snapshot, row)
+            await trio.sleep(limits.CHECKPOINT_REST * (time.perf_counter() - started_s))
             gathered = sum(map(len, row))
             if gathered >= limits.CHECKPOINT_PIECE_BYTES or not more:
                 work = partial(_cut, row, number, pieces, to_the_end=not more)

@@ -161,6 +161,7 @@ CHECKPOINT_PIECE_BYTES = 512 * 1024  # of the parts in a row; compressed, with a
 CHECKPOINT_GROUP_BYTES = 512 * 1024  # of compressed pieces, then a commit: a millisecond of copying
 RESTORE_MAPPED_BYTES_MAX = 64 * 1024**2  # of a checkpoint, in memory at a time while it is read
 CHECKPOINT_GATHER_S = 0.001  # parts are taken one after the other for so long, then others have the loop
+CHECKPOINT_REST = 3.0  # times as long as they had it
 CHECKPOINT_PART_S = 0.001  # aim for the time one part takes the loop
 CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full
 STOP_FULL_S = 10  # a stop gives up committing to a full store after this time
