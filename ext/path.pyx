@@ -350,7 +350,7 @@ cdef class Path(Walk):
                 runs = first_at(flow, node, min(flow.doomed[node], limit - ended, REAPED_AT_ONCE))
                 for run in runs:
                     self.touch(run.contact)
-                self.disarm_all(runs)
+                    self.disarm(run)
                 for run in runs:
                     self.finish(run, node, flow.doom_reason[node])
                 ended += len(runs)

@@ -53,5 +53,4 @@ cdef class Roster:
     cdef int detach(self, Run run) except -1
     cdef int arm(self, Run run, int64_t due_ms) except -1
     cdef int disarm(self, Run run) except -1
-    cdef int disarm_all(self, list runs) except -1
     cdef int keep_held(self, FlowCore flow, Run run) except -1

@@ -6,6 +6,7 @@ from ext.wheel_sort cimport Entry
 cdef enum:
     LEVELS = 11
     SLOTS = 704  # LEVELS * 64
+    LEAVING = 32  # timers that wait to be cancelled, at most
     RUN = 704  # the list of those being given out stands behind the slots
 
 cdef class Wheel:
@@ -25,14 +26,18 @@ cdef class Wheel:
 
     cdef Heap _late  # by (due, key)
 
+    cdef uint64_t[LEAVING] _handles  # of timers that are cancelled soon
+    cdef int _leaving  # how many
+
     cpdef uint64_t insert(self, int64_t due_ms, int64_t key) except 0
-    cpdef bint cancel(self, uint64_t handle) noexcept
-    cpdef Py_ssize_t cancel_all(self, list handles) except -1
-    cdef void _prefetch(self, uint64_t handle) noexcept
+    cpdef bint cancel(self, uint64_t handle) except -1
+    cpdef int cancel_soon(self, uint64_t handle) except -1
+    cdef bint _cancel(self, uint64_t handle) noexcept
+    cdef int _settle(self) except -1
     cdef void _prefetch_neighbours(self, uint64_t handle) noexcept
     cpdef list expire(self, int64_t now_ms, Py_ssize_t limit)
     cdef int expire_into(self, int64_t now_ms, int limit, int64_t* dues, int64_t* keys) except -1
-    cdef bint peek(self, int64_t* due_ms) noexcept
+    cdef bint peek(self, int64_t* due_ms) except -1
 
     cdef int _grow(self) except -1
     cdef void _release(self, uint32_t at) noexcept

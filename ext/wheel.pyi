@@ -18,9 +18,9 @@ class Wheel:
     def cancel(self, handle: int) -> bool:
         """Take the timer out; False if it is not there any more, or never was."""
 
-    def cancel_all(self, handles: list[int]) -> int:
-        """As `cancel` of each; how many there were. Among millions, five times as fast: the memory that each needs is
-        fetched while those before it are taken out."""
+    def cancel_soon(self, handle: int) -> None:
+        """As `cancel` of a timer that is there, before anything is asked of the wheel; AssertionError then if it was
+        not. Among millions three times as fast: the memory it needs is fetched while others follow."""
 
     def expire(self, now_ms: int, limit: int) -> list[tuple[int, int]]:
         """Take out the smallest `(due, key)` with `due <= now_ms`, at most `limit` of them, in order."""

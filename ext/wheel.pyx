@@ -48,6 +48,10 @@ pages), linked into lists by 32-bit index: at most 34 bytes each, 39 for a late 
 bytes a timer and gives them back. A handle is the index with the generation of the place, which changes when
 the timer leaves it, so an old handle cancels nothing.
 
+A timer that nobody touched lately is a miss of the cache, and so are its neighbours in the list: cancelled by itself it
+costs two latencies of memory. `cancel_soon` puts it off until LEAVING have come, or anything is asked of the wheel: its
+memory is fetched meanwhile, and then that of the neighbours of all.
+
 Each slot remembers the smallest due in it, which makes `next_due` exact without a cascade. Cancelling the
 timer that is the smallest of its slot makes that a lower bound; the next question that needs it then walks
 the slot. The heap and the sort are in wheel_heap.pxd and wheel_sort.pxd.
@@ -74,7 +78,6 @@ cdef extern from *:
 cdef enum:
     LATE = 0x1000
     FREE = 0x1001
-    AHEAD = 24  # timers that are fetched before their turn comes
     CHUNK = 256  # timers given out at once by the Python method
 
 cdef uint32_t NIL = UINT32_MAX
@@ -93,6 +96,7 @@ cdef class Wheel:
         free(self._late.places)
 
     def __len__(self):
+        self._settle()
         return self._live
 
     cpdef uint64_t insert(self, int64_t due_ms, int64_t key) except 0:
@@ -121,7 +125,11 @@ cdef class Wheel:
         self._live += 1
         return <uint64_t>timer.generation << 32 | at
 
-    cpdef bint cancel(self, uint64_t handle) noexcept:
+    cpdef bint cancel(self, uint64_t handle) except -1:
+        self._settle()
+        return self._cancel(handle)
+
+    cdef bint _cancel(self, uint64_t handle) noexcept:
         cdef uint32_t at = <uint32_t>handle
         cdef Timer* timer
         if at >= self._used:
@@ -136,35 +144,30 @@ cdef class Wheel:
         self._release(at)
         return True
 
-    cpdef Py_ssize_t cancel_all(self, list handles) except -1:
-        cdef Py_ssize_t size = len(handles)
-        cdef Py_ssize_t found = 0
-        cdef Py_ssize_t i
-        cdef uint64_t* all = <uint64_t*>malloc(max(size, 1) * sizeof(uint64_t))
-        if all == NULL:
-            raise MemoryError
-        try:
-            for i in range(size):
-                all[i] = handles[i]
-            for i in range(min(AHEAD, size)):
-                self._prefetch(all[i])
-            for i in range(size):
-                if i + AHEAD < size:
-                    self._prefetch(all[i + AHEAD])
-                if i + AHEAD // 2 < size:
-                    self._prefetch_neighbours(all[i + AHEAD // 2])
-                found += self.cancel(all[i])
-        finally:
-            free(all)
-        return found
-
-    cdef void _prefetch(self, uint64_t handle) noexcept:
-        """Have a timer fetched."""
+    cpdef int cancel_soon(self, uint64_t handle) except -1:
+        if self._leaving == LEAVING:
+            self._settle()
         if <uint32_t>handle < self._used:
             prefetch_line(&self._timers[<uint32_t>handle])
+        self._handles[self._leaving] = handle
+        self._leaving += 1
+        return 0
+
+    cdef int _settle(self) except -1:
+        """Cancel those that are to be cancelled soon."""
+        cdef int leaving = self._leaving
+        cdef int found = 0
+        cdef int i
+        for i in range(leaving):
+            self._prefetch_neighbours(self._handles[i])
+        for i in range(leaving):
+            found += self._cancel(self._handles[i])
+        self._leaving = 0
+        assert found == leaving, "a timer to be cancelled was not in the wheel"
+        return 0
 
     cdef void _prefetch_neighbours(self, uint64_t handle) noexcept:
-        """Have those fetched that stand before and behind a timer which is there: they are changed as it goes."""
+        """Have those fetched that stand before and behind a timer: they change as it goes."""
         cdef Timer* timer
         if <uint32_t>handle >= self._used:
             return
@@ -192,6 +195,7 @@ cdef class Wheel:
         """As `expire`, into two arrays of at least `limit` places; gives how many."""
         cdef int out = 0
         cdef uint32_t at
+        self._settle()
         while out < limit:
             at = self._heads[RUN]
             if self._late.length and (at == NIL or before(self._timers, self._late.places[0], at)):
@@ -216,8 +220,9 @@ cdef class Wheel:
         cdef int64_t due = 0
         return due if self.peek(&due) else None
 
-    cdef bint peek(self, int64_t* due_ms) noexcept:
+    cdef bint peek(self, int64_t* due_ms) except -1:
         """The smallest due; False if there is no timer."""
+        self._settle()
         if self._late.length:
             due_ms[0] = self._timers[self._late.places[0]].due
             return True
@@ -233,6 +238,7 @@ cdef class Wheel:
         cdef int where
         cdef list levels = [0] * LEVELS
         cdef Py_ssize_t held = self._room * sizeof(Timer) + self._late.room * sizeof(uint32_t)
+        self._settle()
         for where in range(SLOTS):
             levels[where >> 6] += self._counts[where]
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -284,15 +285,51 @@ def test_a_wheel_rebuilt_from_state_fires_the_same(dues: list[int], rebuilt_at: 
         assert rebuilt.expire(now, ALL) == lived.expire(now, ALL)
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**9), st.booleans()), max_size=60), st.integers(0, 10**9))
-def test_those_cancelled_together_are_gone_as_if_one_by_one(
-    timers: list[tuple[int, bool]], now_ms: int
+@settings(max_examples=300, deadline=None)
+@given(
+    verbs=st.lists(st.one_of(inserts, inserts, cancels, cancels, expiries), max_size=200),
+)
+def test_those_cancelled_soon_are_gone_before_anything_is_asked(verbs: list[tuple[str, int, int]]) -> None:
+    """Nothing is asked but by `expire`, so up to some dozens wait to be cancelled while others are inserted."""
+    wheel, slow, now = Wheel(), twin.Wheel(), 0
+    handles: list[tuple[int, int]] = []
+    for number, (verb, amount, more) in enumerate(verbs):
+        if verb == "insert":
+            due, key = now + amount, more * 1_000 + number
+            handles.append((wheel.insert(due, key), slow.insert(due, key)))
+        elif verb == "cancel" and handles:
+            fast_handle, slow_handle = handles.pop(amount % len(handles))
+            if slow.cancel(slow_handle):
+                wheel.cancel_soon(fast_handle)
+        elif verb == "expire":
+            now += amount
+            assert wheel.expire(now, more) == slow.expire(now, more)
+    assert wheel.next_due() == slow.next_due()
+    assert len(wheel) == len(slow)
+
+
+@pytest.mark.parametrize("asked", [len, Wheel.next_due, Wheel.statistics, lambda wheel: wheel.expire(0, 1)])
+@pytest.mark.parametrize("others", [0, 1, 31, 32, 100])
+def test_cancelling_soon_what_is_not_there_is_a_mistake(
+    asked: Callable[[Wheel], object], others: int
 ) -> None:
-    one, other = Wheel(), Wheel()
-    handles = [one.insert(due, key) for key, (due, _) in enumerate(timers)]
-    assert [other.insert(due, key) for key, (due, _) in enumerate(timers)] == handles
-    assert one.expire(now_ms, 7) == other.expire(now_ms, 7)
-    chosen = [handle for handle, (_, cancelled) in zip(handles, timers, strict=True) if cancelled]
-    assert one.cancel_all([*chosen, 1 << 40, *chosen]) == sum(map(other.cancel, chosen))
-    assert one.expire(10**9, 100) == other.expire(10**9, 100)
-    assert len(one) == len(other) == 0
+    wheel = Wheel()
+    gone = wheel.insert(5, 5)
+    assert wheel.cancel(gone)
+    wheel.cancel_soon(gone)
+
+    def go_on() -> None:
+        for number in range(others):
+            wheel.cancel_soon(wheel.insert(number, number))
+        asked(wheel)
+
+    with pytest.raises(AssertionError, match="not in the wheel"):
+        go_on()
+
+
+def test_one_that_is_cancelled_soon_cannot_be_cancelled_again() -> None:
+    wheel = Wheel()
+    handle = wheel.insert(1, 1)
+    wheel.cancel_soon(handle)
+    assert not wheel.cancel(handle)
+    assert wheel.statistics()["timers"] == 0
