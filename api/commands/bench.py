@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -10,30 +9,104 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from api.commands.machine import machine, number
 from api.terminal import console, print_json, progress, settings_of, table
 
 if TYPE_CHECKING:
     from api.measure.suite import Figure
 
 
+HUNDRED = 100
+"""Contacts come in hundreds: then what a number of events must give is counted fast."""
+
+
+def _hundreds(_: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    if value is not None and value % HUNDRED:
+        raise click.BadParameter(f"{value} is no multiple of {HUNDRED}.")
+    return value
+
+
 @click.command("bench")
 @click.option("--quick", is_flag=True, help="A fifth of everything: rougher figures in half a minute.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--data", metavar="DIR", help="Measure the disk this is on. Default: the data directory's.")
+@click.option(
+    "--soak",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="Instead: half load for so long, to see whether memory, files, descriptors and delays stay flat. "
+    "Exit code 1 if not.",
+)
+@click.option(
+    "--contacts",
+    type=click.IntRange(HUNDRED),
+    callback=_hundreds,
+    help="Of the soak, in hundreds. Default: 100,000.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(1),
+    metavar="EVENTS",
+    help="Of the soak, a second. Default: half of the maximum, which is measured first.",
+)
+@click.option(
+    "--table",
+    "markdown",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the soak as Markdown tables, a row for two minutes.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw the soak's curves as a PNG (needs matplotlib).",
+)
 @click.pass_context
-def bench_command(ctx: click.Context, quick: bool, as_json: bool, data: str | None) -> None:
+def bench_command(
+    ctx: click.Context,
+    /,
+    quick: bool,
+    as_json: bool,
+    data: str | None,
+    soak: float | None,
+    **of_soak: Any,
+) -> None:
     """Measure an engine on this machine, from outside, on a temporary directory beside the data directory.
 
-    It takes two cores for two minutes and some gigabytes of disk, which are given back. Whatever else the
-    machine does meanwhile is in the figures.
+    It takes two cores for two minutes (a soak: for as long as you say, and up to as long again to fill its
+    histories) and some gigabytes of disk, which are given back. Whatever else the machine does meanwhile is in the
+    figures.
     """
+    folder = _folder_for(settings_of(ctx, data=data).data)
+    if soak is not None:
+        if quick:
+            raise click.UsageError("--quick is not for a soak: give it less minutes.")
+        ctx.exit(_soak(folder, soak, as_json, **of_soak))
+    if any(value is not None for value in of_soak.values()):
+        raise click.UsageError("--contacts, --rate, --table and --plot belong to --soak MINUTES.")
     from api.measure.suite import FULL, QUICK
 
-    figures = _measure(_folder_for(settings_of(ctx, data=data).data), QUICK if quick else FULL)
+    figures = _measure(folder, QUICK if quick else FULL)
     if as_json:
         print_json({"machine": machine(), "quick": quick, "figures": figures})
     else:
         _print(figures)
+
+
+def _soak(
+    folder: Path,
+    minutes: float,
+    as_json: bool,
+    *,
+    contacts: int | None,
+    rate: float | None,
+    markdown: Path | None,
+    plot: Path | None,
+) -> int:
+    from api.commands.soak import soak
+    from api.measure.record import CONTACTS, Plan
+
+    plan = Plan(minutes, contacts=contacts or CONTACTS, rate=rate or 0.0)
+    return soak(folder, plan, as_json=as_json, markdown=markdown, plot=plot)
 
 
 def _measure(beside: Path, size: Any) -> list[Figure]:
@@ -72,23 +145,3 @@ def _print(figures: list[Figure]) -> None:
         "\nThe aims are the project's own, on a quiet machine with two cores. How each figure is made, and more of"
         "\nthem: bench/README.md in the source."
     )
-
-
-def number(value: float) -> str:
-    """As many digits as mean something: `213,000`, `8.8`, `0.42`."""
-    if value >= 10_000:
-        return f"{round(value, -2):,.0f}"
-    if value >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def machine() -> str:
-    """`2 × AMD EPYC, Linux x86_64, Python 3.13.1`."""
-    names = []
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    processor = f"{len(names)} × {names[0]}, " if names else ""
-    return f"{processor}{platform.system()} {platform.machine()}, Python {platform.python_version()}"

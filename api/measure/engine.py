@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from api.client import Client
-from api.config import Address, parse_address
+from api.config import FILE_NAME, Address, parse_address
 from engine.errors import TidemillError
 
 SERVE = (sys.executable, "-c", "from api.cli import main; main()", "serve", "--data")
@@ -33,11 +33,15 @@ class Engine:
 
     `command` is a program that takes a data directory and the addresses and says `ready`, as `tidemill serve` does.
     `messages`: its standard error, where messages are logged, is a pipe that the caller reads (`process.stderr`).
+    `settings`: what its `tidemill.toml` holds.
     """
 
-    def __init__(self, data: Path, *, command: Sequence[str] = SERVE, messages: bool = False) -> None:
+    def __init__(
+        self, data: Path, *, command: Sequence[str] = SERVE, messages: bool = False, settings: str = ""
+    ) -> None:
         self.data = data
         self._sockets = tempfile.TemporaryDirectory(prefix="tidemill-bench-")
+        Path(self._sockets.name, FILE_NAME).write_text(settings, encoding="utf-8")
         began = time.perf_counter()
         self.process = subprocess.Popen(
             [*command, str(data.absolute()), *PORTS, "--stream", f"unix:{self._sockets.name}/s"],
@@ -68,10 +72,10 @@ class Engine:
         self.client.post("flows", flow["id"], "launch")
 
     def metrics(self) -> dict[str, float]:
-        """What `/metrics` says, without what has labels."""
+        """What `/metrics` says; what has labels under its name with them: `tidemill_x_total{status="failed"}`."""
         with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=30) as answer:
             lines = answer.read().decode().splitlines()
-        pairs = (line.split() for line in lines if not line.startswith("#") and "{" not in line)
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
 
     def resident_bytes(self) -> int:

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from types import TracebackType
@@ -65,31 +65,44 @@ def send_at(address: Address, body: bytes, *, rate: float, each: int) -> Sent:
 def send_blocks(address: Address, blocks: Sequence[bytes], each: int, *, period_s: float = 0.0) -> Sent:
     """Send blocks of `each` lines, one every `period_s`."""
     with connect(address) as sock:
-        sock.setblocking(False)
-        sender = _Sender(sock, blocks, each, period_s)
+        sender = Sender(sock, blocks, each, period_s)
         sender.run()
         return sender.sent()
 
 
-class _Sender:
-    def __init__(self, sock: socket.socket, blocks: Sequence[bytes], each: int, period_s: float) -> None:
+class Sender:
+    """Sends blocks of `each` lines over a socket, one every `period_s` (0: as fast as they are taken).
+
+    `blocks` may make a block when it is asked for one: that is while the one before is on its way.
+    """
+
+    def __init__(self, sock: socket.socket, blocks: Iterable[bytes], each: int, period_s: float) -> None:
+        self.acknowledged = 0
+        """Lines."""
+        self.delays_s: list[float] = []
+        """Of blocks acknowledged, in order; whoever reads them may take them out."""
+        sock.setblocking(False)
         self._sock = sock
-        self._blocks = blocks
+        self._blocks = iter(blocks)
         self._each = each
         self._period_s = period_s
-        self._next = 0
+        self._next: bytes | None = next(self._blocks, None)
+        self._drawn = self._heard = 0
         self._view = memoryview(b"")
         self._tail = b""
-        self._acknowledged = 0
         self._open: deque[float] = deque()
-        self._delays_s: list[float] = []
+
+    @property
+    def drawn(self) -> int:
+        """Lines of blocks whose time has come."""
+        return self._drawn * self._each
 
     def run(self) -> None:
-        poll, lines = select.poll(), len(self._blocks) * self._each
+        poll = select.poll()
         self._wall_s, self._start_s = time.time(), time.perf_counter()
         heard_s = self._start_s
-        while self._acknowledged < lines:
-            self._draw()
+        while self._next is not None or self.acknowledged < self.drawn:
+            drawn = self._draw()
             poll.register(self._sock, select.POLLIN | (select.POLLOUT if self._view else 0))
             ready = poll.poll(self._wait_ms())
             for _, events in ready:
@@ -100,22 +113,26 @@ class _Sender:
                     heard_s = time.perf_counter()
             if not ready and self._open and time.perf_counter() - heard_s > PATIENCE_S:
                 raise MeasureError("no_answer", f"Nothing was acknowledged for {PATIENCE_S:.0f} seconds.")
+            if drawn:
+                self._next = next(self._blocks, None)
         self._end_s = time.perf_counter()
 
-    def _draw(self) -> None:
-        """Take the next block if the former is sent and this one due."""
-        if self._view or self._next == len(self._blocks):
-            return
-        due_s = self._start_s + self._next * self._period_s
-        if due_s <= time.perf_counter():
-            self._view = memoryview(self._blocks[self._next])
-            self._open.append(due_s)
-            self._next += 1
+    def _draw(self) -> bool:
+        """Whether the next block was taken: the former is sent, and this one due."""
+        if self._view or self._next is None:
+            return False
+        due_s = self._start_s + self._drawn * self._period_s
+        if due_s > time.perf_counter():
+            return False
+        self._view = memoryview(self._next)
+        self._open.append(due_s)
+        self._drawn += 1
+        return True
 
     def _wait_ms(self) -> float:
-        if self._view or self._next == len(self._blocks):
+        if self._view or self._next is None:
             return 1_000.0
-        wait_s = self._start_s + self._next * self._period_s - time.perf_counter()
+        wait_s = self._start_s + self._drawn * self._period_s - time.perf_counter()
         return min(max(0.0, wait_s * 1_000), 1_000.0)
 
     def _receive(self) -> None:
@@ -127,14 +144,15 @@ class _Sender:
             answer = _answers.decode(line)
             if answer.ack is None:
                 raise MeasureError("rejected", f"The engine did not take a line: {answer.error}.")
-            self._acknowledged = answer.ack
+            self.acknowledged = answer.ack
         now_s = time.perf_counter()
-        while len(self._delays_s) < self._acknowledged // self._each:
-            self._delays_s.append(now_s - self._open.popleft())
+        while self._heard < self.acknowledged // self._each:
+            self._heard += 1
+            self.delays_s.append(now_s - self._open.popleft())
 
     def sent(self) -> Sent:
-        due_s = [self._wall_s + number * self._period_s for number in range(len(self._blocks))]
-        return Sent(self._acknowledged, self._end_s - self._start_s, due_s, self._delays_s)
+        due_s = [self._wall_s + number * self._period_s for number in range(self._drawn)]
+        return Sent(self.acknowledged, self._end_s - self._start_s, due_s, self.delays_s)
 
 
 def connect(address: Address) -> socket.socket:

@@ -21,7 +21,7 @@ from statistics import median
 
 import msgspec
 
-from api.commands.bench import machine, number
+from api.commands.machine import machine, number
 from api.measure import floor
 from api.terminal import console, table
 from bench.peers.work import (

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from api.commands import bench
+from api.commands.machine import number
 from api.measure import work
 from api.measure.engine import Engine, MeasureError
 from api.measure.requests import ask
@@ -100,4 +101,4 @@ def test_what_is_measured_is_printed_as_a_table_or_as_json(
     ("value", "shown"), [(213_456.7, "213,500"), (987.6, "988"), (44.44, "44.4"), (0.421, "0.42")]
 )
 def test_figures_have_as_many_digits_as_mean_something(value: float, shown: str) -> None:
-    assert bench.number(value) == shown
+    assert number(value) == shown
