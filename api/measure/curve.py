@@ -33,7 +33,11 @@ PANELS: dict[str, tuple[Line, ...]] = {
     "data directory, MB": (Line("disk_bytes", "on the disk", 1e-6),),
     "descriptors and files": (Line("descriptors", "descriptors"), Line("files", "files")),
     "waiting runs": (Line("waiting", "waiting"),),
-    "processor time of an event, µs": (Line("cpu_us", "engine"),),
+    "cores": (
+        Line("engine_busy", "engine"),
+        Line("sender_busy", "sender"),
+        Line("others_busy", "everything else on the machine"),
+    ),
 }
 LOGARITHMIC = {"acknowledgements, ms"}
 COLUMNS = 2

@@ -12,11 +12,13 @@ BLOCK_BYTES = 512
 TICKS = os.sysconf("SC_CLK_TCK")
 USER, SYSTEM = 11, 12
 """Places in `/proc/PID/stat`, counted from behind the name of the program."""
+IDLE = 3
 
 
 class Footprint(msgspec.Struct, frozen=True):
     """`own_bytes`: of the resident ones, those that are no pages of files. `disk_bytes`: what the files take, not what
-    they are long. `cpu_s`: since the process began."""
+    they are long. `cpu_s`: since the process began. `machine_s`: of all processes and of who else is on the host, since
+    the machine did."""
 
     resident_bytes: int
     own_bytes: int
@@ -24,6 +26,7 @@ class Footprint(msgspec.Struct, frozen=True):
     files: int
     disk_bytes: int
     cpu_s: float
+    machine_s: float
 
 
 def footprint(pid: int, data: Path) -> Footprint:
@@ -39,7 +42,15 @@ def footprint(pid: int, data: Path) -> Footprint:
         files=len(sizes),
         disk_bytes=sum(sizes),
         cpu_s=(int(times[USER]) + int(times[SYSTEM])) / TICKS,
+        machine_s=_machine_s(),
     )
+
+
+def _machine_s() -> float:
+    """The first line of `/proc/stat`: user, nice, system, idle, waiting for the disk, interrupts twice, stolen."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(one) for one in file.readline().split()[1:9]]
+    return (sum(ticks) - ticks[IDLE] - ticks[IDLE + 1]) / TICKS
 
 
 def _kilobytes(text: str) -> int:

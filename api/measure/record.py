@@ -11,7 +11,7 @@ WAIT_S_MAX, WAITS = 20, 9
 """A run waits a ninth of the time, this long at most."""
 SAMPLE_S, SAMPLE_S_MIN, SAMPLES, SAMPLES_MAX = 5.0, 0.25, 40, 2_000
 """A sample every SAMPLE_S; in short soaks more often, to get SAMPLES; in long ones less, to keep SAMPLES_MAX."""
-WARM_SHARE, WARM_S = 0.1, 60.0
+WARM_SHARE, WARM_S = 0.2, 60.0
 CHECKPOINTS_MIN = 3
 """While it is judged: what a checkpoint leaves behind must have come and gone."""
 REQUEST_CONNECTIONS = 8
@@ -59,7 +59,9 @@ class Plan(msgspec.Struct, frozen=True):
 
 class Sample(msgspec.Struct, frozen=True):
     """One interval, which ended at `at_s` since the pace began. Rates a second; delays and lateness in milliseconds,
-    None where there were none; the rest as it was at its end. `cpu_us`: of the engine, for an event acknowledged."""
+    None where there were none; the rest as it was at its end. `cpu_us`: of the engine, for an event acknowledged.
+    `engine_busy`, `sender_busy`: cores used; `others_busy`: by everything else on the machine. `deltas`: of the newest
+    checkpoint, over its base."""
 
     at_s: float
     sent: float
@@ -70,7 +72,9 @@ class Sample(msgspec.Struct, frozen=True):
     request_p99_ms: float | None
     late_p99_ms: float | None
     cpu_us: float | None
+    engine_busy: float
     sender_busy: float
+    others_busy: float
     resident_bytes: int
     own_bytes: int
     descriptors: int
@@ -79,6 +83,7 @@ class Sample(msgspec.Struct, frozen=True):
     waiting: int
     pending: int
     checkpoints: int
+    deltas: int
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 "Flat" says something only of a system at rest, so everything that fills up to a bound is filled up first: the histories
 of all contacts, and the message ids that are remembered. Then the flow is launched and the maximum measured, for some
 seconds; then its half is sent at a steady pace, and beside it single requests, while the messages of the flow are
-pulled and receipted. Runs end after a short wait, so that as many end as begin. What the first tenth of the time
+pulled and receipted. Runs end after a short wait, so that as many end as begin. What the first fifth of the time
 brings, one minute at least, is warming up and is not judged: waits fill, and checkpoints write their first bases.
 
 At the end everything is let come to rest and counted: runs, steps and messages must be those of the events sent.
@@ -155,6 +155,8 @@ class Soak:
         counts, late_ms = self._engine.metrics(), self._mailbox.late_ms()
         asked = self._ask()
         cpu_s = now.cpu_s - before.cpu_s
+        engine_busy = cpu_s / interval.seconds
+        all_busy = (now.machine_s - before.machine_s) / interval.seconds
         return Sample(
             at_s=at_s,
             sent=interval.sent / interval.seconds,
@@ -165,7 +167,9 @@ class Soak:
             request_p99_ms=None if asked is None else asked.p99_ms,
             late_p99_ms=quantile(late_ms, 0.99) if late_ms else None,
             cpu_us=cpu_s * 1e6 / interval.acknowledged if interval.acknowledged else None,
+            engine_busy=engine_busy,
             sender_busy=interval.busy,
+            others_busy=max(0.0, all_busy - engine_busy - interval.busy),
             resident_bytes=now.resident_bytes,
             own_bytes=now.own_bytes,
             descriptors=now.descriptors,
@@ -174,6 +178,7 @@ class Soak:
             waiting=int(counts["tidemill_waiting"]),
             pending=int(counts["tidemill_effects_pending"]),
             checkpoints=int(counts["tidemill_checkpoint_made_total"]),
+            deltas=int(counts["tidemill_checkpoint_deltas"]),
         )
 
     def _ask(self) -> Asked | None:

@@ -133,7 +133,9 @@ def sample(at_s: float, **changed: Any) -> Sample:
         "request_p99_ms": 8.0,
         "late_p99_ms": 5.0,
         "cpu_us": 2.5,
+        "engine_busy": 0.6,
         "sender_busy": 0.3,
+        "others_busy": 0.1,
         "resident_bytes": 1_500_000_000,
         "own_bytes": 1_300_000_000,
         "descriptors": 20,
@@ -142,6 +144,7 @@ def sample(at_s: float, **changed: Any) -> Sample:
         "waiting": 250_000,
         "pending": 100,
         "checkpoints": int(at_s // 15),
+        "deltas": 3,
     }
     return Sample(at_s=at_s, **values | changed)
 
@@ -175,15 +178,15 @@ def test_what_is_concluded(given: Report, failed: bool, said: str) -> None:
 
 def test_what_comes_while_it_warms_up_is_not_judged() -> None:
     plan = Plan(30)
-    samples = [sample(at_s, descriptors=900 if at_s < 180 else 20) for at_s in range(5, 1_801, 5)]
+    samples = [sample(at_s, descriptors=900 if at_s < 360 else 20) for at_s in range(5, 1_801, 5)]
     judged, unfit = verdicts(plan, samples, is_full=True)
     (descriptors,) = [one for one in judged if one.name == "descriptors"]
-    assert (plan.warm_s, unfit, descriptors.first, descriptors.flat) == (180.0, [], 20.0, True)
+    assert (plan.warm_s, unfit, descriptors.first, descriptors.flat) == (360.0, [], 20.0, True)
 
 
 @pytest.mark.parametrize(
     ("minutes", "wait_s", "sample_s", "warm_s"),
-    [(0.05, 1, 0.25, 1.5), (3, 20, 4.5, 60), (30, 20, 5, 180), (2_880, 20, 86.4, 17_280)],
+    [(0.05, 1, 0.25, 1.5), (3, 20, 4.5, 60), (30, 20, 5, 360), (2_880, 20, 86.4, 34_560)],
 )
 def test_a_plan_follows_from_its_length(minutes: float, wait_s: int, sample_s: float, warm_s: float) -> None:
     plan = Plan(minutes)
