@@ -100,6 +100,9 @@ def conclusion(report: Report) -> list[str]:
     wrong = [one for one in report.checks if one.expected != one.found]
     rising = [one for one in report.verdicts if one.flat is False]
     said = []
+    if report.broken:
+        after_s = report.samples[-1].at_s if report.samples else 0.0
+        said.append(f"It broke off some time after {number(after_s)} s: {report.broken}")
     if report.unfit:
         said.append(f"Too short to judge: {' '.join(report.unfit)}")
     elif not rising:
@@ -107,7 +110,7 @@ def conclusion(report: Report) -> list[str]:
     if rising:
         said.append(f"Not flat: {', '.join(one.what.removeprefix('— ') for one in rising)}.")
     said += [f"Wrong: {one.what}: {one.found:,}, not {one.expected:,}." for one in wrong]
-    if not wrong:
+    if not (wrong or report.broken):
         said.append("Nothing was lost and nothing doubled: every count is what the events sent must give.")
     return said
 

@@ -95,13 +95,14 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`unfit`: why nothing is judged, sentences; empty where the verdicts stand. `maximum`: None where it was not
-    measured."""
+    """`maximum`: None where it was not measured. `broken`: what ended it before its time; then nothing was counted.
+    `unfit`: why nothing is judged, sentences; empty where the verdicts stand."""
 
     plan: Plan
     maximum: float | None
     rate: float
     warm_s: float
+    broken: str
     unfit: list[str]
     samples: list[Sample]
     verdicts: list[Verdict]
@@ -109,10 +110,9 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Whether something is not flat, or was lost or doubled."""
-        return any(one.flat is False for one in self.verdicts) or any(
-            one.expected != one.found for one in self.checks
-        )
+        """Whether something is not flat, or was lost or doubled, or it did not come to its end."""
+        rises = any(one.flat is False for one in self.verdicts)
+        return bool(self.broken) or rises or any(one.expected != one.found for one in self.checks)
 
 
 def verdicts(plan: Plan, samples: list[Sample], *, is_full: bool) -> tuple[list[Verdict], list[str]]:

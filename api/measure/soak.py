@@ -26,6 +26,7 @@ from api.measure.mailbox import Mailbox
 from api.measure.record import REQUEST_CONNECTIONS, Check, Plan, Report, Sample, verdicts
 from api.measure.requests import Asked, ask
 from api.measure.stream import Beside, quantile, send
+from engine.errors import TidemillError
 from engine.limits import HISTORY_EVENTS_PER_NAME_MAX, RECENT_MESSAGES_MAX
 
 CONTACTS_AT_ONCE = 20_000
@@ -55,7 +56,7 @@ class Soak:
         self._samples: list[Sample] = []
 
     def run(self) -> Report:
-        """From the start of an engine to its clean stop. Raises MeasureError."""
+        """From the start of an engine to its clean stop. Raises MeasureError for what goes wrong before the soak."""
         plan = self._plan
         with ExitStack() as stack:
             self._engine = stack.enter_context(Engine(self._folder / "data", settings=journey.SETTINGS))
@@ -67,16 +68,21 @@ class Soak:
             self._engine.launch(journey.flow(plan.wait_s))
             maximum = None if plan.rate else self._maximum()
             rate = plan.rate or (maximum or 0.0) / 2
-            self._hold(rate)
-            self._come_to_rest()
-            checks = self._checks(launched)
-            self._engine.stop()
+            checks, broken = list[Check](), ""
+            try:
+                self._hold(rate)
+                self._come_to_rest()
+                checks = self._checks(launched)
+                self._engine.stop()
+            except TidemillError as error:  # what was seen until then is worth having
+                broken = str(error)
         found, unfit = verdicts(plan, self._samples, is_full=is_full)
         return Report(
             plan=plan,
             maximum=maximum,
             rate=rate,
             warm_s=plan.warm_s,
+            broken=broken,
             unfit=unfit,
             samples=self._samples,
             verdicts=found,

@@ -149,7 +149,9 @@ def sample(at_s: float, **changed: Any) -> Sample:
     return Sample(at_s=at_s, **values | changed)
 
 
-def report(minutes: float = 30, *, is_full: bool = True, found: int = 5, leak: int = 0) -> Report:
+def report(
+    minutes: float = 30, *, is_full: bool = True, found: int = 5, leak: int = 0, broken: str = ""
+) -> Report:
     """`leak`: bytes a second."""
     plan = Plan(minutes, rate=100_000.0)
     every_s = plan.sample_s
@@ -157,7 +159,7 @@ def report(minutes: float = 30, *, is_full: bool = True, found: int = 5, leak: i
     samples = [sample(at_s, resident_bytes=1_500_000_000 + int(at_s * leak)) for at_s in ends_s]
     judged, unfit = verdicts(plan, samples, is_full=is_full)
     checks = [Check("runs that began", 5, found)]
-    return Report(plan, None, 100_000.0, plan.warm_s, unfit, samples, judged, checks)
+    return Report(plan, None, 100_000.0, plan.warm_s, broken, unfit, samples, judged, checks)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,7 @@ def report(minutes: float = 30, *, is_full: bool = True, found: int = 5, leak: i
         pytest.param(report(), False, "Everything is flat.", id="flat"),
         pytest.param(report(leak=40_000), True, "Not flat: memory, resident.", id="a leak"),
         pytest.param(report(found=6), True, "Wrong: runs that began: 6, not 5.", id="doubled"),
+        pytest.param(report(broken="Gone."), True, "after 1,800 s: Gone.", id="broken off"),
         pytest.param(report(0.2), False, "Too short to judge", id="short"),
         pytest.param(report(0.2, found=4), True, "Wrong: runs that began: 4, not 5.", id="short, and lost"),
         pytest.param(report(is_full=False, leak=40_000), False, "Too short to judge", id="not full"),
@@ -280,3 +283,17 @@ def test_a_load_sends_what_it_is_told(tmp_path: Path) -> None:
 
 def test_an_interval_in_short() -> None:
     assert "100,000 events/s, 99 of 100 in 9 ms, 1,500 MB, 20 descriptors" in soak.in_short(sample(5.0))
+
+
+def test_what_was_seen_before_the_engine_was_gone_is_kept(tmp_path: Path) -> None:
+    from api.measure.soak import Soak
+
+    def kill(_: str, share: float, seen: Sample | None) -> None:
+        if seen is not None and share > 0.2:
+            run._engine.kill()
+
+    run = Soak(tmp_path, Plan(0.05, contacts=100, rate=500.0), kill)
+    told = run.run()
+    assert told.samples
+    assert (told.failed, told.checks) == (True, [])
+    assert "It broke off" in soak.conclusion(told)[0]
