@@ -135,7 +135,7 @@ class Service:
             page = self.kernel.outbox(after, limits.LIST_LIMIT_MAX)
             for effect in page:
                 if before is not None and effect.seq >= before:
-                    return found
+                    return found[:limit]
                 if isinstance(self.channels.get(effect.channel, _PULLED), Outbox):
                     found.append(effect)
             if not page:

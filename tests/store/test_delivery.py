@@ -67,6 +67,22 @@ def test_effects_of_an_outbox_channel_wait_for_the_application(tmp_path: Path) -
     assert [effect.id for effect in collector.effects] == ["e2"]
 
 
+def test_no_more_is_handed_out_than_was_asked_for_while_a_batch_is_being_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        settings = config(tmp_path, channel=Collector())
+        settings = ServiceConfig(data=settings.data, kernel=settings.kernel, channels={"sms": Outbox()})
+        async with running(settings) as service:
+            await service.submit(decode_lines(sends("sms", "sms", "sms", "sms")))
+            monkeypatch.setattr(service._ingest, "durable_effects_before", lambda: 4)
+            assert [effect.id for effect in service.outbox(limit=2)] == ["e1", "e2"]
+            assert [effect.id for effect in service.outbox(limit=10)] == ["e1", "e2", "e3"]
+            monkeypatch.undo()
+
+    run(test)
+
+
 def test_what_was_not_receipted_before_a_stop_is_delivered_after_the_start(tmp_path: Path) -> None:
     collector = Collector()
 
