@@ -143,8 +143,9 @@ def in_markdown(report: Report) -> str:
     headings = ["minutes", *(title for title, *_ in COLUMNS)]
     lines = [f"{machine()}. {heading(report)}.", "", *_head(headings)]
     rows: dict[int, list[Sample]] = {}
-    for sample in report.samples:
-        rows.setdefault(int(sample.at_s / row_s), []).append(sample)
+    for sample in report.samples:  # the very last may end a little after its time
+        place = min(int(sample.at_s / row_s), round(report.plan.seconds / row_s) - 1)
+        rows.setdefault(place, []).append(sample)
     for place, samples in sorted(rows.items()):
         cells = [number((place + 1) * row_s / 60)]
         for _, field, factor, middle in COLUMNS:

@@ -134,19 +134,18 @@ class Soak:
             every_s=plan.sample_s,
         )
         self._mailbox.late_ms()
-        before, at_s, is_last = self._footprint(), 0.0, False
+        before, at_s = self._footprint(), 0.0
         self._ask()
         self._load.start(order)
-        while not is_last:
+        while True:
             self._mailbox.pull()
             interval = self._load.interval(PULL_S)
             if interval is None:
                 continue
-            is_last = interval.last
             at_s += interval.seconds
             self._next += interval.sent
-            if interval.seconds < plan.sample_s / 2:
-                continue  # what was left at the end
+            if interval.last:
+                break  # what was left, without a pace
             now = self._footprint()
             self._samples.append(self._sample(at_s, interval, before, now))
             self._show("Half of the maximum", min(1.0, at_s / plan.seconds), self._samples[-1])

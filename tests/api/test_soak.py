@@ -200,6 +200,7 @@ def test_the_table_has_a_row_for_two_minutes() -> None:
     lines = soak.in_markdown(report()).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert [row.split(" | ")[0] for row in rows[2:17]] == [f"| {minutes}" for minutes in range(2, 31, 2)]
+    assert rows[17].startswith("|  | first fifth")
     assert rows[2].split(" | ")[1:5] == ["100,000", "4", "9", "30"]
     assert lines[-1].startswith("Nothing was lost")
 
