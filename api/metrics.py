@@ -30,6 +30,7 @@ TOTALS = frozenset(
     {
         *("ingest_batches", "ingest_pulses", "ingest_inputs", "ingest_apply_s", "journal_appended_bytes"),
         *("journal_stored_bytes", "checkpoint_made", "checkpoint_failed", "delivery_attempts_failed"),
+        "delivery_gave_up",
     }
 )
 """Of the service's statistics, those that only grow."""

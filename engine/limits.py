@@ -167,13 +167,17 @@ CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full
 STOP_FULL_S = 10  # a stop gives up committing to a full store after this time
 DELIVERY_PAGE_EFFECTS = 64  # effects read from the outbox at one go
 DELIVERY_RECEIPTS_MAX = 1_000  # receipts journaled in one operation
-DELIVERY_ATTEMPTS_MAX = 5  # then the effect has failed
 DELIVERY_BACKOFF_S, DELIVERY_BACKOFF_S_MAX = (
     1.0,
-    60.0,
-)  # first pause before another attempt, doubled each time
+    3_600.0,
+)  # pause before another attempt at an effect: the first, doubled each time, and the longest
+DELIVERY_RETRY_AFTER_S_MAX = 3_600.0  # longest pause that the other side may ask for
+DELIVERY_GIVE_UP_S = 24 * 3600.0  # from the first attempt to the last: then the effect has failed
+DELIVERY_ATTEMPTS_MIN = 36  # before that: as many as a day has; what an outage let be tried seldom has longer
+DELIVERY_ASIDE_MAX = 20_000  # effects of one lane that wait for another attempt; then it begins nothing new
+DELIVERY_FAILURES_MAX = 10  # in a row: then a destination is taken to be down
+DELIVERY_PAUSE_S_MAX = 60.0  # between two attempts at one that is down
 DELIVERY_STOP_S = 5  # a stop lets deliveries under way take this long
-DELIVERY_RETRY_AFTER_S_MAX = 600.0  # longest pause that the other side may ask for
 
 # Webhooks
 WEBHOOK_URL_BYTES_MAX = 2_048

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -53,6 +54,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     channels: Mapping[str, Channel | Outbox] = {}
     clock: Clock = msgspec.field(default_factory=SystemClock)
+    chance: Random = msgspec.field(default_factory=Random)
+    """Spreads attempts to deliver over time; nothing else is drawn."""
     kernel: Callable[[bytes], Kernel] = _kernel
     """Makes a fresh kernel from the key of the data directory."""
     journal_map_bytes: int = limits.JOURNAL_MAP_BYTES
@@ -95,6 +98,7 @@ class Service:
             self.channels,
             durable_before=self._ingest.durable_effects_before,
             journal=self._receipts,
+            chance=config.chance,
         )
 
     async def submit(self, decoded: Decoded) -> None:

@@ -208,6 +208,10 @@ class Kernel:
         """Effects with a larger seq that have no receipt yet, in order."""
         return self._state.outbox.after(after, limit)
 
+    def is_pending(self, effect: Effect) -> bool:
+        """Whether an effect has no receipt yet (its contact may have been deleted meanwhile)."""
+        return self._state.outbox.holds(effect.seq)
+
     def problems(self) -> list[dict[str, Any]]:
         """What monitoring shows, newest first; `at` is RFC 3339."""
         return [
