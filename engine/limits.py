@@ -83,6 +83,8 @@ CODES_PER_POOL_MAX = 10_000_000
 CODE_BYTES_MAX = 128
 OUTBOX_EFFECTS_MAX = 10_000_000  # effects without a receipt; intake stops beyond
 PROBLEMS_KEPT_MAX = 1_000  # newest entries under monitoring
+DEAD_LETTERS_MAX = 1_000  # newest effects with the receipt `failed` that are kept to be tried again
+DEAD_LETTERS_BYTES_MAX = 4 * 1024 * 1024  # of them, packed
 PROBLEM_DETAIL_CHARS_MAX = 500  # of one entry's sentence, which may quote what a channel answered
 
 # Batches and the journal

@@ -218,6 +218,10 @@ class Kernel:
             {**problem, "at": reads.when(problem["at"])} for problem in self._state.monitor.newest_first()
         ]
 
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Effects whose receipt says `failed` and that can be tried again, newest first; `at` is RFC 3339."""
+        return reads.dead_letters(self._state)
+
     def counts(self) -> dict[str, int]:
         """Totals, for metrics."""
         return reads.counts(self._state)

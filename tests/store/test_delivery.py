@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from engine import limits
-from engine.channels import Log, Outbox
+from engine.channels import DEFAULT_NAMES, Log, Outbox
 from engine.channels.log import line_of
 from engine.model import Effect, Receipt
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
+from tests.kernel.test_dead_letters import HELLO
 from tests.store.delivering import bench, jump
 from tests.store.helpers import Collector, config, line, run, until
 
@@ -122,6 +124,30 @@ def test_a_stop_lets_deliveries_under_way_end(tmp_path: Path) -> None:
         assert service.kernel.receipts == {"e1": "delivered"}
 
     run(test)
+
+
+def test_a_dead_letter_that_is_retried_goes_to_its_channel_again(tmp_path: Path) -> None:
+    class Mended(Collector):
+        async def deliver(self, effect: Effect) -> Receipt:
+            await super().deliver(effect)
+            return Receipt(effect.id, "delivered" if len(self.effects) > 1 else "failed")
+
+    mended = Mended()
+
+    async def test() -> None:
+        channels = dict.fromkeys(DEFAULT_NAMES, mended)
+        async with running(ServiceConfig(data=tmp_path, channels=channels)) as service:
+            await service.control("launch", flow=HELLO)
+            await service.submit(decode_lines(line("ann", "X")))
+            await until(lambda: bool(service.kernel.dead_letters()))
+            assert service.kernel.counts()["effects_pending"] == 0
+            await service.control("retry")
+            await until(lambda: len(mended.effects) == 2 and not service.kernel.counts()["effects_pending"])
+            assert service.kernel.dead_letters() == []
+
+    run(test)
+    first, second = mended.effects
+    assert first == msgspec.structs.replace(second, seq=first.seq)
 
 
 # The delivery by itself
