@@ -146,6 +146,7 @@ SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a 
 # The store and delivery
 JOURNAL_COMPRESSED_FROM_BYTES = 4 * 1024  # smaller frames take a page anyway
 STORE_VALUE_BYTES_MAX = 64 * 1024 * 1024  # far above any batch or piece: what claims to be longer is damaged
+STORE_FULL_BELOW_BYTES = 1024 * 1024  # free on the disk: a write that failed has failed for want of room
 COMPACTION_WAIT_S = 5.0  # for the batch that was being committed when the base was begun
 STORE_COPY_BYTES = 4 * 1024 * 1024  # of records copied in one commit, when a store is rewritten or backed up
 STORE_ASIDE_FROM_BYTES = 32 * 1024  # compressed in a worker thread; less is done before a thread is told

@@ -124,8 +124,8 @@ class Service:
 
     async def back_up(self, folder: Path) -> int:
         """Copy the data directory, as it is after one durable batch, into the new directory `folder`; gives that
-        batch's seq. Events go on meanwhile. Raises Refused, Unavailable or StoreError; there is no `folder` then."""
-        with directory.growing(folder) as partial:
+        batch's seq. Events go on meanwhile. Raises Refused or Unavailable; there is no `folder` then."""
+        async with directory.growing(folder) as partial:
             return await self._checkpointer.back_up(partial)
 
     def outbox(self, after: int = 0, limit: int = limits.LIST_LIMIT_DEFAULT) -> list[Effect]:
