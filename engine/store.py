@@ -99,10 +99,14 @@ def _is_full(error: BaseException | None, folder: Path) -> bool:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     if isinstance(error, lmdb.MapFullError | lmdb.DiskError):
         return True
-    if not str(error).endswith(os.strerror(errno.EIO)):
-        return False
+    cut_short = str(error).endswith(os.strerror(errno.EIO))
+    return cut_short and free_bytes(folder) < limits.STORE_FULL_BELOW_BYTES
+
+
+def free_bytes(folder: Path) -> int:
+    """Free on its disk, for us."""
     disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize < limits.STORE_FULL_BELOW_BYTES
+    return disk.f_bavail * disk.f_frsize
 
 
 def _touch(transaction: lmdb.Transaction) -> None:
