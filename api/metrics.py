@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.service import Service
 
 PREFIX = "tidemill"
-LEVELS = frozenset({"contacts", "waiting", "effects_pending", "flows", "flows_active"})
+LEVELS = frozenset({"contacts", "waiting", "effects_pending", "dead_letters", "flows", "flows_active"})
 """Of the kernel's counts, those that go up and down; the others only grow."""
 LABELLED = {"receipts": "status", "problems": "what"}
 """Of the kernel's counts, `receipts_delivered` and the like: one family each, this label telling them apart."""
@@ -30,6 +30,7 @@ TOTALS = frozenset(
     {
         *("ingest_batches", "ingest_pulses", "ingest_inputs", "ingest_apply_s", "journal_appended_bytes"),
         *("journal_stored_bytes", "checkpoint_made", "checkpoint_failed", "delivery_attempts_failed"),
+        "delivery_gave_up",
     }
 )
 """Of the service's statistics, those that only grow."""

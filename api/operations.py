@@ -12,8 +12,9 @@ from quart_schema import tag_blueprint
 from api import shapes
 from api.docs import operation, with_yaml
 from api.metrics import registry_of
-from api.request import answer, document, service
+from api.request import answer, body, document, service
 from engine.errors import Unavailable
+from engine.limits import DEAD_LETTERS_MAX
 
 operations = Blueprint("operations", __name__)
 tag_blueprint(operations, ["operations"])
@@ -49,8 +50,29 @@ async def get_metrics() -> Response:
 @operations.get("/v1/monitoring/problems")
 @operation(needs="read", answers={200: shapes.Monitoring})
 async def list_problems() -> Response:
-    """List failed and undelivered steps and cut chains, the newest first."""
-    return answer({"problems": service().kernel.problems()})
+    """List failed and undelivered steps, cut chains, and messages that were given up, the newest first."""
+    kernel = service().kernel
+    return answer({"problems": kernel.problems(), "dead_letters": kernel.dead_letters()})
+
+
+DeadLetterIds = Annotated[
+    list[str], msgspec.Meta(max_length=DEAD_LETTERS_MAX, description="Their ids; without any, all.")
+]
+
+
+class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters are to be tried again."""
+
+    effects: DeadLetterIds | None = None
+
+
+@operations.post("/v1/monitoring/problems/retry")
+@operation(needs="outbox", body=Retry, answers={200: shapes.Accepted})
+async def retry_dead_letters() -> Response:
+    """Put messages that were given up back into the outbox, under the same ids."""
+    wanted = await body(Retry)
+    named = {} if wanted.effects is None else {"effects": wanted.effects}
+    return answer(await service().control("retry", **named))
 
 
 @operations.get("/v1/schema")

@@ -338,7 +338,7 @@ class Outbox(Shape):
 
 
 class Accepted(Shape):
-    """Receipts that were taken, and effects that nobody knows (or that have a receipt already)."""
+    """How many were taken, and ids that nobody knows (or that have a receipt, or are in the outbox, already)."""
 
     accepted: int
     unknown: list[str]
@@ -355,10 +355,23 @@ class ProblemEntry(Shape):
     detail: Any
 
 
+class DeadLetter(Shape):
+    """A message that was given up and can be tried again."""
+
+    effect: str
+    at: Instant
+    channel: str
+    contact: str
+    flow: str
+    node: str
+    detail: str
+
+
 class Monitoring(Shape):
     """What went wrong lately, the newest first."""
 
     problems: list[ProblemEntry]
+    dead_letters: list[DeadLetter]
 
 
 class BackedUp(Shape):

@@ -12,11 +12,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from engine.errors import Refused, StoreError
+import trio
+
+from engine.errors import Refused, StoreError, Unavailable
 
 JOURNAL, CHECKPOINTS, LOCK = "journal", "checkpoints", "lock"
 """What a data directory holds: two LMDB environments and the lock file."""
@@ -60,26 +62,40 @@ def _lock(descriptor: int, data: Path) -> None:
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
-@contextmanager
-def growing(folder: Path) -> Iterator[Path]:
+@asynccontextmanager
+async def growing(folder: Path) -> AsyncIterator[Path]:
     """A new directory (mode 0700) beside `folder`, which becomes `folder` when the block ends well and goes otherwise:
-    a backup that is there is whole. Raises Refused."""
-    partial = folder.with_name(f"{folder.name}.partial")
-    if not folder.is_absolute() or folder.exists() or not folder.parent.is_dir():
-        detail = f"A backup needs a whole path to a new directory in one that is there; {folder} is none."
-        raise Refused("backup_folder", detail, status=422)
-    try:
-        partial.mkdir(mode=0o700)
-    except OSError as error:
-        detail = f"{partial} cannot be made: {error.strerror}."
-        raise Refused("backup_folder", detail, status=422) from error
+    a backup that is there is whole. Raises Refused, and Unavailable where the disk will not have it."""
+    partial = _made_beside(folder)
     try:
         yield partial
-        partial.rename(folder)
-        sync_names(folder.parent)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(_rename, partial, folder)
+    except OSError as error:
+        raise Unavailable("backup_failed", f"{folder} could not be made: {error.strerror}.") from error
     finally:
         if partial.exists():
-            shutil.rmtree(partial)
+            with trio.CancelScope(shield=True):  # it may be large: the loop does not wait for it
+                await trio.to_thread.run_sync(shutil.rmtree, partial)
+
+
+def _made_beside(folder: Path) -> Path:
+    """Raises Refused for whatever cannot be made: the path came from outside."""
+    try:
+        if not folder.is_absolute() or os.path.lexists(folder) or not folder.parent.is_dir():
+            detail = f"A backup needs a whole path to a new directory in one that is there; {folder} is none."
+            raise Refused("backup_folder", detail, status=422)
+        partial = folder.with_name(f"{folder.name}.partial")
+        partial.mkdir(mode=0o700)
+    except (OSError, ValueError) as error:  # ValueError: no path at all, with a NUL in it
+        detail = f"{folder!s:.200} cannot be made: {getattr(error, 'strerror', None) or error}."
+        raise Refused("backup_folder", detail, status=422) from error
+    return partial
+
+
+def _rename(partial: Path, folder: Path) -> None:
+    partial.rename(folder)
+    sync_names(folder.parent)
 
 
 def sync_names(directory: Path) -> None:

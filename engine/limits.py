@@ -83,6 +83,8 @@ CODES_PER_POOL_MAX = 10_000_000
 CODE_BYTES_MAX = 128
 OUTBOX_EFFECTS_MAX = 10_000_000  # effects without a receipt; intake stops beyond
 PROBLEMS_KEPT_MAX = 1_000  # newest entries under monitoring
+DEAD_LETTERS_MAX = 1_000  # newest effects with the receipt `failed` that are kept to be tried again
+DEAD_LETTERS_BYTES_MAX = 4 * 1024 * 1024  # of them, packed
 PROBLEM_DETAIL_CHARS_MAX = 500  # of one entry's sentence, which may quote what a channel answered
 
 # Batches and the journal
@@ -144,6 +146,7 @@ SCHEMA_FIELDS_MAX = 1_000  # traits, properties of one entity, or events that a 
 # The store and delivery
 JOURNAL_COMPRESSED_FROM_BYTES = 4 * 1024  # smaller frames take a page anyway
 STORE_VALUE_BYTES_MAX = 64 * 1024 * 1024  # far above any batch or piece: what claims to be longer is damaged
+STORE_FULL_BELOW_BYTES = 1024 * 1024  # free on the disk: a write that failed has failed for want of room
 COMPACTION_WAIT_S = 5.0  # for the batch that was being committed when the base was begun
 STORE_COPY_BYTES = 4 * 1024 * 1024  # of records copied in one commit, when a store is rewritten or backed up
 STORE_ASIDE_FROM_BYTES = 32 * 1024  # compressed in a worker thread; less is done before a thread is told
@@ -167,13 +170,17 @@ CHECKPOINT_RETRY_S = 30  # after a checkpoint that found the disk full
 STOP_FULL_S = 10  # a stop gives up committing to a full store after this time
 DELIVERY_PAGE_EFFECTS = 64  # effects read from the outbox at one go
 DELIVERY_RECEIPTS_MAX = 1_000  # receipts journaled in one operation
-DELIVERY_ATTEMPTS_MAX = 5  # then the effect has failed
 DELIVERY_BACKOFF_S, DELIVERY_BACKOFF_S_MAX = (
     1.0,
-    60.0,
-)  # first pause before another attempt, doubled each time
+    3_600.0,
+)  # pause before another attempt at an effect: the first, doubled each time, and the longest
+DELIVERY_RETRY_AFTER_S_MAX = 3_600.0  # longest pause that the other side may ask for
+DELIVERY_GIVE_UP_S = 24 * 3600.0  # from the first attempt to the last: then the effect has failed
+DELIVERY_ATTEMPTS_MIN = 36  # before that: as many as a day has; what an outage let be tried seldom has longer
+DELIVERY_ASIDE_MAX = 20_000  # effects of one lane that wait for another attempt; then it begins nothing new
+DELIVERY_FAILURES_MAX = 10  # in a row: then a destination is taken to be down
+DELIVERY_PAUSE_S_MAX = 60.0  # between two attempts at one that is down
 DELIVERY_STOP_S = 5  # a stop lets deliveries under way take this long
-DELIVERY_RETRY_AFTER_S_MAX = 600.0  # longest pause that the other side may ask for
 
 # Webhooks
 WEBHOOK_URL_BYTES_MAX = 2_048

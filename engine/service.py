@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -53,6 +54,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     channels: Mapping[str, Channel | Outbox] = {}
     clock: Clock = msgspec.field(default_factory=SystemClock)
+    chance: Random = msgspec.field(default_factory=Random)
+    """Spreads attempts to deliver over time; nothing else is drawn."""
     kernel: Callable[[bytes], Kernel] = _kernel
     """Makes a fresh kernel from the key of the data directory."""
     journal_map_bytes: int = limits.JOURNAL_MAP_BYTES
@@ -95,6 +98,7 @@ class Service:
             self.channels,
             durable_before=self._ingest.durable_effects_before,
             journal=self._receipts,
+            chance=config.chance,
         )
 
     async def submit(self, decoded: Decoded) -> None:
@@ -120,8 +124,8 @@ class Service:
 
     async def back_up(self, folder: Path) -> int:
         """Copy the data directory, as it is after one durable batch, into the new directory `folder`; gives that
-        batch's seq. Events go on meanwhile. Raises Refused, Unavailable or StoreError; there is no `folder` then."""
-        with directory.growing(folder) as partial:
+        batch's seq. Events go on meanwhile. Raises Refused or Unavailable; there is no `folder` then."""
+        async with directory.growing(folder) as partial:
             return await self._checkpointer.back_up(partial)
 
     def outbox(self, after: int = 0, limit: int = limits.LIST_LIMIT_DEFAULT) -> list[Effect]:

@@ -76,6 +76,39 @@ def live_bytes(stat: Mapping[str, Any]) -> int:
     return int(stat["psize"] * pages)
 
 
+@contextmanager
+def _explained_copy(folder: Path) -> Iterator[None]:
+    """What goes wrong while a copy is written, as Unavailable."""
+    try:
+        yield
+    except (lmdb.Error, OSError, StoreError) as error:
+        cause = error.__cause__ if isinstance(error, StoreError) else error
+        if _is_full(cause, folder.parent):
+            detail = f"There is no room for the copy in {folder.parent}: free some disk space there."
+            raise Unavailable("backup_full", detail, retry_after_s=5) from error
+        raise Unavailable("backup_failed", f"Writing the copy in {folder.parent} failed: {cause}.") from error
+
+
+def _is_full(error: BaseException | None, folder: Path) -> bool:
+    """Whether it says that a map, or the disk of `folder`, is full.
+
+    Of a disk that has room for the beginning of a write only, LMDB says that it has failed (EIO): the free space tells.
+    What was to be committed is rolled back in either case, and written anew from its first page to its last.
+    """
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, lmdb.MapFullError | lmdb.DiskError):
+        return True
+    cut_short = str(error).endswith(os.strerror(errno.EIO))
+    return cut_short and free_bytes(folder) < limits.STORE_FULL_BELOW_BYTES
+
+
+def free_bytes(folder: Path) -> int:
+    """Free on its disk, for us."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 def _touch(transaction: lmdb.Transaction) -> None:
     transaction.put(_TOUCHED, b"")
     transaction.delete(_TOUCHED)
@@ -174,10 +207,8 @@ class Environment:
         """What goes wrong while writing, as StoreFull or StoreError."""
         try:
             yield
-        except (lmdb.MapFullError, lmdb.DiskError) as error:
-            raise StoreFull(self.name) from error
         except (lmdb.Error, OSError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if _is_full(error, self._path):
                 raise StoreFull(self.name) from error
             raise self._failed(error) from error
 
@@ -207,15 +238,15 @@ class Environment:
         """Copy all records into a new environment in `folder`, durable when this returns. The key of the last.
 
         Others may append meanwhile, and nothing else: what they append while it goes on is copied as well, up to a
-        moment near its end. Raises StoreFull or StoreError.
+        moment near its end. Raises Unavailable: what fails is the copy, this one goes on.
         """
-        with self._explained():
+        with _explained_copy(folder):
             env = await self._in_worker(self._made, folder)
             try:
                 last = await self._copy_most(env, b"")
             finally:
                 await self._in_worker(env.close)
-        sync_names(folder.parent)
+            sync_names(folder.parent)
         return last
 
     async def rewrite(self) -> None:

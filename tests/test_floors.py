@@ -18,6 +18,8 @@ FLOORS = {
     "api": 7,
     "engine.service": 6,
     "engine.delivery": 5,
+    "engine.lane": 5,
+    "engine.destination": 5,
     "engine.channels": 5,
     "engine.ingest": 4,
     "engine.submission": 4,

@@ -18,7 +18,8 @@ from engine.model import Effect, Receipt
 
 
 class Channel(Protocol):
-    """Hands effects over. At most `workers` calls of `deliver` are under way at once (1: in order)."""
+    """Hands effects over. At most `workers` calls of `deliver` are under way at once (1: in order, save those that have
+    to be tried again)."""
 
     workers: int
 
@@ -32,7 +33,14 @@ class Holding(Protocol):
     async def aclose(self) -> None: ...
 
 
+@runtime_checkable
+class Forked(Protocol):
+    """A channel whose effects go to several places, of which one may be down and others not."""
+
+    def destination(self, effect: Effect) -> str: ...
+
+
 DEFAULT_NAMES = ("email", "mobile_push", "sms", "web_push", "webhook")
 """The channels every engine has; each is `log` unless configured."""
 
-__all__ = ["DEFAULT_NAMES", "Channel", "Holding", "Log", "Outbox", "TryLater"]
+__all__ = ["DEFAULT_NAMES", "Channel", "Forked", "Holding", "Log", "Outbox", "TryLater"]

@@ -120,6 +120,13 @@ class Webhook:
             return Receipt(effect.id, "failed", detail)
         raise TryLater(f"{target.host} answered {status}.", after_s=_seconds(retry_after, self._now()))
 
+    def destination(self, effect: Effect) -> str:
+        """Host and port; "": nowhere."""
+        try:
+            return self._target_of(effect).authority
+        except TargetError:
+            return ""
+
     async def aclose(self) -> None:
         """Close the connections that are kept."""
         await self._pool.aclose()

@@ -178,6 +178,7 @@ def delete(state: State, contact_id: str) -> str:
     state.path.forget(contact)
     ids = frozenset((contact.id, *contact.aliases))
     state.outbox.forget_contact(ids)
+    state.dead_letters.forget_contact(ids)
     state.monitor.forget_contact(ids)
     for sweep in state.sweeps:
         if sweep.after in ids:

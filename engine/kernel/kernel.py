@@ -208,11 +208,19 @@ class Kernel:
         """Effects with a larger seq that have no receipt yet, in order."""
         return self._state.outbox.after(after, limit)
 
+    def is_pending(self, effect: Effect) -> bool:
+        """Whether an effect has no receipt yet (its contact may have been deleted meanwhile)."""
+        return self._state.outbox.holds(effect.seq)
+
     def problems(self) -> list[dict[str, Any]]:
         """What monitoring shows, newest first; `at` is RFC 3339."""
         return [
             {**problem, "at": reads.when(problem["at"])} for problem in self._state.monitor.newest_first()
         ]
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """Effects whose receipt says `failed` and that can be tried again, newest first; `at` is RFC 3339."""
+        return reads.dead_letters(self._state)
 
     def counts(self) -> dict[str, int]:
         """Totals, for metrics."""

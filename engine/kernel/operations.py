@@ -15,7 +15,7 @@ from engine.flow.schema import parse_schema
 from engine.flow.values import is_id
 from engine.kernel import contacts, flows, reads
 from engine.kernel.state import FlowState, State
-from engine.limits import CONTACT_ID_BYTES_MAX, JSON_DEPTH_MAX
+from engine.limits import CONTACT_ID_BYTES_MAX, JSON_DEPTH_MAX, PROBLEM_DETAIL_CHARS_MAX
 from engine.model import Receipt
 from ext.event import depth_of
 
@@ -185,6 +185,8 @@ def receipts(state: State, args: Args) -> Answer:
         state.receipts[receipt.status] = state.receipts.get(receipt.status, 0) + 1
         if receipt.status != "delivered":
             detail = receipt.detail or f"The message was reported as {receipt.status}."
+            if receipt.status == "failed":
+                state.dead_letters.add(state.now_ms, detail[:PROBLEM_DETAIL_CHARS_MAX], effect)
             state.monitor.add(
                 state.now_ms,
                 "not_delivered",
@@ -194,6 +196,22 @@ def receipts(state: State, args: Args) -> Answer:
                 node=effect.node,
             )
     return {"accepted": len(given) - len(unknown), "unknown": unknown}
+
+
+def retry(state: State, args: Args) -> Answer:
+    """Put dead letters back into the outbox, under the same ids: those in `effects`, or all. They come last there."""
+    named: list[str] | None = _get(args, "effects", list, optional=True)
+    wanted = state.dead_letters.ids() if named is None else [str(id) for id in named]
+    unknown = []
+    for id in wanted:
+        effect = state.dead_letters.take(id)
+        if effect is None:
+            unknown.append(id)
+            continue
+        effect = msgspec.structs.replace(effect, seq=state.outbox.next_seq())
+        state.outbox.add(effect)
+        state.path.effects.append(effect)
+    return {"accepted": len(wanted) - len(unknown), "unknown": unknown}
 
 
 def set_schema(state: State, args: Args) -> Answer:
@@ -228,6 +246,7 @@ OPERATIONS: dict[str, Callable[[State, Args], Answer]] = {
     "segment_remove": segment_remove,
     "add_codes": add_codes,
     "receipts": receipts,
+    "retry": retry,
     "schema": set_schema,
     "channels": set_channels,
 }

@@ -111,6 +111,11 @@ class Outbox:
                 return effect
         return None
 
+    def holds(self, seq: int) -> bool:
+        """Whether the effect of that seq is pending."""
+        block = self._blocks.get(seq >> BLOCK_BITS)
+        return block is not None and seq in block
+
     def after(self, seq: int, limit: int) -> list[Effect]:
         """Pending effects with a larger seq, at most `limit`, in order."""
         return list(islice(self._later(seq), limit))

@@ -305,6 +305,22 @@ def segment_members(state: State, segment: str, limit: int, cursor: str | None) 
     return {"members": page, "cursor": scanned[-1] if len(scanned) == SCANNED_CONTACTS_MAX else None}
 
 
+def dead_letters(state: State) -> list[dict[str, Any]]:
+    """Effects that failed and can be tried again, the newest first."""
+    return [
+        {
+            "effect": effect.id,
+            "at": when(at),
+            "channel": effect.channel,
+            "contact": effect.contact,
+            "flow": effect.flow,
+            "node": effect.node,
+            "detail": detail,
+        }
+        for at, detail, effect in state.dead_letters.newest_first()
+    ]
+
+
 def counts(state: State) -> dict[str, int]:
     """Totals of the engine, for metrics."""
     path = state.path
@@ -317,6 +333,7 @@ def counts(state: State) -> dict[str, int]:
         "cut_chains": path.cut_count,
         "effects": state.outbox.last_seq,
         "effects_pending": len(state.outbox),
+        "dead_letters": len(state.dead_letters),
         "flows": len(state.flows),
         "flows_active": sum(flows.status_of(state, flow)[0] == "active" for flow in state.flows.values()),
         **{f"receipts_{status}": n for status, n in sorted(state.receipts.items())},

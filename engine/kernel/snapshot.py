@@ -136,7 +136,9 @@ def pack_state(state: State) -> dict[str, Any]:
 
 
 def _pack_small(state: State) -> dict[str, Any]:
+    dead_letters = {"dead_letters": state.dead_letters.pack()} if state.dead_letters else {}
     return {
+        **dead_letters,
         "seq": state.seq,
         "now": state.now_ms,
         "path": state.path.pack(),
@@ -245,6 +247,7 @@ def _restore_small(state: State, packed: dict[str, Any]) -> None:
     state.schema = schema
     state.flow_numbers = packed["flow_numbers"]
     state.monitor.unpack(packed["monitor"])
+    state.dead_letters.unpack(packed.get("dead_letters", []))
     state.path.channels = None if packed["channels"] is None else tuple(packed["channels"])
     state.receipts = dict(packed["receipts"])
     state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]

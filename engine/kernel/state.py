@@ -9,6 +9,7 @@ import msgspec
 from engine.errors import Problem
 from engine.flow.program import Program
 from engine.flow.schema import DEFAULT, Schema
+from engine.kernel.dead_letters import DeadLetters
 from engine.kernel.frozen import FrozenFlows
 from engine.kernel.monitor import Monitor
 from engine.kernel.outbox import Outbox
@@ -83,6 +84,7 @@ class State:
         self.pools = Pools()
         self.outbox = path.outbox = Outbox(keep=keep_effects)
         self.monitor = Monitor()
+        self.dead_letters = DeadLetters()
         self.schema: Schema = DEFAULT
         self.receipts: dict[str, int] = {}
         self.sweeps: list[Sweep] = []

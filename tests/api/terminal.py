@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,10 +54,12 @@ class Engine:
 
 
 @contextmanager
-def serving(*arguments: object, folder: Path, **environ: str) -> Iterator[Engine]:
-    """An engine that has said it is ready; killed at the end if it still runs."""
+def serving(
+    *arguments: object, folder: Path, launcher: Sequence[str] = (), **environ: str
+) -> Iterator[Engine]:
+    """An engine that has said it is ready; killed at the end if it still runs. `launcher`: what is to become it."""
     process = subprocess.Popen(
-        [*TIDEMILL, "serve", *(str(argument) for argument in arguments)],
+        [*launcher, *TIDEMILL, "serve", *(str(argument) for argument in arguments)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         stdout=subprocess.PIPE,

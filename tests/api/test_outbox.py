@@ -47,6 +47,32 @@ def test_messages_are_pulled_in_pages_and_again_until_there_is_a_receipt(tmp_pat
     with_api(tmp_path, body)
 
 
+def test_what_was_given_up_is_listed_and_tried_again_under_the_same_id(tmp_path: Path) -> None:
+    async def body(api: Api) -> None:
+        await three_messages(api)
+        sent = (await api.get("/v1/outbox")).shaped(shapes.Outbox)
+        receipts = [{"effect": one.id, "status": "failed", "detail": "no route"} for one in sent.effects]
+        await api.post("/v1/outbox/receipts", {"receipts": receipts})
+        dead = (await api.get("/v1/monitoring/problems")).shaped(shapes.Monitoring).dead_letters
+        assert [(one.contact, one.channel, one.detail) for one in dead] == [
+            (contact, "email", "no route") for contact in "cba"
+        ]
+        path = "/v1/monitoring/problems/retry"
+        one = (await api.post(path, {"effects": [dead[0].effect, "other"]})).shaped(shapes.Accepted)
+        assert (one.accepted, one.unknown) == (1, ["other"])
+        rest = (await api.post(path, {})).shaped(shapes.Accepted)
+        assert (rest.accepted, rest.unknown) == (2, [])
+        again = (await api.get(f"/v1/outbox?after={sent.after}")).shaped(shapes.Outbox)
+        assert [(one.id, one.message) for one in again.effects] == [
+            (sent.effects[place].id, sent.effects[place].message) for place in (2, 0, 1)
+        ]
+        assert (await api.get("/v1/monitoring/problems")).shaped(shapes.Monitoring).dead_letters == []
+        refused = await api.post(path, {"effects": "all"})
+        assert (refused.status, refused.problem.errors[0].pointer) == (422, "/effects")
+
+    with_api(tmp_path, body)
+
+
 def test_a_message_keeps_its_id_over_a_restart(tmp_path: Path) -> None:
     seen: list[list[str]] = []
 

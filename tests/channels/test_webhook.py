@@ -15,7 +15,7 @@ import trustme
 
 from api.channels import make_channels
 from api.config import ConfigError, load_settings
-from engine.channels import Holding, Log, Outbox, TryLater
+from engine.channels import Forked, Holding, Log, Outbox, TryLater
 from engine.channels.webhook import Webhook, decode_secret, sign
 from engine.service import ServiceConfig, running
 from engine.wire import decode_lines
@@ -264,6 +264,24 @@ def test_tls_is_asked_of_the_name_while_the_address_is_the_checked_one() -> None
                         await webhook.deliver(effect())
             assert hook.dialled == [("93.184.216.34", 443)]
         assert seen == ["example.com", "example.com"]
+
+    run(main)
+
+
+def test_each_host_and_port_is_a_destination_of_its_own() -> None:
+    async def main() -> None:
+        async with channel(Hook(OK)) as webhook:
+            assert isinstance(webhook, Forked)
+            told = [
+                webhook.destination(effect(**message))
+                for message in (
+                    {},
+                    {"url": "https://A.example/x"},
+                    {"url": "http://a.example:81"},
+                    {"url": "no"},
+                )
+            ]
+            assert told == ["example.com", "a.example", "a.example:81", ""]
 
     run(main)
 

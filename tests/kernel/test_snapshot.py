@@ -34,7 +34,8 @@ def settle(bench: Bench, which: int) -> None:
     pending = bench.kernel.outbox(0, 1_000)
     if pending:
         effect = pending[which % len(pending)].id
-        bench.control("receipts", receipts=[{"effect": effect, "status": "delivered"}])
+        status = "failed" if which % 3 else "delivered"
+        bench.control("receipts", receipts=[{"effect": effect, "status": status}])
 
 
 def delete(bench: Bench, which: int) -> None:
@@ -76,6 +77,7 @@ def pause(bench: Bench, n: int) -> None:
 VERBS: dict[str, Callable[[Bench, int], object]] = {
     "event": lambda bench, n: bench.track(f"c{n}", "X", messageId=f"m{bench.kernel.seq // 2}"),
     "settle": settle,
+    "retry": lambda bench, n: bench.control("retry"),
     "codes": lambda bench, n: bench.control(
         "add_codes", pool="spring", codes=[f"{n}-{i}" for i in range(n * 90)]
     ),

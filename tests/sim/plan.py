@@ -54,6 +54,14 @@ BOUNDS: dict[str, tuple[float, ...]] = {
 }
 """Bounds of `engine.limits`, drawn small so that a short life meets them."""
 
+PATIENCE: dict[str, tuple[float, ...]] = {
+    "DELIVERY_FAILURES_MAX": (1, 3, 10),
+    "DELIVERY_ASIDE_MAX": (1, 4, 20_000),
+    "DELIVERY_GIVE_UP_S": (3, 24 * 3600.0),
+    "DELIVERY_ATTEMPTS_MIN": (2, 36),
+}
+"""The same of deliveries, drawn apart."""
+
 
 class Plan(msgspec.Struct):
     """One life of an engine."""
@@ -84,7 +92,10 @@ def plan(seed: int) -> Plan:
     return Plan(
         seed=seed,
         flows=[PAID, *flows],
-        bounds={name: chance.choice(choices) for name, choices in BOUNDS.items() if chance.random() < 0.7},
+        bounds={
+            **{name: chance.choice(choices) for name, choices in BOUNDS.items() if chance.random() < 0.7},
+            **{name: Random(f"{name} {seed}").choice(choices) for name, choices in PATIENCE.items()},
+        },
         faults=chance.sample(FAULTS, chance.randint(1, len(FAULTS))),
         fault_count=chance.randint(1, 7),
         clients=chance.choice((1, 2, 2, 3)),

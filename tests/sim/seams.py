@@ -7,6 +7,7 @@
 | `time.monotonic`, `time.perf_counter`, `time.thread_time` in `engine` | the virtual clock of trio |
 | `os.urandom` (a journal's key) | drawn from the seed |
 | the directory's lock and `fsync` of names, Python's collector | nothing |
+| the free space of the disk, asked for after a write that failed | plenty |
 | pages of memory taken ahead, pages of LMDB looked at before it trusts them | nothing |
 | bounds of `engine.limits` | smaller ones, drawn from the seed |
 | `engine.frame.encode`, recovery | the same, and the account is told |
@@ -106,6 +107,7 @@ def replaced(
     patch.setattr(trio.from_thread, "run_sync", call)
     patch.setattr(trio.from_thread, "check_cancelled", lambda: None)
     patch.setattr(store, "sync_names", lambda path: None)
+    patch.setattr(store, "free_bytes", lambda folder: 1 << 40)
     patch.setattr(pages, "check", lambda file, name: None)
     patch.setattr(service, "wants_touch", lambda: False)
     patch.setattr(directory, "hold", hold)

@@ -263,6 +263,7 @@ class World:
             data=DATA,  # type: ignore[arg-type]
             channels=channels,
             clock=self,
+            chance=self.chance(f"delivery {self._boot}"),
             kernel=self.account.begun,
             journal_map_bytes=max(size, self.plan.journal_bytes),
             checkpoint_map_bytes=max(size, self.plan.checkpoint_bytes),

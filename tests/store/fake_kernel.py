@@ -98,6 +98,9 @@ class FakeKernel:
     def outbox(self, after: int, limit: int) -> list[Effect]:
         return [effect for seq, effect in sorted(self.pending.items()) if seq > after][:limit]
 
+    def is_pending(self, effect: Effect) -> bool:
+        return effect.seq in self.pending
+
     def counts(self) -> dict[str, int]:
         return {"contacts": len(self.counted), "effects_pending": len(self.pending)}
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import io
-from contextlib import asynccontextmanager
-from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
 
 from engine import limits
-from engine.channels import Channel, Log, Outbox, TryLater
+from engine.channels import DEFAULT_NAMES, Log, Outbox
 from engine.channels.log import line_of
-from engine.delivery import Delivery
-from engine.errors import Unavailable
 from engine.model import Effect, Receipt
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
-from tests.store.fake_kernel import FakeKernel
+from tests.kernel.test_dead_letters import HELLO
+from tests.store.delivering import bench, jump
 from tests.store.helpers import Collector, config, line, run, until
 
 
@@ -145,55 +142,31 @@ def test_a_stop_lets_deliveries_under_way_end(tmp_path: Path) -> None:
     run(test)
 
 
-# The delivery by itself, on a kernel and a clock that jumps
+def test_a_dead_letter_that_is_retried_goes_to_its_channel_again(tmp_path: Path) -> None:
+    class Mended(Collector):
+        async def deliver(self, effect: Effect) -> Receipt:
+            await super().deliver(effect)
+            return Receipt(effect.id, "delivered" if len(self.effects) > 1 else "failed")
+
+    mended = Mended()
+
+    async def test() -> None:
+        channels = dict.fromkeys(DEFAULT_NAMES, mended)
+        async with running(ServiceConfig(data=tmp_path, channels=channels)) as service:
+            await service.control("launch", flow=HELLO)
+            await service.submit(decode_lines(line("ann", "X")))
+            await until(lambda: bool(service.kernel.dead_letters()))
+            assert service.kernel.counts()["effects_pending"] == 0
+            await service.control("retry")
+            await until(lambda: len(mended.effects) == 2 and not service.kernel.counts()["effects_pending"])
+            assert service.kernel.dead_letters() == []
+
+    run(test)
+    first, second = mended.effects
+    assert first == msgspec.structs.replace(second, seq=first.seq)
 
 
-class Bench:
-    """A delivery over a fake kernel whose outbox the test fills."""
-
-    def __init__(self, channels: dict[str, Channel | Outbox]) -> None:
-        self.kernel = FakeKernel()
-        self.before: int | None = None
-        self.refusals = 0
-        self.journaled: list[list[Receipt]] = []
-        self.delivery = Delivery(
-            self.kernel,  # type: ignore[arg-type]
-            channels,
-            durable_before=lambda: self.before,
-            journal=self.journal,
-        )
-
-    async def journal(self, receipts: list[Receipt]) -> None:
-        await trio.lowlevel.checkpoint()
-        if self.refusals:
-            self.refusals -= 1
-            raise Unavailable("store_full", "Full.")
-        self.journaled.append(receipts)
-        for receipt in receipts:
-            self.kernel.pending.pop(int(receipt.effect[1:]), None)
-
-    def add(self, *channels: str) -> None:
-        for channel in channels:
-            self.kernel._effect("c", channel, 0)
-        self.delivery.wake()
-
-    @property
-    def receipts(self) -> dict[str, str]:
-        return {one.effect: one.status for batch in self.journaled for one in batch}
-
-
-@asynccontextmanager
-async def bench(channels: dict[str, Channel | Outbox]):  # type: ignore[no-untyped-def]
-    made = Bench(channels)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(made.delivery.run)
-        yield made
-        await made.delivery.stop()
-
-
-def jump(test) -> None:  # type: ignore[no-untyped-def]
-    """Run with a clock that jumps whenever everybody sleeps."""
-    trio.run(test, clock=MockClock(autojump_threshold=0))
+# The delivery by itself
 
 
 def test_nothing_is_delivered_before_it_is_durable() -> None:
@@ -213,59 +186,6 @@ def test_nothing_is_delivered_before_it_is_durable() -> None:
     jump(test)
 
 
-class Unready:
-    """A channel that is not ready so many times."""
-
-    workers = 1
-
-    def __init__(self, times: int, error: Exception) -> None:
-        self.times = times
-        self.error = error
-        self.attempts: list[tuple[str, float]] = []
-
-    async def deliver(self, effect: Effect) -> Receipt:
-        self.attempts.append((effect.id, trio.current_time()))
-        if len(self.attempts) <= self.times:
-            raise self.error
-        return Receipt(effect.id, "delivered")
-
-
-@pytest.mark.parametrize(
-    ("error", "pauses"), [(OSError("refused"), [1, 2, 4]), (TryLater("busy", after_s=7.0), [7, 7, 7])]
-)
-def test_a_channel_that_is_not_ready_is_tried_again_under_the_same_id(
-    error: Exception, pauses: list[int]
-) -> None:
-    unready = Unready(3, error)
-
-    async def test() -> None:
-        async with bench({"email": unready}) as b:
-            b.add("email")
-            await trio.sleep(100)
-            assert b.receipts == {"e1": "delivered"}
-            assert b.delivery.statistics()["attempts_failed"] == 3
-
-    jump(test)
-    assert {id for id, _ in unready.attempts} == {"e1"}
-    times = [at for _, at in unready.attempts]
-    assert [round(b - a) for a, b in pairwise(times)] == pauses
-
-
-def test_attempts_end_in_a_receipt_that_says_why() -> None:
-    unready = Unready(99, OSError("connection refused"))
-
-    async def test() -> None:
-        async with bench({"email": unready}) as b:
-            b.add("email")
-            await trio.sleep(1_000)
-            ((receipt,),) = b.journaled
-            assert receipt.status == "failed"
-            assert "connection refused" in receipt.detail
-
-    jump(test)
-    assert len(unready.attempts) == limits.DELIVERY_ATTEMPTS_MAX
-
-
 def test_an_effect_a_channel_cannot_handle_does_not_stop_the_others() -> None:
     class Picky(Collector):
         async def deliver(self, effect: Effect) -> Receipt:
@@ -280,33 +200,6 @@ def test_an_effect_a_channel_cannot_handle_does_not_stop_the_others() -> None:
             assert b.receipts == {"e1": "failed", "e2": "delivered"}
 
     jump(test)
-
-
-def test_a_channel_that_is_down_holds_up_no_other() -> None:
-    collector = Collector()
-
-    async def test() -> None:
-        async with bench({"email": Unready(99, OSError()), "sms": collector}) as b:
-            b.add(*3 * ["email"], "sms", *3 * ["email"], "sms")
-            await trio.sleep(0.5)
-            assert [effect.id for effect in collector.effects] == ["e4", "e8"]
-
-    jump(test)
-
-
-def test_what_is_wanted_no_more_is_not_tried_again() -> None:
-    unready = Unready(99, OSError())
-
-    async def test() -> None:
-        async with bench({"email": unready}) as b:
-            b.add("email")
-            await trio.sleep(0.5)
-            b.kernel.pending.clear()
-            await trio.sleep(100)
-            assert b.receipts == {}
-
-    jump(test)
-    assert len(unready.attempts) == 1
 
 
 def test_receipts_are_journaled_many_at_a_time_and_again_while_the_store_is_full() -> None:

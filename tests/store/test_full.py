@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import lmdb
 import pytest
@@ -182,3 +185,20 @@ def test_a_disk_that_fails_stops_the_engine(tmp_path: Path, monkeypatch: pytest.
     assert stopped.group_contains(StoreError, match="Input/output error")
     monkeypatch.undo()
     run(again)
+
+
+@pytest.mark.parametrize(("free_bytes", "raised"), [(0, StoreFull), (1 << 40, StoreError)])
+def test_a_write_cut_short_is_a_full_disk_if_there_is_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, raised: type[Exception]
+) -> None:
+    def fill(transaction: object) -> None:
+        raise lmdb.Error(f"mdb_txn_commit: {os.strerror(errno.EIO)}")
+
+    async def test() -> None:
+        env = Environment(tmp_path / "journal", name="journal", map_bytes=SMALL)
+        monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free_bytes, f_frsize=1))
+        with pytest.raises(raised):
+            await env.write(fill)
+        env.close()
+
+    run(test)

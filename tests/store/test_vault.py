@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from random import Random
 
+import lmdb
 import msgspec
 import pytest
 import trio
 
-from engine.errors import Refused, StoreError
+from engine import store
+from engine.errors import Refused, StoreError, Unavailable
 from engine.service import Service, running
 from engine.verify import Verified, verify
 from engine.wire import decode_lines
@@ -174,6 +179,61 @@ def test_a_backup_taken_under_load_holds_the_state_after_one_batch(tmp_path: Pat
             await service.submit(decode_lines(line("c1", message="after")))
 
     run(restored)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            lmdb.DiskError("no space"),
+            "backup_full",
+            "no room for the copy in {}.partial: free some disk space there",
+        ),
+        (OSError(errno.ENOSPC, "no space"), "backup_full", "no room for the copy in {}.partial"),
+        (OSError(errno.EIO, "Input/output error"), "backup_failed", "the copy in {}.partial failed: "),
+        (None, "", ""),
+    ],
+)
+def test_what_a_failed_backup_left_is_removed_beside_the_loop_and_the_engine_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None, code: str, said: str
+) -> None:
+    """Without an error: it was cancelled."""
+    copy, loop, removed = tmp_path / "copy", threading.get_ident(), list[int]()
+    remove = shutil.rmtree
+
+    def fail(env: object, rows: object) -> None:
+        assert (tmp_path / "copy.partial").is_dir()
+        if error is not None:
+            raise error
+        time.sleep(0.1)
+
+    def noted(path: Path) -> None:
+        removed.append(threading.get_ident())
+        remove(path)
+
+    monkeypatch.setattr(store, "_put_rows", fail)
+    monkeypatch.setattr(shutil, "rmtree", noted)
+
+    async def test() -> None:
+        async with running(settings(tmp_path / "data")) as service:
+            await fill(service)
+            if error is None:
+                with trio.move_on_after(0.05):
+                    await service.back_up(copy)
+            else:
+                with pytest.raises(Unavailable, match=said.format(copy)) as caught:
+                    await service.back_up(copy)
+                assert caught.value.code == code
+            assert names_in(tmp_path) == ["data"]
+            assert len(removed) == 1
+            assert removed[0] != loop
+            await service.submit(decode_lines(line("c1", message="after")))
+
+    run(test)
 
 
 if __name__ == "__main__":
