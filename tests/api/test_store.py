@@ -12,6 +12,22 @@ from api.cli import main
 from engine.verify import Verified
 from tests.api.house import Api, with_api
 
+NO_FOLDERS = (
+    "/",
+    "//",
+    ".",
+    "..",
+    "/..",
+    "\0",
+    "/\0",
+    "/tmp\0/copy",
+    "/" + "x" * 300,
+    "/" + "x/" * 3_000,
+    "/dev/null/copy",
+    "/proc/copy",
+)
+"""Nothing can be made there; each is refused, and the engine goes on."""
+
 
 def test_a_backup_is_written_and_verified(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
@@ -21,9 +37,9 @@ def test_a_backup_is_written_and_verified(tmp_path: Path) -> None:
         made = await api.ask("POST", "/v1/store/backup", {"folder": str(copy)})
         assert made.status == 200
         assert made.shaped(shapes.BackedUp).folder == str(copy)
-        for taken in (str(copy), "relative", str(tmp_path / "none" / "copy")):
+        for taken in (str(copy), "relative", str(tmp_path / "none" / "copy"), *NO_FOLDERS):
             refused = await api.ask("POST", "/v1/store/backup", {"folder": taken})
-            assert (refused.status, refused.problem.code) == (422, "backup_folder")
+            assert (refused.status, refused.problem.code) == (422, "backup_folder"), taken
 
     with_api(tmp_path / "data", body)
     done = CliRunner().invoke(main, ["verify", str(copy), "--json"])
