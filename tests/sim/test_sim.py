@@ -40,6 +40,18 @@ def test_every_promise_is_kept_twenty_thousand_times(group: int, request: pytest
         live(seed)
 
 
+FOUND = {
+    209: "two scheduled launches missed by one outage: the second was entered in a later batch, with its later time",
+    1754: "lines too long to be taken were counted as under way",
+}
+"""Lives that failed in the long form, and why."""
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_what_the_long_form_found_stays_mended(seed: int) -> None:
+    live(seed)
+
+
 def told(seed: int, hash_seed: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "tests.sim", str(seed)],
