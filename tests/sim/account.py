@@ -94,6 +94,8 @@ class Account:
         self.trace: list[dict[str, Any]] = []
         self.key = bytes(16)
         self.shadow: Kernel | None = None
+        self.met: Counter[str] = Counter()
+        """What was met on the ways in: `requests` and `operations` answered over HTTP, `told to wait`, `kept out`."""
         self.latest_ms = 0
         self.is_too_large = False
         self._in_doubt: dict[str, Commit] = {}

@@ -88,8 +88,9 @@ class Client:
                 *answers, rest = (rest + data).split(b"\n")
                 for answer in map(msgspec.json.decode, answers):
                     if "ack" in answer:
-                        self._acknowledge(upto, begin + answer["ack"], named)
-                        upto = begin + answer["ack"]
+                        before, upto = upto, begin + answer["ack"]
+                        keep(1, upto > before or upto == begin, "acknowledgements grow")
+                        self._acknowledge(before, upto, named)
                         self._check_in_flight(line, begin, upto)
                     elif "line" in answer["error"]:
                         named.add(begin + answer["error"]["line"])
@@ -100,7 +101,6 @@ class Client:
         scope.cancel()
 
     def _acknowledge(self, since: int, upto: int, named: set[int]) -> None:
-        keep(1, upto > since or upto == since == 0 or upto == self._acknowledged, "acknowledgements grow")
         entries = self._lines.between(since, upto)
         bad = {since + place for place, entry in enumerate(entries) if not entry.identity}
         found = {number for number in named if since <= number < upto}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -197,6 +197,7 @@ class HttpClient:
             known = code in ("store_full", "outbox_full", "stopping", "stopped", "slow_down")
             keep(6, known, f"a request is refused with {code}")
             self._world.tell(self._name, f"is told: {code}")
+            self._world.account.met["told to wait"] += 1
             return False
         if answer.status == 408:
             return False
@@ -209,17 +210,9 @@ class HttpClient:
             place = "line" if request.kind == "events" else "index"
             keep(9, {wrong[place] for wrong in answer.json.get("rejected", [])} == bad, told)
         self._world.account.acknowledged([entry.identity for entry in request.entries if entry.identity])
+        self._world.account.met["requests"] += 1
         return True
 
 
 def _batch(entries: list[Entry]) -> bytes:
     return b'{"batch":[' + b",".join(entry.line for entry in entries) + b"]}"
-
-
-def events_request(key: str | None, identity: str, contact: str, *, basic: bool) -> tuple[Request, bytes]:
-    """A request with one message that matters to no flow, and the line that is kept of it."""
-    message: dict[str, Any] = {"type": "track", "userId": contact, "event": "Looked", "messageId": identity}
-    line = msgspec.json.encode(message)
-    return Request(
-        "single", "/v1/track", line, authorization(key, basic=basic), [Entry(line, identity)]
-    ), line

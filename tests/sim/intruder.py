@@ -115,8 +115,9 @@ class Intruder:
             while data := await line.receive():
                 heard += data
         except Broken:
-            pass  # cut off: nothing could be better
+            self._world.tell("intruder", "is cut off")
         keep(10, b'"ack"' not in heard, f"a stream from {peer} with the key {key} is answered {heard!r}")
+        self._world.account.met["kept out"] += bool(heard)
         line.tear()
 
     async def _manage(self) -> None:
@@ -146,6 +147,7 @@ class Intruder:
 
     def _keep_out(self, answer: Answer, what: str) -> None:
         keep(10, answer.status in (401, 403), f"{what} is answered {answer.status} {answer.body[:300]!r}")
+        self._world.account.met["kept out"] += 1
 
 
 class Leaver:
@@ -209,6 +211,7 @@ class Leaver:
                 talk = None
             elif is_out:
                 keep(10, answer.status == 401, f"with a revoked key POST is answered {answer.status}")
+                self._world.account.met["kept out"] += 1
             elif answer.status == 200:
                 self._world.account.acknowledged([msgspec.json.decode(body)["messageId"]])
 

@@ -64,6 +64,7 @@ class Management:
                 6, answer.retry_after_s > 0 and code in CLOSED, f"{told}, Retry-After {answer.retry_after_s}"
             )
             world.tell(self._who, f"is told: {code}")
+        world.account.met["told to wait" if answer.status in (429, 503) else "operations"] += 1
         return answer
 
 

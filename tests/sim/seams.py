@@ -92,6 +92,31 @@ def replaced(
 ) -> Iterator[None]:
     """Until the block ends, `engine` and `api` live in a simulated world; trio must be run with `clock`."""
 
+    patch = pytest.MonkeyPatch()
+    _replace_engine(patch, chance, clock, encoded)
+    for name, bound in bounds.items():
+        patch.setattr(limits, name, bound)
+    patch.setattr(lmdb, "open", open_environment)
+    patch.setattr(service, "recover", recover)
+    _replace_ways_in(patch, ways_in)
+    patch.setattr(scheduler, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
+    logging.disable()
+    state = scheduler._r.getstate()
+    scheduler._r.seed(chance.random())
+    try:
+        yield
+    finally:
+        scheduler._r.setstate(state)
+        logging.disable(logging.NOTSET)
+        patch.undo()
+
+
+def _replace_engine(
+    patch: pytest.MonkeyPatch,
+    chance: Random,
+    clock: trio.testing.MockClock,
+    encoded: Callable[[int, bytes], None],
+) -> None:
     @contextmanager
     def hold(data: SimPath) -> Iterator[SimPath]:
         yield data
@@ -124,15 +149,11 @@ def replaced(
         encoded(seq, value)
         return value
 
-    patch = pytest.MonkeyPatch()
     clocks = ("monotonic", "perf_counter", "thread_time", "time")
     told = SimpleNamespace(**dict.fromkeys(clocks, clock.current_time))
     for name, module in sorted(sys.modules.items()):
         if name.startswith(("engine.", "api.")) and getattr(module, "time", None) is time:
             patch.setattr(module, "time", told)
-    for name, bound in bounds.items():
-        patch.setattr(limits, name, bound)
-    patch.setattr(lmdb, "open", open_environment)
     patch.setattr(os, "urandom", chance.randbytes)
     patch.setattr(trio.to_thread, "run_sync", run_sync)
     patch.setattr(trio.from_thread, "run_sync", call)
@@ -143,19 +164,7 @@ def replaced(
     patch.setattr(service, "wants_touch", lambda: False)
     patch.setattr(directory, "hold", hold)
     patch.setattr(garbage, "spared", nothing)
-    patch.setattr(service, "recover", recover)
     patch.setattr(frame, "encode", encode_and_tell)
-    _replace_ways_in(patch, ways_in)
-    patch.setattr(scheduler, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
-    logging.disable()
-    state = scheduler._r.getstate()
-    scheduler._r.seed(chance.random())
-    try:
-        yield
-    finally:
-        scheduler._r.setstate(state)
-        logging.disable(logging.NOTSET)
-        patch.undo()
 
 
 def _replace_ways_in(patch: pytest.MonkeyPatch, found: WaysIn) -> None:

@@ -27,6 +27,7 @@ def test_every_promise_is_kept(group: int) -> None:
         met.update(story.ends)
         met["asked"] += story.compared
     assert min(met["lines"] / 200, met["effects"] / 20, met["records"] / 500) > 1, "lives are worth living"
+    assert min(met["requests"], met["operations"], met["kept out"]) > 20, f"every way in is met: {met}"
     assert met["asked"] > SEEDS_PER_GROUP // 2, "the slow twin is asked about most of them"
 
 
