@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from tests.sim.plan import FAULTS, plan
+from tests.sim.plan import FAULTS, KEYS, plan
 from tests.sim.world import live
 
 GROUPS, SEEDS_PER_GROUP = 10, 20
@@ -77,7 +77,13 @@ def test_a_story_tells_what_happened() -> None:
     assert "director     the disk is full" in story
 
 
+def test_whoever_finds_no_room_over_http_is_told_when_to_come_again() -> None:
+    assert sum(live(seed).ends["told to wait"] for seed in (9, 14, 30)) > 10
+
+
 def test_seeds_meet_every_fault_and_differ() -> None:
     plans = [plan(seed) for seed in range(100)]
     assert {fault for one in plans for fault in one.faults} == set(FAULTS)
+    assert {one.keys for one in plans} == set(KEYS)
+    assert {(one.http_clients > 0, one.managed) for one in plans} == {(a, b) for a in (0, 1) for b in (0, 1)}
     assert plan(7) == plans[7] != plans[8]
