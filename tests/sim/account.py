@@ -119,15 +119,26 @@ class Account:
         for name in sorted(disk.files):
             number, known = newest(disk, name), self._newest.get(name, 0)
             keep(1, number >= known, f"commit {known} of the {name} returned, and is not on the disk")
-            commit = self._in_doubt.pop(name, None)
+            commit = self._in_doubt.get(name)
             if commit is None:
                 continue
             survived = number >= commit.number
             told.append(f"commit {commit.number} of the {name} {'is' if survived else 'is not'} on the disk")
-            if survived:
-                self._newest[name] = commit.number
-                self._take(commit)
+            if not survived:
+                del self._in_doubt[name]
+            elif not disk.files[name].unsynced:
+                self._resolve(name)
         return ", ".join(told)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a commit can be read that a loss of power may still take away. A start syncs before it reads."""
+        return bool(self._in_doubt)
+
+    def _resolve(self, name: str) -> None:
+        commit = self._in_doubt.pop(name)
+        self._newest[name] = commit.number
+        self._take(commit)
 
     def _take(self, commit: Commit) -> None:
         if commit.file != "journal":
@@ -210,6 +221,8 @@ class Account:
 
         A checkpoint may hold a batch that had been applied and never reached the journal: it is durable by that.
         """
+        for name in sorted(self._in_doubt):
+            self._resolve(name)
         shadow = self.shadow
         assert shadow is not None
         keep(

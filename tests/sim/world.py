@@ -212,6 +212,8 @@ class World:
             if self._concluded:
                 return
             await trio.sleep(chance.choice((0.1, 1, 5)))
+            if self.account.in_doubt:
+                continue
             if chance.random() < 0.4:
                 self._flip(chance)
             if chance.random() < 0.2:
