@@ -53,7 +53,10 @@ class Path(Walk):
         """Rule 22: count a goal event."""
     def has_run(self, flow: FlowCore, contact: Contact, key: str | None) -> bool:
         """Whether a run of this `run_key` is in progress."""
-    def sweep(self, flow: FlowCore, occurrence_ms: int, after: str | None, limit: int) -> str | None:
-        """Rule 11: enter contacts in order of id, behind `after`; the id to go on behind, None at the end."""
+    def sweep(
+        self, flow: FlowCore, occurrence_ms: int, after: str | None, limit: int
+    ) -> tuple[str | None, int]:
+        """Rule 11: enter contacts in order of id, behind `after`; the id to go on behind (None at the end), and how
+        many were looked at."""
     def pack(self) -> dict[str, Any]: ...
     def unpack(self, packed: dict[str, Any], now_ms: int) -> None: ...

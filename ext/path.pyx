@@ -635,8 +635,8 @@ cdef class Path(Walk):
 
     def sweep(self, FlowCore flow not None, int64_t occurrence_ms, str after, Py_ssize_t limit):
         """Rule 11: enter the contacts for whom `where` holds, in order of id, beginning behind `after` (None: with
-        the first), at most `limit` looked at. The id to go on behind, or None when all were looked at. Contacts
-        that came after the occurrence are not meant."""
+        the first), at most `limit` looked at. The id to go on behind, or None when all were looked at; and how many
+        were. Contacts that came after the occurrence are not meant."""
         cdef Contact contact
         cdef Py_ssize_t start = 0 if after is None else self.ids.bisect_right(after)
         cdef list ids = list(self.ids.islice(start, start + limit))
@@ -653,7 +653,7 @@ cdef class Path(Walk):
             self.touch(contact)
             self.try_enter(flow, contact, None, occurrence_ms, None, 0)
             self.drain()
-        return ids[len(ids) - 1] if len(ids) == limit else None
+        return ids[len(ids) - 1] if len(ids) == limit else None, len(ids)
 
     def pack(self):
         """What is neither a contact nor a flow, but for the fingerprints."""

@@ -7,6 +7,8 @@ events ends its sweeps.
 
 from __future__ import annotations
 
+from heapq import heapify, heappop, heappush
+
 from engine.kernel.flows import plan_occurrence
 from engine.kernel.state import FlowState, State, Sweep
 from engine.limits import OCCURRENCE_AGE_MS_MAX, SWEEP_CONTACTS_PER_BATCH_MAX
@@ -21,10 +23,16 @@ def next_due_ms(state: State) -> int | None:
 
 def occur(state: State) -> None:
     """Begin what is due, in order of (occurrence, flow id), and go on with the oldest sweep."""
-    due = [flow for flow in state.flows.values() if flow.next_ms is not None and flow.next_ms <= state.now_ms]
-    for flow in sorted(due, key=lambda flow: (flow.next_ms, flow.id)):
-        while flow.next_ms is not None and flow.next_ms <= state.now_ms:
-            _begin(state, flow, flow.next_ms)
+    now_ms = state.now_ms
+    flows = state.flows.items()
+    due = [(flow.next_ms, id) for id, flow in flows if flow.next_ms is not None and flow.next_ms <= now_ms]
+    heapify(due)
+    while due and due[0][0] <= now_ms:
+        occurrence_ms, id = heappop(due)
+        flow = state.flows[id]
+        _begin(state, flow, occurrence_ms)
+        if flow.next_ms is not None:
+            heappush(due, (flow.next_ms, id))
     budget = SWEEP_CONTACTS_PER_BATCH_MAX
     while state.sweeps and budget > 0:
         budget -= _slice(state, state.sweeps[0], budget)
@@ -51,7 +59,7 @@ def _slice(state: State, sweep: Sweep, budget: int) -> int:
     if flow is None or flow.core is None or flow.core.events or not flow.core.running(state.now_ms):
         state.sweeps.pop(0)
         return 1
-    sweep.after = state.path.sweep(flow.core, sweep.occurrence_ms, sweep.after, budget)
+    sweep.after, looked = state.path.sweep(flow.core, sweep.occurrence_ms, sweep.after, budget)
     if sweep.after is None:
         state.sweeps.pop(0)
-    return budget
+    return max(1, looked)

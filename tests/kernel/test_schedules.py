@@ -79,6 +79,53 @@ def test_a_restart_in_the_middle_neither_repeats_nor_forgets(
     assert entered(bench) == ["c1", "c10", "c2", "ä"] * 2
 
 
+def twins(**schedule: str) -> list[dict[str, Any]]:
+    """Two flows of the same rule but for the time of day."""
+    documents = []
+    for id, at in (("a", "09:00"), ("b", "09:30")):
+        rule = {"every": "day", "at": at}
+        launch = {"kind": "launch", "trigger": {"schedule": rule}, "next": "a"}
+        documents.append({**flow({"start": launch, "a": reached()}), "id": id, **schedule})
+    return documents
+
+
+def test_what_is_due_at_once_is_entered_in_one_batch_before_the_events_in_it(bench: Bench) -> None:
+    for document in twins():
+        bench.control("launch", flow=document)
+    bench.now_ms = START + 10 * HOUR
+    assert not bench.track("c0", "Order Completed").more
+    assert [(record.flow, record.contact) for record in bench.trace if record.what == "entered"] == [
+        (flow, contact) for flow in "ab" for contact in ("c1", "c10", "c2", "ä")
+    ]
+
+
+def test_the_bound_of_a_batch_is_over_all_that_is_due(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "SWEEP_CONTACTS_PER_BATCH_MAX", 6)
+    for document in twins():
+        bench.control("launch", flow=document)
+    bench.now_ms = START + 10 * HOUR
+    assert bench.apply().more
+    assert entered(bench) == ["c1", "c10", "c2", "ä", "c1", "c10"]
+    assert not bench.apply().more
+    assert entered(bench) == ["c1", "c10", "c2", "ä"] * 2
+
+
+def test_two_mornings_of_a_short_day_missed_by_two_flows_go_in_order(bench: Bench) -> None:
+    """The day on which clocks are set forward has 23 hours: an outage can miss two mornings by less than a day."""
+    bench.now_ms = instant.parse("2027-03-27T07:00:00Z")
+    for document in twins(timezone="Europe/Berlin"):
+        bench.control("launch", flow=document)
+    bench.now_ms = instant.parse("2027-03-28T07:45:00Z")
+    bench.apply()
+    met = [(one.flow, one.detail["schedule"]) for one in bench.trace if one.what == "entered"]
+    assert [(id, instant.format(ms)) for id, ms in dict.fromkeys(met)] == [
+        ("a", "2027-03-27T08:00:00Z"),
+        ("b", "2027-03-27T08:30:00Z"),
+        ("a", "2027-03-28T07:00:00Z"),
+        ("b", "2027-03-28T07:30:00Z"),
+    ]
+
+
 def test_missed_by_less_than_a_day_it_is_made_up_for_else_skipped(bench: Bench) -> None:
     bench.control("launch", flow=daily())
     bench.now_ms = START + 9 * HOUR + 3 * DAY + limits.OCCURRENCE_AGE_MS_MAX - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ class Evaluator:
     """Compiles once per text, evaluates against whatever `facts` says at the time."""
 
     def __init__(self, facts: Facts) -> None:
+        facts = weakref.proxy(facts)  # the evaluator's cycles are hidden in C++ from Python's collector
         self._compiled: dict[str, Any] = {}
         types = cel.Type
         self._environment = cel.NewEnv(
@@ -61,7 +63,14 @@ class Evaluator:
                 _member("in_segment", types.BOOL, ([types.STRING], lambda c, id_: facts.in_segment(id_))),
                 cel.FunctionDecl(
                     "promo.available",
-                    [cel.Overload("promo_available", types.INT, [types.STRING], impl=facts.available)],
+                    [
+                        cel.Overload(
+                            "promo_available",
+                            types.INT,
+                            [types.STRING],
+                            impl=lambda pool: facts.available(pool),
+                        )
+                    ],
                 ),
             ],
         )

@@ -35,11 +35,24 @@ PROMISES = {
     7: "one bad contact, flow or message never stops the others",
     8: "a clock set back or forward makes nothing fire early or twice",
     9: "input of any shape gets a clear error; memory stays bounded",
+    10: "without a key, nobody off this machine gets in",
 }
+INTRUDER = "intruder"
+"""Whatever is sent by those who have no right to it has this name in it, or is one of FORBIDDEN."""
+FORBIDDEN: tuple[dict[str, Any], ...] = (
+    {"op": "pause", "flow": "paid"},
+    {"op": "delete_contact", "contact": "p1"},
+)
+"""Nobody who may carries these out."""
 SEQ_BYTES = 8
 """A key of the journal of this length is the seq of a frame, perhaps compressed."""
 REFERENCE_EVENTS_MAX = 800
+RECORDS_MAX = 20_000
+EFFECTS_MAX = 2_000
+"""A life in which more happens is ended early: flows that launch each other can multiply for 16 generations."""
 KNOWN_TO_THE_REFERENCE = ("launch", "pause", "resume", "schedule", "add_codes")
+BEYOND_THE_REFERENCE = ("patch_contact", "delete_contact", "segment_add")
+"""The slow twin does not know these, so a life in which one happened is not compared with it."""
 
 
 class Breach(BaseException):
@@ -61,20 +74,30 @@ class Account:
     def __init__(self) -> None:
         self.sent: dict[str, bytes] = {}
         """Every line that a client sent, by message id."""
+        self.tolerated: dict[str, bytes] = {}
+        """Lines that may be durable, or not."""
         self.frames: list[Frame] = []
         self.refused: set[tuple[int, int]] = set()
         """Operations that the kernel refused, by seq and place."""
         self.with_effects: set[int] = set()
         """Batches with a payment that was not seen before: its flow sends a message at once."""
         self.durable_ids: set[str] = set()
+        self.durable_payments: Counter[str] = Counter()
         self.durable_operations: Counter[bytes] = Counter()
+        self.drafts: dict[str, Any] = {}
+        self.versions: dict[str, Any] = {}
+        self.beyond_the_reference = False
+        self._forbidden = {operation(raw) for raw in FORBIDDEN}
         self.effects: dict[str, Effect] = {}
         self.delivered: Counter[str] = Counter()
         self.settled: dict[str, str] = {}
         self.trace: list[dict[str, Any]] = []
         self.key = bytes(16)
         self.shadow: Kernel | None = None
+        self.met: Counter[str] = Counter()
+        """What was met on the ways in: `requests` and `operations` answered over HTTP, `told to wait`, `kept out`."""
         self.latest_ms = 0
+        self.is_too_large = False
         self._in_doubt: dict[str, Commit] = {}
         self._newest: dict[str, int] = {}
         self._encoded: dict[int, bytes] = {}
@@ -96,15 +119,26 @@ class Account:
         for name in sorted(disk.files):
             number, known = newest(disk, name), self._newest.get(name, 0)
             keep(1, number >= known, f"commit {known} of the {name} returned, and is not on the disk")
-            commit = self._in_doubt.pop(name, None)
+            commit = self._in_doubt.get(name)
             if commit is None:
                 continue
             survived = number >= commit.number
             told.append(f"commit {commit.number} of the {name} {'is' if survived else 'is not'} on the disk")
-            if survived:
-                self._newest[name] = commit.number
-                self._take(commit)
+            if not survived:
+                del self._in_doubt[name]
+            elif not disk.files[name].unsynced:
+                self._resolve(name)
         return ", ".join(told)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a commit can be read that a loss of power may still take away. A start syncs before it reads."""
+        return bool(self._in_doubt)
+
+    def _resolve(self, name: str) -> None:
+        commit = self._in_doubt.pop(name)
+        self._newest[name] = commit.number
+        self._take(commit)
 
     def _take(self, commit: Commit) -> None:
         if commit.file != "journal":
@@ -135,7 +169,9 @@ class Account:
         )
         outcome = shadow.apply(Batch(taken.seq, taken.now_ms, decoded.inputs))
         self.frames.append(taken)
-        self.trace += [render(record) for record in outcome.trace]
+        self.is_too_large |= len(self.trace) + len(outcome.trace) > RECORDS_MAX
+        if not self.is_too_large:
+            self.trace += [render(record) for record in outcome.trace]
         for place, answer in enumerate(outcome.answers):
             if isinstance(answer, Refused):
                 self.refused.add((taken.seq, place))
@@ -144,17 +180,23 @@ class Account:
         for effect in outcome.effects:
             keep(3, effect.id not in self.effects, f"two effects have the id {effect.id}")
             self.effects[effect.id] = effect
+        self.is_too_large |= len(self.effects) > EFFECTS_MAX
 
     def _take_line(self, line: bytes, seq: int) -> None:
         raw = msgspec.json.decode(line)
+        own = raw["type"] != "control" or operation(raw) not in self._forbidden
+        keep(10, own and INTRUDER.encode() not in line, f"batch {seq} holds what an intruder sent: {line!r}")
         if raw["type"] != "control":
             identity = raw["messageId"]
-            keep(1, self.sent.get(identity) == line, f"batch {seq} holds a line that nobody sent")
+            sent = self.sent.get(identity) or self.tolerated.get(identity)
+            keep(1, sent == line, f"batch {seq} holds a line that nobody sent: {line!r}")
             if raw.get("event") == "Paid" and identity not in self.durable_ids:
                 self.with_effects.add(seq)
+                self.durable_payments[raw["userId"]] += 1
             self.durable_ids.add(identity)
             return
         self.durable_operations[operation(raw)] += 1
+        self.beyond_the_reference |= raw["op"] in BEYOND_THE_REFERENCE
         if raw["op"] == "receipts":
             for receipt in raw["receipts"]:
                 if receipt["effect"] in self.effects:
@@ -179,6 +221,8 @@ class Account:
 
         A checkpoint may hold a batch that had been applied and never reached the journal: it is durable by that.
         """
+        for name in sorted(self._in_doubt):
+            self._resolve(name)
         shadow = self.shadow
         assert shadow is not None
         keep(
@@ -205,12 +249,12 @@ class Account:
         held = self.durable_operations[operation(raw)]
         keep(1, held >= times, f"operation {raw['op']} was answered and is not durable")
 
-    def left(self, effect: Effect) -> None:
-        """An effect has reached the world."""
+    def left(self, effect: Effect, settled: set[str] | None = None) -> None:
+        """An effect has reached the world; `settled`: those that were when it was asked for, if not now."""
         known = self.effects.get(effect.id)
         keep(3, known is not None, f"effect {effect.id} left and is of no durable batch")
         keep(3, known == effect, f"effect {effect.id} is not what it was")
-        again = effect.id in self.settled
+        again = effect.id in (self.settled if settled is None else settled)
         keep(3, not again, f"effect {effect.id} left again after its receipt was durable")
         self.delivered[effect.id] += 1
 
@@ -248,7 +292,9 @@ class Account:
         return {contact: int(count) for contact, count in found.items()}
 
     def compare_with_reference(self) -> bool:
-        """The trace of all batches against the slow twin's. False: too large for it."""
+        """The trace of all batches against the slow twin's. False: too large for it, or beyond it."""
+        if self.beyond_the_reference or self.is_too_large:
+            return False
         reference = interpreter.Reference(self.frames[0].now_ms if self.frames else 0, self.key)
         reference.events_left = REFERENCE_EVENTS_MAX
         try:
@@ -272,9 +318,21 @@ class Account:
         reference.fire(batch.now_ms)
         for place, line in enumerate(batch.body.splitlines()):
             raw = msgspec.json.decode(line)
-            known = raw["type"] != "control" or raw["op"] in KNOWN_TO_THE_REFERENCE
-            if known and (batch.seq, place) not in self.refused:
+            if (batch.seq, place) not in self.refused and self._is_known(raw):
                 reference.take({"at": civil.write(batch.now_ms), **raw})
+
+    def _is_known(self, raw: dict[str, Any]) -> bool:
+        """Whether the slow twin knows such a line. It has no drafts: they are kept here, and a launch is given its
+        document."""
+        match raw:
+            case {"op": "create_flow", "document": document} | {"op": "save_draft", "document": document}:
+                self.drafts[document["id"]] = document
+            case {"op": "start_draft", "flow": id}:
+                self.drafts[id] = self.versions[id]
+            case {"op": "launch", "flow": flow}:
+                document = flow if isinstance(flow, dict) else self.drafts.pop(flow)
+                self.versions[document["id"]] = raw["flow"] = document
+        return raw["type"] != "control" or raw["op"] in KNOWN_TO_THE_REFERENCE
 
 
 def operation(raw: dict[str, Any]) -> bytes:

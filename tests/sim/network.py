@@ -1,16 +1,21 @@
 """Connections without sockets: bytes in two directions, cut anywhere, late, or lost when the line breaks.
 
-`Line` has a client's end and the engine's (`EngineEnd`, what `api.stream.Session` asks of a connection).
+A `Line` has a client's end and the engine's: a `Socket`, which does what the listeners of `api` ask of a socket that
+does not block. `Net` is the engine's machine: who listens there, descriptors, and waiting for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from random import Random
+from select import EPOLLIN
+from typing import Any
 
 import trio
 
-from api.connections import Gone
+from api.config import Address
 
 CAPACITY_BYTES = 4_096
 """What a line holds in one direction; whoever sends more waits."""
@@ -28,32 +33,60 @@ class Pipe:
         self._held = bytearray()
         self._ended = self._torn = False
         self._change = trio.Event()
+        self.told: Callable[[], None] = lambda: None
+        """Called at every change."""
 
     def _ring(self) -> None:
         self._change.set()
         self._change = trio.Event()
+        self.told()
+
+    @property
+    def readable(self) -> bool:
+        return bool(self._held) or self._ended or self._torn
+
+    @property
+    def writable(self) -> bool:
+        return len(self._held) < CAPACITY_BYTES or self._ended or self._torn
 
     async def write(self, data: bytes) -> bool:
         """Whether all of it went in."""
         while data:
-            while len(self._held) >= CAPACITY_BYTES and not (self._torn or self._ended):
+            while not self.writable:
                 await self._change.wait()
             if self._torn or self._ended:
                 return False
-            room = CAPACITY_BYTES - len(self._held)
-            self._held += data[:room]
-            data = data[room:]
-            self._ring()
+            data = data[self.put(data) :]
         return True
+
+    def put(self, data: bytes | memoryview) -> int:
+        """How many bytes went in. Raises what a socket raises."""
+        if self._torn or self._ended:
+            raise BrokenPipeError
+        if not self.writable:
+            raise BlockingIOError
+        part = bytes(data[: CAPACITY_BYTES - len(self._held)])
+        self._held += part
+        self._ring()
+        return len(part)
 
     async def read(self, size: int) -> bytes | None:
         """Some of what is there; b"" after the end, None after a break."""
-        while not self._held:
-            if self._torn:
-                return None
-            if self._ended:
-                return b""
+        while not self.readable:
             await self._change.wait()
+        try:
+            return self.take(size)
+        except ConnectionResetError:
+            return None
+
+    def take(self, size: int) -> bytes:
+        """Some of what is there; b"" after the end. Raises what a socket raises."""
+        if not self.readable:
+            raise BlockingIOError
+        if not self._held:
+            if self._torn:
+                raise ConnectionResetError
+            return b""
         count = self._chance.randint(1, min(size, len(self._held)))
         if self._chance.random() < 0.7:
             count = min(size, len(self._held))
@@ -101,28 +134,185 @@ class Line:
         self.to_client.tear()
 
 
-class EngineEnd:
-    """The engine's end of a line. `alive`: whether its process still is."""
+class Socket:
+    """The engine's end of a line, and what `trio.SocketListener` would have accepted it as."""
 
-    local = True
+    family = socket.AF_INET
 
-    def __init__(self, line: Line, alive: Callable[[], bool]) -> None:
-        self._line = line
-        self._alive = alive
-        self.stopping = False
-        self.on_stop: Callable[[], None] = lambda: None
+    def __init__(self, net: Net, line: Line, peer: str) -> None:
+        self._net, self._line, self._peer = net, line, peer
+        self._number = net.register(self)
+        line.to_engine.told = line.to_client.told = self._ring
+        self.socket = self
+        self.told: Callable[[], None] = lambda: None
+        self.change = trio.Event()
 
-    def patience(self, seconds: float) -> None:
-        """Deadlines are the listener's affair."""
+    def _ring(self) -> None:
+        self.change.set()
+        self.change = trio.Event()
+        self.told()
 
-    async def receive(self, size: int) -> bytes:
-        data = await self._line.to_engine.read(size)
-        if data is None or not self._alive():
-            raise Gone
+    @property
+    def readable(self) -> bool:
+        return self._line.to_engine.readable
+
+    @property
+    def writable(self) -> bool:
+        return self._line.to_client.writable
+
+    def fileno(self) -> int:
+        return self._number
+
+    detach = fileno
+
+    def getpeername(self) -> tuple[str, int]:
+        return self._peer, 40_000 + self._number
+
+    def setblocking(self, blocking: bool) -> None:
+        assert not blocking, "a listener never blocks the loop"
+
+    def setsockopt(self, *option: int) -> None:
+        """Nothing to be set here."""
+
+    def recv(self, size: int) -> bytes:
+        self._net.require()
+        data = self._line.to_engine.take(size)
         self._line.taken += len(data)
         return data
 
-    async def send(self, data: bytes) -> None:
-        if not self._alive() or not await self._line.to_client.write(data):
-            raise Gone
+    def send(self, data: bytes | memoryview) -> int:
+        self._net.require()
+        return self._line.to_client.put(data)
+
+    def shutdown(self, how: int) -> None:
+        assert how == socket.SHUT_WR
+        self._line.to_client.end()
+
+    def close(self) -> None:
+        """What was sent can still be read; whoever sends more hears that nobody reads."""
+        self._line.to_client.end()
+        self._line.to_engine.tear()
+
+    async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
+
+
+class Epoll:
+    """`select.epoll` over such sockets: level-triggered, and itself something to wait for."""
+
+    def __init__(self, net: Net) -> None:
+        self._net = net
+        self._watched: dict[int, Socket] = {}
+        self._number = net.register(self)
+        self.change = trio.Event()
+
+    def _ring(self) -> None:
+        self.change.set()
+        self.change = trio.Event()
+
+    @property
+    def readable(self) -> bool:
+        return any(one.readable for one in self._watched.values())
+
+    def fileno(self) -> int:
+        return self._number
+
+    def register(self, number: int, events: int) -> None:
+        assert events == EPOLLIN
+        one = self._net.sockets[number]
+        assert isinstance(one, Socket)
+        self._watched[number] = one
+        one.told = self._ring
+        self._ring()
+
+    def unregister(self, number: int) -> None:
+        self._watched.pop(number).told = lambda: None
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        assert timeout == 0
+        return [(number, EPOLLIN) for number, one in self._watched.items() if one.readable][:most]
+
+    def close(self) -> None:
+        self._watched.clear()
+
+
+class Listener(trio.abc.Listener[Any]):
+    """Connections as they come."""
+
+    def __init__(self, accepted: trio.MemoryReceiveChannel[Socket]) -> None:
+        self._accepted = accepted
+
+    async def accept(self) -> Any:
+        return await self._accepted.receive()
+
+    async def aclose(self) -> None:
+        self._accepted.close()
+        await trio.lowlevel.checkpoint()
+
+
+class Net:
+    """The network as the engine's machine sees it. `require` raises in a process that has ceased to be."""
+
+    def __init__(self, chance: Random, require: Callable[[], None]) -> None:
+        self._chance = chance
+        self.require = require
+        self.sockets: dict[int, Socket | Epoll] = {}
+        self._lines: list[Line] = []
+        self._doors: dict[int, trio.MemorySendChannel[Socket]] = {}
+        self._numbers = 0
+
+    def register(self, one: Socket | Epoll) -> int:
+        self._numbers += 1
+        self.sockets[self._numbers] = one
+        return self._numbers
+
+    def connect(self, port: int, peer: str) -> Line | None:
+        """A new connection, or None: nobody listens."""
+        door = self._doors.get(port)
+        if door is None:
+            return None
+        line = Line(self._chance)
+        try:
+            door.send_nowait(Socket(self, line, peer))
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.WouldBlock):
+            return None
+        self._lines.append(line)
+        return line
+
+    def hang_up(self) -> None:
+        """The process has ended: its connections break."""
+        for line in self._lines:
+            line.tear()
+        self._lines.clear()
+        self._doors.clear()
+        self.sockets.clear()
+
+    # What takes the place of what the engine knows
+
+    @asynccontextmanager
+    async def listening(self, address: Address) -> AsyncIterator[list[Listener]]:
+        send, receive = trio.open_memory_channel[Socket](100)
+        self._doors[address.port] = send
+        try:
+            yield [Listener(receive)]
+        finally:
+            receive.close()
+
+    def socket(self, fileno: int) -> Socket:
+        found = self.sockets[fileno]
+        assert isinstance(found, Socket)
+        return found
+
+    def epoll(self) -> Epoll:
+        return Epoll(self)
+
+    async def wait_readable(self, one: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        waited = self.sockets[one if isinstance(one, int) else one.fileno()]
+        while not waited.readable:
+            await waited.change.wait()
+
+    async def wait_writable(self, one: Socket) -> None:
+        await trio.lowlevel.checkpoint()
+        while not one.writable:
+            await one.change.wait()

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from engine import limits
 from tests.reference import journeys
 
 FAULTS = ("kill", "doom", "full", "broken", "silent", "jump", "tear", "restart")
@@ -63,6 +64,11 @@ PATIENCE: dict[str, tuple[float, ...]] = {
 """The same of deliveries, drawn apart."""
 
 
+KEYS = ("none", "none", "write", "management", "all")
+"""none: this machine is served. write: `write_keys` are configured. management: keys were issued, none of them for
+events. all: keys were issued for everything."""
+
+
 class Plan(msgspec.Struct):
     """One life of an engine."""
 
@@ -83,13 +89,24 @@ class Plan(msgspec.Struct):
     in_flight_bytes_max: int
     paid_share: float
     """Of the lines, those that are payments."""
+    http_clients: int
+    """So many of the clients send over HTTP, the others over streams."""
+    managed: bool
+    """The management API is there, and used by all who would otherwise call the service directly."""
+    keys: str
+    """One of KEYS."""
+    intrusions: int
+    """How often somebody without a right to it tries to get in, on each listener."""
+    bodies_bytes_max: int
+    remote: bool
+    """Clients sit on other machines, where there are keys."""
 
 
 def plan(seed: int) -> Plan:
     """The plan of a seed, the same everywhere."""
     chance = Random(f"plan {seed}")
     flows = [journeys.flow(chance, f"f{number}") for number in range(chance.choice((0, 1, 1, 2)))]
-    return Plan(
+    drawn = Plan(
         seed=seed,
         flows=[PAID, *flows],
         bounds={
@@ -109,4 +126,18 @@ def plan(seed: int) -> Plan:
         pulled=chance.random() < 0.5,
         in_flight_bytes_max=chance.choice((200, 2_000, 1 << 22)),
         paid_share=chance.choice((0.1, 0.3, 0.9)),
+        http_clients=0,
+        managed=False,
+        keys="none",
+        intrusions=0,
+        bodies_bytes_max=limits.INTAKE_BODIES_BYTES_MAX,
+        remote=False,
     )
+    if chance.random() < 0.6:
+        drawn.http_clients = chance.randint(0, drawn.clients)
+        drawn.managed = chance.random() < 0.5
+        drawn.keys = chance.choice(KEYS)
+        drawn.intrusions = chance.choice((0, 3, 10))
+        drawn.bodies_bytes_max = chance.choice((6_000, limits.INTAKE_BODIES_BYTES_MAX))
+        drawn.remote = chance.random() < 0.7
+    return drawn

@@ -4,16 +4,21 @@
 |---|---|
 | `lmdb.open` | an environment on a simulated disk |
 | `trio.to_thread.run_sync` (commits, recovery) | a step of the loop after a drawn delay |
-| `time.monotonic`, `time.perf_counter`, `time.thread_time` in `engine` | the virtual clock of trio |
+| `time.monotonic`, `perf_counter`, `thread_time`, `time` in `engine` and `api` | the virtual clock of trio |
 | `os.urandom` (a journal's key) | drawn from the seed |
 | the directory's lock and `fsync` of names, Python's collector | nothing |
 | the free space of the disk, asked for after a write that failed | plenty |
 | pages of memory taken ahead, pages of LMDB looked at before it trusts them | nothing |
+| files written anew after a contact was deleted (`store.Environment.rewrite`) | nothing |
 | bounds of `engine.limits` | smaller ones, drawn from the seed |
 | `engine.frame.encode`, recovery | the same, and the account is told |
+| sockets, `select.epoll` and waiting for them, in the listeners of `api` | lines of a simulated network |
+| hypercorn and the guards before it (`api.web`) | a desk where the same app is asked by ASGI |
+| `keys.json`, and the look whether it has changed | the keys of the world |
+| bounds of the intake's bodies and of a stream's bytes under way | drawn from the seed |
 | the order in which trio runs what is ready | drawn from the seed |
 
-Nothing else of the engine is touched.
+Nothing else of the engine is touched; `api.serve.open_ways_in` is what starts and stops all ways in.
 """
 
 from __future__ import annotations
@@ -21,22 +26,33 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import PurePosixPath
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 import lmdb
+import msgspec
 import pytest
 import trio
 import trio._core._run as scheduler
 import trio.testing
 
+from api import bursts, connections, keyfile, serve, web
+from api.config import Address
+from api.intake import Intake
+from api.keys import Key
+from api.stream import Stream
 from engine import directory, frame, garbage, limits, pages, service, store
+from tests.sim.network import Net
+from tests.sim.web import Desk
 
 COMMIT_S = (0.0, 0.0005, 0.002, 0.02, 0.3, 0.3)
 """How long work in a thread takes, before and after."""
@@ -52,6 +68,19 @@ class SimPath(PurePosixPath):
         return iter(())  # nothing is rewritten here
 
 
+class WaysIn(msgspec.Struct):
+    """What the listeners find in the world."""
+
+    net: Net
+    desk: Desk
+    keys: Callable[[object], tuple[Key, ...]]
+    """The issued keys, as they are now."""
+    keys_mark: Callable[[object], object]
+    """Another one after each change of the keys."""
+    bodies_bytes_max: int
+    in_flight_bytes_max: int
+
+
 @contextmanager
 def replaced(
     chance: Random,
@@ -60,9 +89,35 @@ def replaced(
     recover: Callable[..., Any],
     encoded: Callable[[int, bytes], None],
     bounds: Mapping[str, float],
+    ways_in: WaysIn,
 ) -> Iterator[None]:
-    """Until the block ends, `engine` lives in a simulated world; trio must be run with `clock`."""
+    """Until the block ends, `engine` and `api` live in a simulated world; trio must be run with `clock`."""
 
+    patch = pytest.MonkeyPatch()
+    _replace_engine(patch, chance, clock, encoded)
+    for name, bound in bounds.items():
+        patch.setattr(limits, name, bound)
+    patch.setattr(lmdb, "open", open_environment)
+    patch.setattr(service, "recover", recover)
+    _replace_ways_in(patch, ways_in)
+    patch.setattr(scheduler, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
+    logging.disable()
+    state = scheduler._r.getstate()
+    scheduler._r.seed(chance.random())
+    try:
+        yield
+    finally:
+        scheduler._r.setstate(state)
+        logging.disable(logging.NOTSET)
+        patch.undo()
+
+
+def _replace_engine(
+    patch: pytest.MonkeyPatch,
+    chance: Random,
+    clock: trio.testing.MockClock,
+    encoded: Callable[[int, bytes], None],
+) -> None:
     @contextmanager
     def hold(data: SimPath) -> Iterator[SimPath]:
         yield data
@@ -85,6 +140,9 @@ def replaced(
     def call(work: Callable[..., Any], *args: Any) -> Any:
         return work(*args)
 
+    async def rewrite(environment: store.Environment) -> None:
+        await trio.lowlevel.checkpoint()
+
     encode = frame.encode
 
     def encode_and_tell(seq: int, *args: Any, **named: Any) -> bytes:
@@ -92,35 +150,36 @@ def replaced(
         encoded(seq, value)
         return value
 
-    patch = pytest.MonkeyPatch()
-    told = SimpleNamespace(
-        monotonic=clock.current_time, perf_counter=clock.current_time, thread_time=clock.current_time
-    )
+    clocks = ("monotonic", "perf_counter", "thread_time", "time")
+    told = SimpleNamespace(**dict.fromkeys(clocks, clock.current_time))
     for name, module in sorted(sys.modules.items()):
-        if name.startswith("engine.") and getattr(module, "time", None) is time:
+        if name.startswith(("engine.", "api.")) and getattr(module, "time", None) is time:
             patch.setattr(module, "time", told)
-    for name, bound in bounds.items():
-        patch.setattr(limits, name, bound)
-    patch.setattr(lmdb, "open", open_environment)
     patch.setattr(os, "urandom", chance.randbytes)
     patch.setattr(trio.to_thread, "run_sync", run_sync)
     patch.setattr(trio.from_thread, "run_sync", call)
     patch.setattr(trio.from_thread, "check_cancelled", lambda: None)
     patch.setattr(store, "sync_names", lambda path: None)
     patch.setattr(store, "free_bytes", lambda folder: 1 << 40)
+    patch.setattr(store.Environment, "rewrite", rewrite)
     patch.setattr(pages, "check", lambda file, name: None)
     patch.setattr(service, "wants_touch", lambda: False)
     patch.setattr(directory, "hold", hold)
     patch.setattr(garbage, "spared", nothing)
-    patch.setattr(service, "recover", recover)
     patch.setattr(frame, "encode", encode_and_tell)
-    patch.setattr(scheduler, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
-    logging.disable()
-    state = scheduler._r.getstate()
-    scheduler._r.seed(chance.random())
-    try:
-        yield
-    finally:
-        scheduler._r.setstate(state)
-        logging.disable(logging.NOTSET)
-        patch.undo()
+
+
+def _replace_ways_in(patch: pytest.MonkeyPatch, found: WaysIn) -> None:
+    net = found.net
+    patch.setattr(serve, "listening", net.listening)
+    patch.setattr(serve, "bound", lambda listener: Address(host="127.0.0.1"))
+    patch.setattr(serve, "Intake", partial(Intake, bodies_bytes_max=found.bodies_bytes_max))
+    patch.setattr(serve, "Stream", partial(Stream, in_flight_bytes_max=found.in_flight_bytes_max))
+    patch.setattr(web, "serve", found.desk.serve)
+    for module in (serve, keyfile):
+        patch.setattr(module, "read_keys", found.keys)
+    patch.setattr(keyfile, "mark", found.keys_mark)
+    patch.setattr(connections, "socket", SimpleNamespace(socket=net.socket, SHUT_WR=socket.SHUT_WR))
+    patch.setattr(bursts, "select", SimpleNamespace(epoll=net.epoll, EPOLLIN=select.EPOLLIN))
+    patch.setattr(trio.lowlevel, "wait_readable", net.wait_readable)
+    patch.setattr(trio.lowlevel, "wait_writable", net.wait_writable)

@@ -33,6 +33,7 @@ class Story:
             "lines": len(account.durable_ids),
             "effects": len(account.effects),
             "records": len(account.trace),
+            **account.met,
         }
         self.tell("account", f"agrees: {self.ends}, slow twin {'asked' if self.compared else 'not asked'}")
 

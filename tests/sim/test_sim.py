@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from tests.sim.plan import FAULTS, plan
+from tests.sim.plan import FAULTS, KEYS, plan
 from tests.sim.world import live
 
 GROUPS, SEEDS_PER_GROUP = 10, 20
@@ -27,6 +27,7 @@ def test_every_promise_is_kept(group: int) -> None:
         met.update(story.ends)
         met["asked"] += story.compared
     assert min(met["lines"] / 200, met["effects"] / 20, met["records"] / 500) > 1, "lives are worth living"
+    assert min(met["requests"], met["operations"], met["kept out"]) > 20, f"every way in is met: {met}"
     assert met["asked"] > SEEDS_PER_GROUP // 2, "the slow twin is asked about most of them"
 
 
@@ -38,6 +39,20 @@ def test_every_promise_is_kept_twenty_thousand_times(group: int, request: pytest
     first = NIGHTLY_FIRST + group * NIGHTLY_SEEDS_PER_GROUP
     for seed in range(first, first + NIGHTLY_SEEDS_PER_GROUP):
         live(seed)
+
+
+FOUND = {
+    209: "two scheduled launches missed by one outage: the second was entered in a later batch, with its later time",
+    1754: "lines too long to be taken were counted as under way",
+    4885: "what could be read after a failed sync was counted as durable before the next start had synced it",
+    2252: "flows that launch each other sent 29,000 messages: it could not come to rest in its time",
+}
+"""Lives that failed in the long form, and why."""
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_what_the_long_form_found_stays_mended(seed: int) -> None:
+    live(seed)
 
 
 def told(seed: int, hash_seed: str) -> str:
@@ -63,7 +78,13 @@ def test_a_story_tells_what_happened() -> None:
     assert "director     the disk is full" in story
 
 
+def test_whoever_finds_no_room_over_http_is_told_when_to_come_again() -> None:
+    assert sum(live(seed).ends["told to wait"] for seed in (9, 14, 30)) > 10
+
+
 def test_seeds_meet_every_fault_and_differ() -> None:
     plans = [plan(seed) for seed in range(100)]
     assert {fault for one in plans for fault in one.faults} == set(FAULTS)
+    assert {one.keys for one in plans} == set(KEYS)
+    assert {(one.http_clients > 0, one.managed) for one in plans} == {(a, b) for a in (0, 1) for b in (0, 1)}
     assert plan(7) == plans[7] != plans[8]

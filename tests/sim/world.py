@@ -13,7 +13,8 @@ import msgspec
 import trio
 import trio.testing
 
-from api.stream import Session
+from api.config import Settings
+from api.serve import open_ways_in
 from engine import frame, limits
 from engine.channels import DEFAULT_NAMES, Outbox
 from engine.checkpoint import Checkpoints
@@ -24,14 +25,19 @@ from engine.model import Effect
 from engine.recover import Recovered, recover
 from engine.service import Service, ServiceConfig, running
 from tests.sim.account import SEQ_BYTES, Account, Breach, keep
-from tests.sim.clients import Application, Channel, Client, Operator
+from tests.sim.clients import Channel, Client
 from tests.sim.clocks import WallClock
 from tests.sim.disk import Disk, PowerCut
 from tests.sim.environment import opener
-from tests.sim.network import EngineEnd, Line
+from tests.sim.http import HttpClient
+from tests.sim.intruder import ELSEWHERE, HERE, Intruder, Leaver
+from tests.sim.keyring import Keyring
+from tests.sim.network import Net
+from tests.sim.operators import Application, Onlooker, Operator
 from tests.sim.plan import Plan, plan
-from tests.sim.seams import SimPath, replaced
+from tests.sim.seams import SimPath, WaysIn, replaced
 from tests.sim.story import Story
+from tests.sim.web import Desk
 
 
 class Failed(Exception):
@@ -60,9 +66,17 @@ class World:
         self.channels_silent = False
         self.paid_is_launched = False
         self.service: Service | None = None
+        self.net = Net(self.chance("network"), self._require_alive)
+        self.desk = Desk(self._require_alive, is_open=of.managed)
+        self.keyring = Keyring(of.keys, self.chance("keyring"))
+        self.peer = ELSEWHERE if of.remote and self.keyring.events_key is not None else HERE
+        """Where clients are."""
+        self.manager = ELSEWHERE if of.remote and self.keyring.guards_management else HERE
+        """Where the operator is."""
         self._boot = 0
-        self._lines: trio.MemorySendChannel[Line] | None = None
         self._wants_stop = trio.Event()
+        self._cut = trio.Event()
+        self._life = trio.CancelScope()
         self._roomy = self._over = self._concluded = False
         self._answered: dict[bytes, int] = {}
         self._failing = False
@@ -82,16 +96,8 @@ class World:
     def alive(self) -> bool:
         return self.service is not None and self._boot == self.disk.boot
 
-    def connect(self) -> Line | None:
-        """A new connection, or None: nobody listens."""
-        if not self.alive or self._lines is None:
-            return None
-        line = Line(self._network)
-        try:
-            self._lines.send_nowait(line)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.WouldBlock):
-            return None
-        return line
+    def _require_alive(self) -> None:
+        self.disk.require(self._boot)
 
     async def control(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
         """An operation over the management API. Raises Unavailable where nobody answers."""
@@ -101,11 +107,14 @@ class World:
         answer = await service.control(op, **args)
         if boot != self.disk.boot:
             raise Unavailable("down", "The answer was lost.")
-        raw = {"op": op, **msgspec.to_builtins(args)}
+        self.answered({"op": op, **msgspec.to_builtins(args)})
+        return answer
+
+    def answered(self, raw: dict[str, Any]) -> None:
+        """An operation was answered: it is durable, as often as that has happened."""
         key = msgspec.json.encode(raw, order="sorted")
         self._answered[key] = self._answered.get(key, 0) + 1
         self.account.answered(raw, self._answered[key])
-        return answer
 
     def outbox(self, limit: int) -> list[Effect]:
         """What the application is given to deliver."""
@@ -119,22 +128,32 @@ class World:
     # A life
 
     async def run(self) -> None:
-        self._network = self.chance("network")
-        clients = [Client(self, n, self.chance(f"client {n}")) for n in range(self.plan.clients)]
+        clients: list[Client | HttpClient] = [
+            (HttpClient if n < self.plan.http_clients else Client)(self, n, self.chance(f"client {n}"))
+            for n in range(self.plan.clients)
+        ]
         operator = Operator(self, self.chance("operator"))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._processes)
             nursery.start_soon(self._director, clients)
             nursery.start_soon(self._watch)
+            if self.plan.managed:
+                nursery.start_soon(Onlooker(self, self.chance("onlooker")).run)
+            if self.plan.intrusions:
+                nursery.start_soon(Intruder(self, self.chance("intruder")).run)
+            if "events" in self.keyring.scopes.get("leaver", ()):
+                nursery.start_soon(Leaver(self, self.chance("leaver")).run)
             if self.plan.pulled:
                 nursery.start_soon(Application(self, self.chance("application")).run)
-            with trio.move_on_after(LIFE_S) as scope:
+            with trio.move_on_after(LIFE_S) as self._life:
                 async with trio.open_nursery() as outside:
                     outside.start_soon(operator.run)
                     for client in clients:
                         outside.start_soon(client.run)
                 await self._rest()
-            if scope.cancelled_caught:
+            if self.account.is_too_large:
+                await self._cut_short()
+            elif self._life.cancelled_caught:
                 states = [client.done for client in clients]
                 raise Breach(
                     6, f"after {LIFE_S:.0f} s it has not come to rest (operator {operator.done}, {states})"
@@ -150,13 +169,25 @@ class World:
         service = self.service
         assert service is not None
         self.account.conclude(service.kernel, self.wall.now_ms())
+        await self._end()
+        found, kernel = self._open(self.disk)
+        keep(2, found.batches == 0, "a clean stop left a journal tail")
+        self.account.compare(kernel)
+
+    async def _cut_short(self) -> None:
+        """Flows that launch each other can multiply beyond all measure: then the life ends with a loss of power."""
+        self.tell("world", "too large a life to come to rest")
+        self._kill(power=True)
+        await self._end()
+        found, kernel = self._open(self.disk)
+        self.account.recovered(kernel, found)
+
+    async def _end(self) -> None:
+        """The process that is there, if any, is the last one."""
         self._concluded = True
         self._wants_stop.set()
         while self.service is not None:  # noqa: ASYNC110
             await trio.sleep(0.5)
-        found, kernel = self._open(self.disk)
-        keep(2, found.batches == 0, "a clean stop left a journal tail")
-        self.account.compare(kernel)
 
     def _is_at_rest(self) -> bool:
         service, account = self.service, self.account
@@ -181,6 +212,8 @@ class World:
             if self._concluded:
                 return
             await trio.sleep(chance.choice((0.1, 1, 5)))
+            if self.account.in_doubt:
+                continue
             if chance.random() < 0.4:
                 self._flip(chance)
             if chance.random() < 0.2:
@@ -188,53 +221,35 @@ class World:
 
     async def _process(self) -> None:
         """From the start of a process to its end. Anything but a power cut or a broken disk is a breach."""
-        self._wants_stop = trio.Event()
+        self._wants_stop, self._cut = trio.Event(), trio.Event()
         self._boot = boot = self.disk.boot
+        settings = Settings(data=str(DATA), write_keys=self.keyring.write_keys)
         try:
-            async with running(self._config()) as service:
+            async with running(self._config()) as service, trio.open_nursery() as nursery:
+                nursery.start_soon(self._die, boot)
                 self.tell("engine", f"is up at batch {service.kernel.seq}")
-                await self._serve(service, boot)
+                self.service = service
+                await open_ways_in(service, settings, lambda line: None, self._wants_stop)
+                nursery.cancel_scope.cancel()
         except BaseException as error:
             await self._ended(error)
         else:
             self.tell("engine", "has stopped in good order")
         finally:
-            self.service = self._lines = None
+            self.service = None
+            self.net.hang_up()
             self.disk.cut(power=False)
 
-    async def _serve(self, service: Service, boot: int) -> None:
-        async def converse(line: Line) -> None:
-            end = EngineEnd(line, lambda: self._boot == boot == self.disk.boot)
-            session = Session(end, service.enqueue, in_flight_bytes_max=self.plan.in_flight_bytes_max)  # type: ignore[arg-type]
-            await session.run(b"")
-            line.to_client.end()
+    async def _die(self, boot: int) -> None:
+        """The end of a process that is cut off, wherever it is."""
+        while boot == self.disk.boot:
+            await self._cut.wait()
+        self.require(boot)
 
-        send, receive = trio.open_memory_channel[Line](100)
-        self.service, self._lines = service, send
-        lines: list[Line] = []
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._accept, receive, lines, nursery, converse)
-            try:
-                await self._wants_stop.wait()
-            finally:
-                for line in lines:
-                    line.tear()
-            self.require(boot)
-            nursery.cancel_scope.cancel()
-
-    async def _accept(
-        self,
-        receive: trio.MemoryReceiveChannel[Line],
-        lines: list[Line],
-        nursery: trio.Nursery,
-        converse: Any,
-    ) -> None:
-        try:
-            async for line in receive:
-                lines.append(line)
-                nursery.start_soon(converse, line)
-        finally:
-            receive.close()
+    def _kill(self, *, power: bool) -> None:
+        self.disk.cut(power=power)
+        self._cut.set()
+        self._wants_stop.set()
 
     async def _ended(self, error: BaseException) -> None:
         """Say how a process ended; raise what it may not end by."""
@@ -279,7 +294,7 @@ class World:
 
     # Faults
 
-    async def _director(self, clients: list[Client]) -> None:
+    async def _director(self, clients: list[Client | HttpClient]) -> None:
         """Draws faults one after the other; when they are used up, gives the engine room and leaves it alone."""
         chance = self.chance("director")
         for _ in range(self.plan.fault_count):
@@ -296,13 +311,12 @@ class World:
             self._wants_stop.set()
             await trio.sleep(1)
 
-    async def _fault(self, fault: str, chance: Random, clients: list[Client]) -> None:
+    async def _fault(self, fault: str, chance: Random, clients: list[Client | HttpClient]) -> None:
         power = chance.random() < 0.6
         how = "the power goes" if power else "kill -9"
         if fault == "kill" and self.alive:
             self.tell("director", how)
-            self.disk.cut(power=power)
-            self._wants_stop.set()
+            self._kill(power=power)
         elif fault == "doom":
             calls = chance.choice((1, 2, 3, 4, 7, 20))
             self.tell("director", f"{how} at disk call {calls} from now")
@@ -338,6 +352,9 @@ class World:
         """Bounds are kept at every moment one looks."""
         while True:
             await trio.sleep(0.05)
+            if self.account.is_too_large:
+                self._life.cancel()
+                return
             if self.service is None:
                 continue
             ingest = self.service.statistics()["ingest"]
@@ -457,7 +474,16 @@ def live(seed: int) -> Story:
     story = Story(of, clock)
     world = World(of, story, clock)
     opens = opener(lambda: world.disk, world.account.watch)
-    with replaced(world.chance("seams"), clock, opens, world.recover, world.account.encoded, of.bounds):
+    ways_in = WaysIn(
+        world.net,
+        world.desk,
+        world.keyring.read,
+        world.keyring.mark,
+        bodies_bytes_max=of.bodies_bytes_max,
+        in_flight_bytes_max=of.in_flight_bytes_max,
+    )
+    told = world.account.encoded
+    with replaced(world.chance("seams"), clock, opens, world.recover, told, of.bounds, ways_in):
         try:
             trio.run(world.run, clock=clock)
             story.compared = world.account.compare_with_reference()

@@ -1,0 +1,95 @@
+"""The lines that a client sends: messages of contacts, some of them bad, some of them sent before."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine.limits import MESSAGE_BYTES_MAX
+from tests.reference import journeys
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+BAD_LINES = (
+    b"nonsense",
+    b'{"type":"track","userId":"c1"}',
+    b'{"type":"track","userId":"","event":"Paid"}',
+    b'{"type":"control","op":"pause","flow":"paid"}',
+    b'{"type":"identify","userId":"c1","traits":' + b'{"a":' * 40 + b"1" + b"}" * 40 + b"}",
+    b'{"type":"track","userId":"c1","event":"Paid","properties":"\xff"}',
+    b"[" * 100_000,
+    b'{"type":"track","userId":"c1","event":"Paid","timestamp":"yesterday"}',
+)
+"""None of these is taken, each is named, and none of them ends anything."""
+
+
+class Entry(msgspec.Struct):
+    """A line of a client; `identity` is its message id, or "" where it is bad."""
+
+    line: bytes
+    identity: str
+
+    @property
+    def kind(self) -> str:
+        """Its type; of a bad one a type that it is not taken as either."""
+        return str(msgspec.json.decode(self.line)["type"]) if self.identity else "track"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it can stand in a batch without spoiling it."""
+        return bool(self.identity) or (self.line.startswith(b"{") and self.line.isascii())
+
+
+class Lines:
+    """The lines of one client, made as they are asked for; those that are good are in the account."""
+
+    def __init__(self, world: World, number: int, chance: Random, wanted: int) -> None:
+        self._world = world
+        self._prefix = f"m{number}-"
+        self._chance = chance
+        self._entries: list[Entry] = []
+        self.wanted = wanted
+
+    def __getitem__(self, number: int) -> Entry:
+        while number >= len(self._entries):
+            self._entries.append(self._another())
+        return self._entries[number]
+
+    def between(self, since: int, until: int | None = None) -> list[Entry]:
+        """Those that were made already."""
+        return self._entries[since:until]
+
+    def _another(self) -> Entry:
+        sent = self._world.account.sent
+        drawn = self._chance.random()
+        if drawn < 0.07:
+            return Entry(self._chance.choice(self._bad), "")
+        if drawn < 0.15 and sent:
+            identity = self._chance.choice(list(sent))
+            return Entry(sent[identity], identity)  # what somebody sent before, perhaps another
+        identity = f"{self._prefix}{len(self._entries)}"
+        line = msgspec.json.encode({**self._message(), "messageId": identity})
+        sent[identity] = line
+        return Entry(line, identity)
+
+    @property
+    def _bad(self) -> list[bytes]:
+        """Where bodies have little room, none that alone takes all of it."""
+        most = self._world.plan.bodies_bytes_max // 6
+        return [line for line in BAD_LINES if len(line) < most or most > MESSAGE_BYTES_MAX]
+
+    def _message(self) -> dict[str, Any]:
+        if self._chance.random() < self._world.plan.paid_share and self._world.paid_is_launched:
+            amount = self._chance.randint(1, 99)
+            contact = self._chance.choice(("p1", "p2", "p3"))
+            return {"type": "track", "userId": contact, "event": "Paid", "properties": {"amount": amount}}
+        drawn = self._chance.random()
+        if drawn < 0.8:
+            return journeys.track(self._chance, self._world.wall.now_ms())
+        contact = self._chance.choice(journeys.CONTACTS)
+        if drawn < 0.98:
+            return {"type": "identify", "userId": contact, "traits": journeys.traits(self._chance)}
+        return {"type": "alias", "userId": contact, "previousId": "c5"}
