@@ -24,6 +24,8 @@ HISTORY_EVENTS_PER_NAME_MAX = 256  # newest events of a name kept per contact (r
 HISTORY_NUMBERS_PER_EVENT_MAX = 16  # numeric properties kept of an event, for customer.sum
 EVENT_NAMES_MAX = 65_536  # distinct event names an engine remembers
 HISTORY_PROPERTIES_PER_NAME_MAX = 64  # distinct ones among the kept events of a name, per contact
+KEYS_NUMBERED_MAX = 4_096  # keys of traits and properties kept as numbers; others are kept as they are
+KEY_NUMBERED_BYTES_MAX = 64  # of one such key
 ENDED_RUNS_PER_CONTACT_MAX = 8  # ended runs kept for a contact's history
 
 # Flows

@@ -16,8 +16,10 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_
 from libc.string cimport memcmp
 
 from ext.deed cimport ASK, EMIT, POINTS, SEGMENT, SEND, UPDATE, Deed
+from ext.edits cimport UNUSUAL
 from ext.flow cimport EXECUTED, FAILED, NOT_SENT, FlowCore, NodeCore
-from ext.records cimport Contact, Run
+from ext.kept cimport PLAIN_PER_KEPT_MAX, Kept, plain, plain_size, release
+from ext.records cimport Contact, Run, set_traits
 from ext.roster cimport Roster
 from ext.value cimport LIST, MAP, STRING, Value, find_among, read, skip
 
@@ -56,7 +58,13 @@ cdef object _unpacked(const uint8_t* at):
     cdef Value value = read(at)
     if value.kind == STRING:
         return PyUnicode_DecodeUTF8(<const char*>value.of.p, value.n, NULL)
-    return unpack_value((<const char*>at)[: skip(at) - at])
+    return unpack_value(plain(at))
+
+
+cdef bint is_large(const Kept* traits) noexcept:
+    """Whether they are more than a contact may have. The bound is on what was given: numbers of keys do not count."""
+    cdef Py_ssize_t size = skip(traits.map) - traits.map
+    return size * PLAIN_PER_KEPT_MAX > TRAITS_MAX and plain_size(traits.map) > TRAITS_MAX
 
 
 cdef Py_ssize_t _place(tuple segments, str segment) except -1:
@@ -127,7 +135,7 @@ cdef class Acting(Roster):
         """Rule 17. The effect's id is made of the run, the node and the action's place (rule 16)."""
         cdef FlowCore flow = <FlowCore>run.flow
         cdef Contact contact = run.contact
-        cdef const uint8_t* traits = <const uint8_t*>PyBytes_AS_STRING(contact.traits)
+        cdef const uint8_t* traits = contact.kept.map
         cdef const uint8_t* address = NULL
         cdef const uint8_t* status
         if self.channels is not None and deed.channel not in self.channels:
@@ -210,13 +218,16 @@ cdef class Acting(Roster):
     cdef int32_t update(self, Run run, Deed deed) except -1:
         """Traits, which are never `subscriptions` here."""
         cdef Contact contact = run.contact
-        cdef bytes after = deed.edits.edited(contact.traits)
-        if after is None or PyBytes_GET_SIZE(after) > TRAITS_MAX:
-            return FOR_PYTHON
-        if after is not contact.traits:
-            self.touch(contact)
-            contact.traits = after
-            if self.wants("Contact Updated"):
-                detail = {"changed": deed.edits.changed_names()}
-                self.emit(contact, "Contact Updated", pack_value(detail), run.depth + 1, False)
-        return EXECUTED
+        cdef Kept* after = deed.edits.edited(contact.kept)
+        try:
+            if after == UNUSUAL or is_large(after):
+                return FOR_PYTHON
+            if after != contact.kept:
+                self.touch(contact)
+                set_traits(contact, after)
+                if self.wants("Contact Updated"):
+                    detail = {"changed": deed.edits.changed_names()}
+                    self.emit(contact, "Contact Updated", pack_value(detail), run.depth + 1, False)
+            return EXECUTED
+        finally:
+            release(after)

@@ -74,7 +74,7 @@ cdef class ContactTable:
             contact = <Contact>slot.what
             prefetch_line(<void*>contact.id)
             prefetch_line(<char*><void*>contact.id + 48)
-            prefetch_line(<void*>contact.traits)
+            prefetch_line(contact.kept)
             prefetch_line(contact.series)
 
     cdef PyObject* found(self, uint64_t hash, const char* id, Py_ssize_t size) noexcept:

@@ -1,10 +1,10 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
-"""Literal changes to a packed map, made in place: entries are replaced, taken away, added; the rest is copied.
+"""Literal changes to a map that is kept, made in place: entries are replaced, taken away, added; the rest is copied.
 
 An `update_customer` without templates changes a trait or two of ten. Unpacking all of them into a dict, comparing and
 packing it again takes some microseconds; finding the keys and copying the bytes between them takes a tenth of one.
 
-What comes out is byte for byte what unpacking, changing and packing would give, by the rules of
+What comes out is byte for byte what unpacking, changing, packing and keeping would give, by the rules of
 `engine.kernel.contacts.change_traits`: an entry that is replaced keeps its place, a new one comes last. Where equal
 bytes do not decide whether a value has changed (0.0 and -0.0, maps in another order), where a sum has no place or is of
 no numbers, and for maps so large that looking for each key would take longer, the answer is "unusual", and the caller
@@ -12,12 +12,13 @@ goes the long way.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport isfinite
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from ext.value cimport find_among, read, skip, tm_f64, tm_u16
+from ext.kept cimport FOR_EVER, Kept, kept_copy, kept_of, new_kept, numbered, plain_map, release, share
+from ext.value cimport find_entry, read, skip, tm_f64, tm_u16
 from ext.value cimport DOUBLE, INT, Value
 
 from msgspec.msgpack import encode as pack_value
@@ -25,6 +26,9 @@ from msgspec.msgpack import encode as pack_value
 cdef uint32_t LOOKS_MAX = 4_096  # entries times edits; beyond, a dict is the quicker way
 cdef uint32_t KEY_BYTES_MAX = 255
 cdef uint8_t NIL = 0xc0
+
+UNUSUAL = kept_copy(<const uint8_t*>b"\xc0", 1)
+UNUSUAL.references = FOR_EVER
 
 cdef extern from *:
     """
@@ -105,18 +109,21 @@ cdef class Edits:
 
     def __init__(self, dict changes not None, dict sums not None):
         cdef Edit* edit
-        cdef bytes key, value
+        cdef bytes text, key, value
         assert not changes.keys() & sums.keys() and len(changes) + len(sums) <= EDITS_MAX
         self.names = (*changes, *sums)
         self.kept = []
         for name in self.names:
             edit = &self.edits[self.size]
-            key = pack_value(name)
+            text = name.encode()
+            key = numbered(pack_value({name: 0}))
+            key = key[1 : len(key) - 1]
+            edit.text = <const uint8_t*>PyBytes_AS_STRING(text)
+            edit.text_n = PyBytes_GET_SIZE(text)
             edit.key = <const uint8_t*>PyBytes_AS_STRING(key)
-            edit.key_n = len(name.encode())
-            edit.key_head = PyBytes_GET_SIZE(key) - edit.key_n
-            assert edit.key_n <= KEY_BYTES_MAX
-            self.kept.append(key)
+            edit.key_n = PyBytes_GET_SIZE(key)
+            assert edit.text_n <= KEY_BYTES_MAX
+            self.kept += [text, key]
             if name in sums:
                 edit.adds = True
                 edit.adds_double = isinstance(sums[name], float)
@@ -125,7 +132,7 @@ cdef class Edits:
                 else:
                     edit.whole = sums[name]
             elif changes[name] is not None:
-                value = pack_value(changes[name])
+                value = numbered(pack_value(changes[name]))
                 edit.value = <const uint8_t*>PyBytes_AS_STRING(value)
                 edit.value_n = PyBytes_GET_SIZE(value)
                 self.kept.append(value)
@@ -133,17 +140,25 @@ cdef class Edits:
 
     def apply(self, bytes map not None):
         """`(map afterwards, names whose values changed, sorted)`, or None: unusual. For tests."""
-        cdef bytes after = self.edited(map)
-        return None if after is None else (after, self.changed_names())
+        cdef Kept* before = kept_of(map)
+        cdef Kept* after = NULL
+        try:
+            after = self.edited(before)
+            if after == UNUSUAL:
+                return None
+            return map if after == before else plain_map(after), self.changed_names()
+        finally:
+            release(before)
+            release(after)
 
     cdef list changed_names(self):
         """Of the map edited last, sorted."""
         return sorted([name for i, name in enumerate(self.names) if self.changed >> i & 1])
 
-    cdef bytes edited(self, bytes map):
-        """The map with the changes made, the same object where nothing changed, None where it is unusual."""
-        cdef const uint8_t* start = <const uint8_t*>PyBytes_AS_STRING(map)
-        cdef const uint8_t* end = start + PyBytes_GET_SIZE(map)
+    cdef Kept* edited(self, Kept* map) except NULL:
+        """The map with the changes made, to be released; the same one where nothing changed; UNUSUAL where it is that."""
+        cdef const uint8_t* start = map.map
+        cdef const uint8_t* end = skip(start)
         cdef const uint8_t* first = start + (1 if start[0] < 0x90 else 3)
         cdef uint32_t count
         cdef uint32_t entries
@@ -155,31 +170,32 @@ cdef class Edits:
         elif start[0] == 0xde:
             count = tm_u16(start + 1)
         else:
-            return None
+            return UNUSUAL
         if count * self.size > LOOKS_MAX:
-            return None
+            return UNUSUAL
         entries = count
         self.changed = 0
         for i in range(self.size):
             found = self.find(&self.edits[i], first, count, &pieces[i])
             if found < 0:
-                return None
+                return UNUSUAL
             if found == 0:
                 continue
             self.changed |= <uint32_t>1 << i
             size += pieces[i].value_n - (pieces[i].end - pieces[i].begin)
             if pieces[i].begin == NULL:
                 entries += 1
-                size += self.edits[i].key_head + self.edits[i].key_n
+                size += self.edits[i].key_n
             elif pieces[i].value == NULL:
                 entries -= 1
         if self.changed == 0:
-            return map
+            return share(map)
         return self.joined(first, end, pieces, entries, size)
 
     cdef int find(self, Edit* edit, const uint8_t* first, uint32_t count, Piece* piece) noexcept:
         """What an edit comes to: 1, 0 if it changes nothing, -1 if it is unusual."""
-        cdef const uint8_t* had = find_among(first, count, edit.key + edit.key_head, edit.key_n)
+        cdef const uint8_t* entry
+        cdef const uint8_t* had = find_entry(first, count, edit.text, edit.text_n, &entry)
         piece.begin = piece.end = had
         piece.value = edit.value
         piece.value_n = edit.value_n
@@ -192,7 +208,7 @@ cdef class Edits:
         if piece.value == NULL:
             if had == NULL:
                 return 0
-            piece.begin = had - edit.key_n - edit.key_head
+            piece.begin = entry
             return 1
         if had != NULL:
             if piece.end - had == <Py_ssize_t>piece.value_n and memcmp(had, piece.value, piece.value_n) == 0:
@@ -201,15 +217,15 @@ cdef class Edits:
                 return -1
         return 1
 
-    cdef bytes joined(
+    cdef Kept* joined(
         self, const uint8_t* first, const uint8_t* end, Piece* pieces, uint32_t entries, Py_ssize_t size
-    ):
+    ) except NULL:
         """A map of so many entries, which take `size` bytes: those of the old one but for the pieces changed."""
         cdef int[EDITS_MAX] order
         cdef int n = 0
         cdef int i, at
-        cdef bytes whole
-        cdef uint8_t* out
+        cdef Kept* whole = new_kept(size + (1 if entries < 16 else 3))
+        cdef uint8_t* out = whole.map
         for i in range(self.size):
             if self.changed >> i & 1 and pieces[i].begin != NULL:
                 at = n
@@ -218,8 +234,6 @@ cdef class Edits:
                     at -= 1
                 order[at] = i
                 n += 1
-        whole = PyBytes_FromStringAndSize(NULL, size + (1 if entries < 16 else 3))
-        out = <uint8_t*>PyBytes_AS_STRING(whole)
         if entries < 16:
             out[0] = 0x80 | entries
             out += 1
@@ -239,8 +253,8 @@ cdef class Edits:
         out += end - first
         for i in range(self.size):
             if self.changed >> i & 1 and pieces[i].begin == NULL:
-                memcpy(out, self.edits[i].key, self.edits[i].key_head + self.edits[i].key_n)
-                out += self.edits[i].key_head + self.edits[i].key_n
+                memcpy(out, self.edits[i].key, self.edits[i].key_n)
+                out += self.edits[i].key_n
                 memcpy(out, pieces[i].value, pieces[i].value_n)
                 out += pieces[i].value_n
         return whole

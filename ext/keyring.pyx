@@ -21,7 +21,7 @@ from libc.stdlib cimport calloc, free
 
 import weakref
 
-from ext.value cimport same_bytes, skip, tm_u16, tm_u32
+from ext.value cimport read_key, same_bytes, skip, tm_u16, tm_u32
 
 cdef enum:
     ROOTS = 3
@@ -38,7 +38,7 @@ cdef enum:
 # What the map walked before had as its entry at this place.
 cdef struct Step:
     Found* found          # NULL: nobody reads the key
-    uint8_t first         # the key's first byte, which is its length
+    uint8_t first         # the key's first byte, which says how long it is; 0: none, as no key has that number
     uint8_t n             # bytes of the packed key
     bint more             # a key that is read comes soon behind: a walk that is here goes on to it
     uint64_t[4] words     # they themselves
@@ -258,24 +258,17 @@ cdef const uint8_t* learn(Walk* walk, Step* step, const uint8_t* p) noexcept nog
     """Behind the key at `p`, and what to expect at this place from now on."""
     cdef const uint8_t* name
     cdef uint32_t n
+    cdef const uint8_t* behind = read_key(p, &name, &n)
     step.found = NULL
     step.first = 0xc1          # which begins nothing
-    if p[0] & 0xe0 == 0xa0:
-        n = p[0] & 31
-        name = p + 1
+    if name is NULL:
+        return behind          # no string, or one that is longer than an expression
+    if behind - p <= 32:       # a number of one to three bytes, or a string that is not long
         step.first = p[0]
-        step.n = n + 1
-        keep(p, n + 1, step.words)
-    elif p[0] == 0xd9:
-        n = p[1]
-        name = p + 2
-    elif p[0] == 0xda:
-        n = tm_u16(p + 1)
-        name = p + 3
-    else:
-        return skip(p)         # no string, or one that is longer than an expression
+        step.n = <uint8_t>(behind - p)
+        keep(p, step.n, step.words)
     step.found = slot_of(&walk.ring, name, n).found
-    return name + n
+    return behind
 
 
 cdef inline void note(Walk* walk, Found* found, const uint8_t* p) noexcept nogil:

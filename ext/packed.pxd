@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from ext.history cimport Series
+from ext.kept cimport Kept
 from ext.records cimport Contact, Run
 from ext.value cimport Value
 
@@ -15,6 +16,7 @@ cdef class Packed:
     cdef uint32_t enter(self) noexcept
     cdef str text(self)
     cdef bytes data(self)
+    cdef Kept* map(self) except? NULL
     cdef object common(self, object read)
     cdef tuple texts(self)
     cdef Contact contact(self, const uint8_t* at)
@@ -27,6 +29,5 @@ cdef class Packed:
     cdef list runs(self, Contact contact)
     cdef Run run(self, Contact contact)
     cdef str event_name(self)
-    cdef bytes properties(self)
     cdef bytes steps(self)
     cdef dict codes(self)

@@ -10,6 +10,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcmp
 
 from ext.history cimport *
+from ext.kept cimport Kept, kept_at
 from ext.records cimport Contact, Ended, Mark, Run, add_ended, mark_or_new, set_aliases, set_rare, set_trial
 from ext.value cimport NULL_, Value, read, skip
 
@@ -46,6 +47,11 @@ cdef class Packed:
         cdef Value value = self.next()
         return None if value.kind == NULL_ else PyBytes_FromStringAndSize(<const char*>value.of.p, value.n)
 
+    cdef Kept* map(self) except? NULL:
+        """Or NULL."""
+        cdef Value value = self.next()
+        return NULL if value.kind == NULL_ else kept_at(value.of.p, value.n)
+
     cdef object common(self, object read):
         return None if read is None else self.shared.setdefault(read, read)
 
@@ -75,7 +81,7 @@ cdef class Packed:
         self.at = at
         self.enter()
         contact = Contact.__new__(Contact, self.text(), self.number())
-        contact.traits = self.data()
+        contact.kept = self.map()
         if self.at[0] != 0x90:
             contact.segments = self.texts()
         else:
@@ -206,17 +212,12 @@ cdef class Packed:
         run.depth = <int32_t>self.number()
         run.event_name = self.event_name()
         run.event_ms = self.number()
-        run.properties = self.properties()
+        run.event = self.map()
         codes = self.codes()
         key = self.text()
         run.satisfied = self.number() != 0
         set_rare(run, self.steps(), codes, key)
         return run
-
-    cdef bytes properties(self):
-        """One object for all that are empty."""
-        cdef bytes read = self.data()
-        return self.common(read) if read is not None and len(read) == 1 else read
 
     cdef bytes steps(self):
         """One object for all that carried out one step."""

@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t
 
+from ext.kept cimport Kept
 from ext.records cimport Contact
 
 cdef class Packing:
@@ -16,6 +17,7 @@ cdef class Packing:
     cdef int text(self, str text) except -1
     cdef int texts(self, tuple texts) except -1
     cdef int data(self, bytes data) except -1
+    cdef int map(self, const Kept* kept) except -1
     cdef int raw(self, const char* packed, Py_ssize_t size) except -1
     cdef int listed(self, Py_ssize_t at, void* entry) except -1
     cdef int contact(self, Contact contact) except -1

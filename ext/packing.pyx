@@ -16,6 +16,8 @@ from libc.string cimport memcpy
 
 from ext.flow cimport FlowCore
 from ext.history cimport Series, column_of, history_empty, instants_of, properties_of
+from ext.kept cimport Kept, plain_size, spell
+from ext.keys cimport KEY_SLACK
 from ext.records cimport Contact, Ended, Mark, Marks, Run, acted_of, aliases_of, codes_of, run_key_of, trials_of
 
 from msgspec.msgpack import encode as pack_value
@@ -192,6 +194,17 @@ cdef class Packing:
         self.size = _sized(out, BIN8, PyBytes_GET_SIZE(data)) - self.out
         return self.raw(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
+    cdef int map(self, const Kept* kept) except -1:
+        """As data, its keys spelled out. Of NULL nil."""
+        cdef uint8_t* out
+        cdef Py_ssize_t size
+        if kept == NULL:
+            return self.data(None)
+        size = plain_size(kept.map)
+        out = _sized(self.more(NUMBER_MAX + size + KEY_SLACK), BIN8, size)
+        self.size = spell(kept.map, out) - self.out
+        return 0
+
     cdef int raw(self, const char* packed, Py_ssize_t size) except -1:
         """Bytes as they are."""
         memcpy(self.more(size), packed, size)
@@ -217,7 +230,7 @@ cdef class Packing:
         self.array(11)
         self.text(contact.id)
         self.integer(contact.created_ms)
-        self.data(contact.traits)
+        self.map(contact.kept)
         self.texts(contact.segments)
         self.integer(contact.points)
         _pack_history(self, contact)
@@ -383,7 +396,7 @@ cdef int _pack_run(Packing to, Run run) except -1:
     to.size = _integer(out + 2, run.depth) - to.out
     to.text(run.event_name)
     to.integer(run.event_ms)
-    to.data(run.properties)
+    to.map(run.event)
     if codes:
         pairs = pack_value(sorted(codes.items()))
         to.raw(PyBytes_AS_STRING(pairs), PyBytes_GET_SIZE(pairs))

@@ -3,11 +3,10 @@ from libc.stdint cimport int32_t, int64_t, uint32_t
 from ext.event cimport Event, Text
 from ext.fingerprints cimport Fingerprints
 from ext.flow cimport FlowCore, NodeCore
+from ext.kept cimport Kept
 from ext.predicate cimport Plan
 from ext.records cimport Contact, Run
 from ext.walk cimport Walk
-
-cpdef bytes pack_object(bytes json)
 
 cdef class Path(Walk):
     cdef readonly Fingerprints recent
@@ -38,14 +37,15 @@ cdef class Path(Walk):
     cdef int arrive(self, Contact contact, Event event) except -1
     cdef tuple asked_by(self, uint32_t number, str name)
     cdef bint concerns(self, Contact contact, str name) except -1
-    cdef int mean(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, tuple asked) except -1
-    cdef int match(self, tuple asked, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
-    cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
+    cdef int mean(self, Contact contact, str name, int64_t ms, Kept* event, int32_t depth, tuple asked) except -1
+    cdef int reach_goals(self, Contact contact, str name, int64_t ms, Kept* event) except -1
+    cdef int match(self, tuple asked, Contact contact, str name, int64_t ms, Kept* event, int32_t depth) except -1
+    cdef int listen(self, Contact contact, str name, int64_t ms, Kept* event, int32_t depth) except -1
     cdef bint heard(
-        self, Run run, tuple names, Plan where, str name, int64_t ms, bytes packed
+        self, Run run, tuple names, Plan where, str name, int64_t ms, Kept* event
     ) except -1
-    cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed)
+    cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, Kept* event)
     cdef int remember_noted(self, Contact contact, uint32_t number, int64_t ms, Event event) except -1
     cdef int remember_packed(self, Contact contact, str name, bytes packed) except -1
     cdef int remember(self, Contact contact, uint32_t number, int64_t ms, Text json) except -1
-    cdef int try_enter(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1
+    cdef int try_enter(self, FlowCore flow, Contact contact, str name, int64_t ms, Kept* event, int32_t depth) except -1

@@ -5,9 +5,6 @@ from ext.flow import FlowCore
 from ext.records import Contact
 from ext.walk import Walk
 
-def pack_object(json: bytes) -> bytes:
-    """A JSON object as MessagePack; integers beyond 64 bits become doubles."""
-
 def unpacked_json(packed: bytes) -> bytes:
     """A MessagePack map as JSON."""
 
@@ -49,8 +46,6 @@ class Path(Walk):
         """Held runs of flows that go on leave, at most `limit`; how many there were (rule 28)."""
     def releasing(self) -> bool:
         """Whether held runs are still to leave at this instant."""
-    def reach_goals(self, contact: Contact, name: str, ms: int, packed: bytes) -> None:
-        """Rule 22: count a goal event."""
     def has_run(self, flow: FlowCore, contact: Contact, key: str | None) -> bool:
         """Whether a run of this `run_key` is in progress."""
     def sweep(

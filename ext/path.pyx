@@ -23,25 +23,22 @@ from libc.string cimport memchr, memcmp
 from ext.event cimport ALIAS, IDENTIFY, NUMBERS_NOTED, Event, Text, text_of
 from ext.fingerprints cimport Fingerprints
 from ext.flow cimport EXITED, KIND_AB_TEST, FlowCore, NodeCore
+from ext.kept cimport Kept, kept_of, plain_map, plain_size, release, same_kept
 from ext.matching cimport Matcher
 from ext.names cimport NO_NUMBER, Names
 from ext.number cimport decimal
 from ext.predicate cimport Plan
-from ext.records cimport Contact, Run, remember, run_key_of, set_trial, trials_of
+from ext.records cimport Contact, Run, remember, run_key_of, set_traits, set_trial, trials_of
 from ext.siphash cimport siphash24_c
-from ext.transcode cimport transcode
+from ext.transcode cimport kept_json
 from ext.walk cimport OPEN, Walk
-from ext.value cimport Value, read, skip
+from ext.value cimport Value, read, read_key, skip
 from ext.wheel cimport Wheel
 
 from collections import deque
 
-from msgspec.json import decode as decode_json
 from msgspec.json import encode as encode_json
 from msgspec.msgpack import decode as unpack_value
-from msgspec.msgpack import encode as pack_value
-
-from ext.event import narrow
 
 from engine.limits import (
     CHAIN_DEPTH_MAX,
@@ -62,6 +59,7 @@ cdef int NUMBERS_MAX = min(HISTORY_NUMBERS_PER_EVENT_MAX, 64)
 cdef Py_ssize_t TRAITS_MAX = TRAITS_BYTES_MAX
 cdef uint8_t NIL = 0xc0
 cdef bytes EMPTY_MAP = b"\x80"
+cdef Py_ssize_t GROWN_MAX = 9  # bytes of MessagePack for each of JSON
 
 # How many events ahead the parts of one are fetched.
 cdef enum:
@@ -71,38 +69,22 @@ cdef enum:
     REAPED_AT_ONCE = 256
 
 
-cdef bytes pack_text(Text json):
-    """A JSON object as MessagePack. Integers beyond 64 bits become doubles, as other numbers do."""
-    cdef bytes packed
-    if json.size == 2:
-        return EMPTY_MAP
-    packed = transcode(json.at, json.size)
-    if packed is not None:
-        return packed
-    value = decode_json(json.at[: json.size])
-    try:
-        return pack_value(value)
-    except OverflowError:
-        return pack_value(narrow(value))
+cdef bint is_large(const Kept* traits, Py_ssize_t json_size) noexcept:
+    """Whether they are more than a contact may have. The bound is on what was given: numbers of keys do not count."""
+    return json_size * GROWN_MAX > TRAITS_MAX and plain_size(traits.map) > TRAITS_MAX
 
 
-cpdef bytes pack_object(bytes json):
-    """The same of an object of its own."""
-    return pack_text(Text(at=PyBytes_AS_STRING(json), size=<uint32_t>PyBytes_GET_SIZE(json)))
-
-
-cdef bint are_plain(bytes traits) noexcept:
+cdef bint are_plain(const Kept* traits) noexcept:
     """Whether no trait is null, which takes it away, or has a name that means something to the engine."""
-    cdef Value map = read(<const uint8_t*>PyBytes_AS_STRING(traits))
+    cdef Value map = read(traits.map)
     cdef const uint8_t* at = map.of.p
-    cdef Value key
-    cdef uint32_t i
+    cdef const uint8_t* key
+    cdef uint32_t i, n
     for i in range(map.n):
-        key = read(at)
-        at = skip(at)
-        if at[0] == NIL or (key.n == 8 and memcmp(key.of.p, b"segments", 8) == 0):
+        at = read_key(at, &key, &n)
+        if at[0] == NIL or (n == 8 and memcmp(key, b"segments", 8) == 0):
             return False
-        if (key.n == 6 and memcmp(key.of.p, b"points", 6) == 0) or (key.n == 13 and memcmp(key.of.p, b"subscriptions", 13) == 0):
+        if (n == 6 and memcmp(key, b"points", 6) == 0) or (n == 13 and memcmp(key, b"subscriptions", 13) == 0):
             return False
         at = skip(at)
     return True
@@ -233,21 +215,23 @@ cdef class Path(Walk):
     cdef int identify(self, Contact contact, Event event) except -1:
         """Traits from outside. That nothing changes, and that a new contact gets its first ones, are said here; the
         rest is for the `host`, which knows the rules."""
-        cdef bytes packed = pack_text(event.json)
-        if packed == contact.traits:  # applications say the same again and again
-            return 0
-        if (
-            PyBytes_GET_SIZE(contact.traits) > 1
-            or memchr(event.json.at, c"\\", event.json.size) != NULL
-            or PyBytes_GET_SIZE(packed) > TRAITS_MAX
-            or not are_plain(packed)
-            or self.wants("Contact Updated")
-        ):
-            self.host.identify(contact, packed)
-            return 0
-        self.touch(contact)
-        contact.traits = packed
-        return 0
+        cdef Kept* traits = kept_json(event.json.at, event.json.size)
+        try:
+            if same_kept(traits, contact.kept):  # applications say the same again and again
+                return 0
+            if (
+                contact.kept.map[0] != 0x80
+                or memchr(event.json.at, c"\\", event.json.size) != NULL
+                or is_large(traits, event.json.size)
+                or not are_plain(traits)
+                or self.wants("Contact Updated")
+            ):
+                self.host.identify(contact, plain_map(traits))
+                return 0
+            self.touch(contact)
+            return set_traits(contact, traits)
+        finally:
+            release(traits)
 
     cdef int arrive(self, Contact contact, Event event) except -1:
         """An event from outside: history first, then what it means (rule 7)."""
@@ -255,6 +239,7 @@ cdef class Path(Walk):
         cdef str name = text_of(event.event_name) if number == NO_NUMBER else <str>self.names.texts[number]
         cdef int64_t ms = event.timestamp_ms
         cdef tuple asked = self.asked_by(number, name)
+        cdef Kept* kept
         if ms == INT64_MIN or ms > self.now_ms:
             ms = self.now_ms
         self.touch(contact)
@@ -263,7 +248,11 @@ cdef class Path(Walk):
         else:
             self.remember(contact, number, ms, event.json)
         if asked is not None or self.concerns(contact, name):
-            return self.mean(contact, name, ms, pack_text(event.json), 0, asked)
+            kept = kept_json(event.json.at, event.json.size)
+            try:
+                self.mean(contact, name, ms, kept, 0, asked)
+            finally:
+                release(kept)
         return 0
 
     cdef tuple asked_by(self, uint32_t number, str name):
@@ -277,6 +266,7 @@ cdef class Path(Walk):
     cpdef int drain(self) except -1:
         """Work off the events that inputs, timers and actions gave rise to."""
         cdef Contact contact
+        cdef Kept* event
         while self.queue:
             contact, name, packed, depth, keep = self.queue.popleft()
             if contact.index < 0:
@@ -284,7 +274,11 @@ cdef class Path(Walk):
             self.touch(contact)
             if keep:
                 self.remember_packed(contact, name, packed)
-            self.mean(contact, name, self.now_ms, packed, depth, self.triggers.get(name))
+            event = kept_of(packed)
+            try:
+                self.mean(contact, name, self.now_ms, event, depth, self.triggers.get(name))
+            finally:
+                release(event)
         if self.chained:
             self.chained = {}
         return 0
@@ -405,30 +399,30 @@ cdef class Path(Walk):
         return (trials_of(contact) is not None and name in self.goals) or (self.listening and contact.runs != NULL)
 
     cdef int mean(
-        self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, tuple asked
+        self, Contact contact, str name, int64_t ms, Kept* event, int32_t depth, tuple asked
     ) except -1:
         """What an event means: to A/B tests, to the contact's runs, to the flows that ask for it."""
         cdef FlowCore flow
         if trials_of(contact) is not None and name in self.goals:
-            self.reach_goals(contact, name, ms, packed)
+            self.reach_goals(contact, name, ms, event)
         if self.listening and contact.runs != NULL:
-            self.listen(contact, name, ms, packed, depth)
+            self.listen(contact, name, ms, event, depth)
         if asked is None:
             return 0
         if len(asked) >= self.matched_from:
-            return self.match(asked, contact, name, ms, packed, depth)
+            return self.match(asked, contact, name, ms, event, depth)
         for flow in asked:
             if not flow.runs_at(self.now_ms):
                 continue
             if flow.where is not None:
-                self.see(contact, name, ms, packed)
+                self.see(contact, name, ms, event)
                 if flow.where.run(self.view) != 1:
                     continue
-            self.try_enter(flow, contact, name, ms, packed, depth)
+            self.try_enter(flow, contact, name, ms, event, depth)
         return 0
 
     cdef int match(
-        self, tuple asked, Contact contact, str name, int64_t ms, bytes packed, int32_t depth
+        self, tuple asked, Contact contact, str name, int64_t ms, Kept* event, int32_t depth
     ) except -1:
         """As the loop over all of them, without those that a clause of their `where` rules out. An entry may change
         what the later ones are decided on: then they are looked at anew."""
@@ -439,7 +433,7 @@ cdef class Path(Walk):
         if matcher is None:
             matcher = self.matchers[name] = Matcher(asked)
         while True:
-            self.see(contact, name, ms, packed)
+            self.see(contact, name, ms, event)
             if self.view.generation != generation:
                 generation = self.view.generation
                 matcher.rule_out(self.view, at)
@@ -449,9 +443,9 @@ cdef class Path(Walk):
             flow = <FlowCore>asked[at]
             at += 1
             if flow.runs_at(self.now_ms) and (flow.where is None or flow.where.run(self.view) == 1):
-                self.try_enter(flow, contact, name, ms, packed, depth)
+                self.try_enter(flow, contact, name, ms, event, depth)
 
-    def reach_goals(self, Contact contact, str name, int64_t ms, bytes packed):
+    cdef int reach_goals(self, Contact contact, str name, int64_t ms, Kept* event) except -1:
         """Rule 22: a goal event counts for the A/B tests that the contact came to not longer than `within` ago."""
         cdef FlowCore flow
         cdef NodeCore node
@@ -466,7 +460,7 @@ cdef class Path(Walk):
                 continue
             worth = 0
             if node.planned.plan is not None:
-                self.see(contact, name, ms, packed)
+                self.see(contact, name, ms, event)
                 worth = self.host.worth_of(node.planned.plan, self.view)
             set_trial(contact, place, (variant, first, orders + 1, revenue + worth))
             flow.touch()
@@ -481,8 +475,9 @@ cdef class Path(Walk):
                 totals[6] + (orders + 1) * (revenue + worth) - orders * revenue,
                 totals[7],
             ]
+        return 0
 
-    cdef int listen(self, Contact contact, str name, int64_t ms, bytes packed, int32_t depth) except -1:
+    cdef int listen(self, Contact contact, str name, int64_t ms, Kept* event, int32_t depth) except -1:
         """What an event means to the contact's waiting runs, in order of their ids: out by `exit_when`, or on by
         the `until_event` of the wait where they are."""
         cdef Run run
@@ -494,7 +489,7 @@ cdef class Path(Walk):
                 continue
             if ms < run.event_ms:
                 continue  # a late event, from before the run
-            if flow.exits and self.heard(run, flow.exit_events, flow.exit_where, name, ms, packed):
+            if flow.exits and self.heard(run, flow.exit_events, flow.exit_where, name, ms, event):
                 self.disarm(run)
                 self.finish(run, run.node, EXITED)
                 continue
@@ -502,7 +497,7 @@ cdef class Path(Walk):
             if (
                 node.matches
                 and not run.satisfied
-                and self.heard(run, node.match_events, node.match_where, name, ms, packed)
+                and self.heard(run, node.match_events, node.match_where, name, ms, event)
             ):
                 self.disarm(run)
                 run.satisfied = True
@@ -511,22 +506,22 @@ cdef class Path(Walk):
         return 0
 
     cdef bint heard(
-        self, Run run, tuple names, Plan where, str name, int64_t ms, bytes packed
+        self, Run run, tuple names, Plan where, str name, int64_t ms, Kept* event
     ) except -1:
         """Whether an event is one of these names, of the run's key, and `where` holds."""
         cdef FlowCore flow = <FlowCore>run.flow
         if names and name not in names:
             return False
-        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, packed) != run_key_of(run):
+        if flow.run_key is not None and self.key_of(flow, run.contact, name, ms, event) != run_key_of(run):
             return False
         if where is None:
             return True
-        self.see(run.contact, name, ms, packed)
+        self.see(run.contact, name, ms, event)
         return where.run(self.view) == 1
 
-    cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed):
+    cdef str key_of(self, FlowCore flow, Contact contact, str name, int64_t ms, Kept* event):
         """The value of `run_key` for an event, as text; None where it has none."""
-        self.see(contact, name, ms, packed)
+        self.see(contact, name, ms, event)
         return self.host.key_of(flow.run_key, self.view)
 
     cdef int remember_noted(self, Contact contact, uint32_t number, int64_t ms, Event event) except -1:
@@ -604,7 +599,7 @@ cdef class Path(Walk):
         return 0
 
     cdef int try_enter(
-        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth
+        self, FlowCore flow, Contact contact, str name, int64_t ms, Kept* event, int32_t depth
     ) except -1:
         """An event that matched trigger and condition of a running flow: in, or refused with the reason."""
         cdef int64_t until = INT64_MIN
@@ -619,10 +614,10 @@ cdef class Path(Walk):
             return self.refuse(flow, contact, {"reason": "frequency", "until": until})
         cdef str key = None
         if flow.run_key is not None:
-            key = self.key_of(flow, contact, name, ms, packed)
+            key = self.key_of(flow, contact, name, ms, event)
             if key is None or self.has_run(flow, contact, key):
                 return self.refuse(flow, contact, {"reason": "run_key"})
-        return self.enter(flow, contact, name, ms, packed, depth, key)
+        return self.enter(flow, contact, name, ms, event, depth, key)
 
     def has_run(self, FlowCore flow, Contact contact, str key):
         """Whether a run of this key is in progress."""
@@ -647,11 +642,11 @@ cdef class Path(Walk):
             if contact.created_ms > occurrence_ms:
                 continue
             if flow.where is not None:
-                self.see(contact, None, occurrence_ms, None)
+                self.see(contact, None, occurrence_ms, NULL)
                 if flow.where.run(self.view) != 1:
                     continue
             self.touch(contact)
-            self.try_enter(flow, contact, None, occurrence_ms, None, 0)
+            self.try_enter(flow, contact, None, occurrence_ms, NULL, 0)
             self.drain()
         return ids[len(ids) - 1] if len(ids) == limit else None, len(ids)
 

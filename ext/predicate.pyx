@@ -15,6 +15,7 @@ from libc.stdint cimport int64_t, uint8_t
 from engine.errors import TidemillError
 from engine.limits import EXPRESSION_STEPS_MAX
 from ext.fault cimport sentence
+from ext.kept cimport Kept
 from ext.node cimport labels_of, part_of, places_of
 from ext.value cimport ERROR, NOTHING, Value, Work, enter, leave, to_json, to_python
 from ext.view cimport View
@@ -22,7 +23,6 @@ from ext.view cimport View
 globals()["View"] = View    # for Python to import from here too: a cimported name is none of Python's
 
 cdef int64_t steps_max = EXPRESSION_STEPS_MAX
-cdef const uint8_t* no_entries = <const uint8_t*>b"\x80"
 
 
 class EvaluationError(TidemillError):
@@ -34,12 +34,8 @@ class EvaluationError(TidemillError):
         self.column = column
 
 
-cdef extern from "Python.h":
-    char* bytes_at "PyBytes_AS_STRING" (void* packed) noexcept     # without counting references
-
-
-cdef inline const uint8_t* map_at(void* packed) noexcept:
-    return <const uint8_t*>bytes_at(packed) if packed is not <void*>None else NULL
+cdef inline const uint8_t* map_of(const Kept* kept) noexcept nogil:
+    return NULL if kept is NULL else kept.map
 
 
 cdef void prepare(Work* w, View view) noexcept:
@@ -48,11 +44,9 @@ cdef void prepare(Work* w, View view) noexcept:
     w.breached = NOTHING
     w.view = <void*>view
     w.raised = NULL
-    w.roots[0] = map_at(<void*>view.traits)
-    w.roots[1] = map_at(<void*>view.properties)
-    w.roots[2] = map_at(<void*>view.variables)
-    if w.roots[0] is NULL:
-        w.roots[0] = no_entries
+    w.roots[0] = view.kept_traits.map
+    w.roots[1] = map_of(view.kept_properties)
+    w.roots[2] = map_of(view.kept_variables)
     enter()
 
 

@@ -1,6 +1,7 @@
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from ext.history cimport Series
+from ext.kept cimport Kept
 
 cdef struct Mark:
     int32_t flow       # number of the flow
@@ -31,7 +32,7 @@ cdef struct Endings:
 
 cdef class Contact:
     cdef readonly str id
-    cdef public bytes traits           # msgpack map
+    cdef Kept* kept                    # its traits
     cdef public tuple segments         # ids, sorted
     cdef public int64_t points
     cdef readonly int64_t created_ms
@@ -52,6 +53,7 @@ cdef int64_t last_of(Contact contact, uint32_t name) noexcept
 cdef double sum_of(Contact contact, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept
 cdef Mark* mark_of(Contact contact, int32_t flow) noexcept
 cdef Mark* mark_or_new(Contact contact, int32_t flow) except NULL
+cdef int set_traits(Contact contact, Kept* traits) except -1
 cdef tuple aliases_of(Contact contact)      # further ids that lead here
 cdef int set_aliases(Contact contact, tuple aliases) except -1
 cdef dict trials_of(Contact contact)        # (flow << 32 | node) -> (variant, first arrival ms, orders, revenue), or None
@@ -70,7 +72,7 @@ cdef class Run:
     cdef uint64_t timer                # handle in the wheel
     cdef readonly int64_t event_ms
     cdef readonly str event_name       # None: entered by a schedule
-    cdef readonly bytes properties     # msgpack map, or None
+    cdef Kept* event                   # its properties; NULL: none
     cdef object rare                   # None; the steps it carried out; or (these or None, promo codes, key)
     cdef void* next_of_contact
     cdef void* previous_of_contact

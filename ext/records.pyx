@@ -2,7 +2,7 @@
 
 A million contacts have to fit into a few hundred megabytes and an event may touch only a few cache lines, so:
 
-* traits and a run's event are packed MessagePack, read in place by predicates, never dicts;
+* traits and a run's event are packed maps (`ext.kept`), read in place by predicates, never dicts;
 * history (`ext.history`) is one block of memory an event name;
 * frequency is a `Mark` per flow, the last ended runs are a small array;
 * a contact does not own its runs: the engine does, by run id; contact and node hold intrusive lists of them, so
@@ -20,13 +20,13 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint32_t
 from libc.string cimport memmove
 
 from ext.history cimport *
+from ext.kept cimport EMPTY, Kept, kept_of, plain_map, release, share
 
 from engine.limits import CHAIN_DEPTH_MAX, ENDED_RUNS_PER_CONTACT_MAX
 
 assert CHAIN_DEPTH_MAX < 1 << 15, "a depth of 16 bits"
 
 cdef int32_t ENDED_MAX = ENDED_RUNS_PER_CONTACT_MAX
-cdef bytes NO_TRAITS = b"\x80"
 
 
 @cython.no_gc
@@ -37,13 +37,24 @@ cdef class Contact:
     def __cinit__(self, str id not None, int64_t created_ms):
         self.id = id
         self.created_ms = created_ms
-        self.traits = NO_TRAITS
+        self.kept = EMPTY
         self.segments = ()
 
     def __dealloc__(self):
+        release(self.kept)
         history_free(self.series)
         PyMem_Free(self.marks)
         PyMem_Free(self.ended)
+
+    @property
+    def traits(self):
+        return plain_map(self.kept)
+
+    @traits.setter
+    def traits(self, bytes packed not None):
+        cdef Kept* kept = kept_of(packed)
+        set_traits(self, kept)
+        release(kept)
 
     @property
     def aliases(self):
@@ -180,6 +191,14 @@ cdef Mark* mark_or_new(Contact contact, int32_t flow) except NULL:
     return mark
 
 
+cdef int set_traits(Contact contact, Kept* traits) except -1:
+    """Shares them."""
+    cdef Kept* former = contact.kept
+    contact.kept = share(traits)
+    release(former)
+    return 0
+
+
 cdef tuple aliases_of(Contact contact):
     return () if contact.rare is None else contact.rare[0]
 
@@ -282,6 +301,13 @@ cdef class Run:
 
     def __cinit__(self, int64_t id=0):
         self.id = id
+
+    def __dealloc__(self):
+        release(self.event)
+
+    @property
+    def properties(self):
+        return plain_map(self.event)
 
     @property
     def acted(self):

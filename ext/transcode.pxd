@@ -1,1 +1,3 @@
-cdef bytes transcode(const char* at, Py_ssize_t size)
+from ext.kept cimport Kept
+
+cdef Kept* kept_json(const char* json, Py_ssize_t size) except NULL

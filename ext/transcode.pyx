@@ -1,29 +1,40 @@
-"""JSON to MessagePack in one pass, without an object in between.
+"""JSON to a map as the engine keeps it (`ext.kept`: MessagePack, keys numbered) in one pass, without an object in
+between.
 
 Every event that a flow asks for goes through here, so it is worth a scanner of its own: decoding to a dict and
 encoding that again takes two to three times as long. It is given only what msgspec has validated at the door, so it checks
 nothing, and it declines (None) whatever is seldom and tricky: there the library does the work.
 
 Containers get a one-byte header first; one that turns out larger is moved up for a longer header. Strings with escapes
-may get a header larger than they need, which MessagePack allows.
+may get a header larger than they need, which MessagePack allows; keys never do, so that spelled out they are the same
+whether they had a number or not.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
+from ext.kept cimport EMPTY, Kept, kept_copy, kept_of, plain, release
+from ext.keys cimport NUMBERS_MAX, key_number, put_number
 from ext.number cimport decimal
+
+from msgspec.json import decode as decode_json
+from msgspec.msgpack import encode as pack_value
+
+from ext.event import narrow
 
 cdef enum:
     LEVELS = 40
-    KEYS_MAX = 64  # in one object: more are left to the library
+    KEYS_MAX = 64  # in one object of those without a number: more are left to the library
+    HEADER_MAX = 5  # bytes, of a text
 
 cdef struct Level:
     Py_ssize_t header   # where its header byte is
     int64_t count       # values, or pairs
     bint is_map
-    int32_t keys        # how many of its keys are kept
+    uint64_t no         # of the object, among all there were
+    int32_t keys        # how many of its keys without a number are kept
     Py_ssize_t[KEYS_MAX] key_at
     Py_ssize_t[KEYS_MAX] key_size
 
@@ -31,6 +42,8 @@ cdef struct Level:
 cdef uint8_t* scratch = NULL
 cdef Py_ssize_t scratch_room = 0
 cdef Level[LEVELS] levels
+cdef uint64_t objects = 0
+cdef uint64_t[NUMBERS_MAX + 1] last_in    # by number of a key: the object that had it last
 
 
 cdef int _reserve(Py_ssize_t room) except -1:
@@ -151,18 +164,29 @@ cdef uint8_t* _unescape(uint8_t* out, const char* at, const char* end) noexcept:
     return out
 
 
-cdef bint _known(Level* level, const uint8_t* key, Py_ssize_t size) noexcept:
-    """Whether an object has this key already, or too many keys to tell; else it is kept."""
+cdef uint8_t* _key(Level* level, uint8_t* out, const uint8_t* text, Py_ssize_t size) noexcept:
+    """Write a key, whose text may lie behind `out` in the scratch buffer. NULL: the object has it already, or has too
+    many keys to tell."""
+    cdef int32_t number = key_number(text, <uint32_t>size)
+    cdef int header = _header_size(size)
     cdef int32_t i
+    if number >= 0:
+        if last_in[number] == level.no:
+            return NULL
+        last_in[number] = level.no
+        return put_number(out, number)
+    memmove(out + header, text, size)
+    _string_header(out, header, size)
+    out += header
     if level.keys == KEYS_MAX:
-        return True
+        return NULL
     for i in range(level.keys):
-        if level.key_size[i] == size and memcmp(scratch + level.key_at[i], key, size) == 0:
-            return True
-    level.key_at[level.keys] = key - scratch
+        if level.key_size[i] == size and memcmp(scratch + level.key_at[i], out, size) == 0:
+            return NULL
+    level.key_at[level.keys] = out - scratch
     level.key_size[level.keys] = size
     level.keys += 1
-    return False
+    return out + size
 
 
 cdef uint8_t* _close(Level* level, uint8_t* out) noexcept:
@@ -189,8 +213,9 @@ cdef const char* _closing(const char* at) noexcept:
     return at
 
 
-cdef bytes transcode(const char* at, Py_ssize_t size):
-    """The MessagePack of a JSON text, or None."""
+cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
+    """How many bytes of `scratch` a JSON text has become; 0: it is left to the library."""
+    global objects
     cdef const char* end = at + size
     cdef const char* start
     cdef uint8_t* out
@@ -223,12 +248,14 @@ cdef bytes transcode(const char* at, Py_ssize_t size):
             level.count += 1
         if at[0] == c"{" or at[0] == c"[":
             if depth == LEVELS:
-                return None
+                return 0
             level = &levels[depth]
             depth += 1
             level.header = out - scratch
             level.count = 0
             level.keys = 0
+            objects += 1
+            level.no = objects
             level.is_map = key_next = at[0] == c"{"
             out += 1
             at += 1
@@ -239,6 +266,14 @@ cdef bytes transcode(const char* at, Py_ssize_t size):
             escaped = memchr(start, c"\\", at - start) != NULL
             if escaped:
                 at = _closing(start)
+            if key_next:
+                key_next = False
+                text = out + HEADER_MAX if escaped else <uint8_t*>start
+                out = _key(level, out, text, _unescape(text, start, at) - text if escaped else at - start)
+                if out == NULL:
+                    return 0
+                at += 1
+                continue
             header = _header_size(at - start)
             text = out + header
             if escaped:
@@ -248,10 +283,6 @@ cdef bytes transcode(const char* at, Py_ssize_t size):
                 out = text + (at - start)
             _string_header(text - header, header, out - text)
             at += 1
-            if key_next:
-                key_next = False
-                if _known(level, text, out - text):
-                    return None
         elif at[0] == c"t" or at[0] == c"f" or at[0] == c"n":
             out[0] = 0xC3 if at[0] == c"t" else 0xC2 if at[0] == c"f" else 0xC0
             out += 1
@@ -269,15 +300,41 @@ cdef bytes transcode(const char* at, Py_ssize_t size):
             if at < end and (at[0] == c"." or at[0] == c"e" or at[0] == c"E"):
                 whole = False
             elif at - start > 18:
-                return None
+                return 0
             if whole:
                 out = _integer(out, -value if start[0] == c"-" else value)
             else:
                 number = decimal(start, &at)
                 out[0] = 0xCB
                 out = _big_endian(out + 1, (<uint64_t*>&number)[0], 8)
-    return PyBytes_FromStringAndSize(<char*>scratch, out - scratch)
+    return out - scratch
 
+
+cdef Kept* kept_json(const char* json, Py_ssize_t size) except NULL:
+    """A JSON object as it is kept. Integers beyond 64 bits become doubles, as other numbers do."""
+    cdef Py_ssize_t length
+    if size == 2:
+        return EMPTY
+    length = transcode(json, size)
+    if length:
+        return kept_copy(scratch, length)
+    value = decode_json(json[:size])
+    try:
+        return kept_of(pack_value(value))
+    except OverflowError:
+        return kept_of(pack_value(narrow(value)))
+
+
+# --- for tests ---
 
 def pack_json(bytes json not None):
-    return transcode(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json))
+    cdef Py_ssize_t length = transcode(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json))
+    return plain(scratch) if length else None
+
+
+def pack_object(bytes json not None):
+    cdef Kept* kept = kept_json(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json))
+    try:
+        return plain(kept.map)
+    finally:
+        release(kept)

@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from ext.keys cimport Key, numbered_keys, read_number, same_bytes
+
 
 cpdef enum Kind:
     ERROR = 0      # evaluation failed: the fault in the Work says how
@@ -20,7 +22,7 @@ cpdef enum Kind:
 
 # Where the elements of a list or map are.
 cdef enum Form:
-    PACKED = 0     # `of.p`: msgpack, just behind the header
+    PACKED = 0     # `of.p`: as a map that is kept has it (`ext.kept`), just behind the header
     BUILT = 1      # `of.v`: an array in the arena; for a map key, value, key, value…
 
 cdef union Payload:
@@ -155,21 +157,6 @@ cdef extern from *:
     static inline uint32_t tm_u32(const uint8_t* p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
     static inline uint64_t tm_u64(const uint8_t* p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
     static inline double tm_f64(const uint8_t* p) { uint64_t v = tm_u64(p); double d; memcpy(&d, &v, 8); return d; }
-    /* Whether n bytes agree; most are names and words, too short for a call to pay. Overlapping reads, none beyond. */
-    static inline int tm_same(const uint8_t* a, const uint8_t* b, size_t n) {
-        uint64_t w, x, y, z;
-        uint32_t k, l, m, o;
-        if (n > 16) return memcmp(a, b, n) == 0;
-        if (n >= 8) {
-            memcpy(&w, a, 8); memcpy(&x, b, 8); memcpy(&y, a + n - 8, 8); memcpy(&z, b + n - 8, 8);
-            return ((w ^ x) | (y ^ z)) == 0;
-        }
-        if (n >= 4) {
-            memcpy(&k, a, 4); memcpy(&l, b, 4); memcpy(&m, a + n - 4, 4); memcpy(&o, b + n - 4, 4);
-            return ((k ^ l) | (m ^ o)) == 0;
-        }
-        return n == 0 || (a[0] == b[0] && a[n >> 1] == b[n >> 1] && a[n - 1] == b[n - 1]);
-    }
     static inline double tm_f32(const uint8_t* p) { uint32_t v = tm_u32(p); float f; memcpy(&f, &v, 4); return f; }
     """
     const uint8_t* tm_size
@@ -179,7 +166,6 @@ cdef extern from *:
     double tm_f64(const uint8_t* p) noexcept nogil
     double tm_f32(const uint8_t* p) noexcept nogil
     int memcmp(const void* a, const void* b, size_t n) noexcept nogil
-    bint same_bytes "tm_same" (const uint8_t* a, const uint8_t* b, size_t n) noexcept nogil
 
 cdef const uint8_t* skip_long(const uint8_t* p) noexcept nogil
 cdef Value read_rare(const uint8_t* p) noexcept nogil
@@ -209,31 +195,55 @@ cdef inline Value read(const uint8_t* p) noexcept nogil:
     return read_rare(p)
 
 
-cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n) noexcept nogil:
-    """The value under a string key among `left` packed entries that begin at `p`, or NULL."""
+cdef inline const uint8_t* read_key(const uint8_t* p, const uint8_t** text, uint32_t* n) noexcept nogil:
+    """The text of the key at `p` of a packed map, and where its value is. No text (NULL): the key is none."""
+    cdef uint32_t number
+    cdef const Key* key
+    cdef const uint8_t* behind
+    if p[0] & 0xe0 == 0xa0:
+        n[0] = p[0] & 31
+        text[0] = p + 1
+        return p + 1 + n[0]
+    behind = read_number(p, &number)
+    if behind != NULL:
+        key = &numbered_keys[number]
+        n[0] = key.size
+        text[0] = key.packed + key.head
+        return behind
+    if p[0] == 0xd9:
+        n[0] = p[1]
+        text[0] = p + 2
+    elif p[0] == 0xda:
+        n[0] = tm_u16(p + 1)
+        text[0] = p + 3
+    else:
+        n[0] = 0
+        text[0] = NULL
+        return skip(p)
+    return text[0] + n[0]
+
+
+cdef inline const uint8_t* find_entry(
+    const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n, const uint8_t** entry
+) noexcept nogil:
+    """The value under a string key among `left` packed entries that begin at `p`, and in `entry` where the key is; or
+    NULL."""
     cdef uint32_t n
-    cdef const uint8_t* s
-    cdef uint8_t b
+    cdef const uint8_t* text
     while left:
         left -= 1
-        b = p[0]
-        if b & 0xe0 == 0xa0:
-            n = b & 31
-            s = p + 1
-        elif b == 0xd9:
-            n = p[1]
-            s = p + 2
-        elif b == 0xda:
-            n = tm_u16(p + 1)
-            s = p + 3
-        else:
-            p = skip(skip(p))
-            continue
-        p = s + n
-        if n == key_n and same_bytes(s, key, n):
+        entry[0] = p
+        p = read_key(p, &text, &n)
+        if n == key_n and text != NULL and same_bytes(text, key, n):
             return p
         p = skip(p)
     return NULL
+
+
+cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n) noexcept nogil:
+    """The value alone."""
+    cdef const uint8_t* entry
+    return find_entry(p, left, key, key_n, &entry)
 
 
 # --- lists and maps, wherever their elements are ---
@@ -241,6 +251,7 @@ cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uin
 cdef struct Cursor:
     uint32_t left         # elements, for a map keys and values counted apart
     uint8_t form
+    uint8_t keyed         # of a map: every other element is a key
     Payload at
 
 
@@ -248,8 +259,18 @@ cdef inline Cursor over(Value box) noexcept nogil:
     cdef Cursor c
     c.left = box.n * 2 if box.kind == MAP else box.n
     c.form = box.form
+    c.keyed = box.kind == MAP
     c.at = box.of
     return c
+
+
+cdef inline Value following_key(Cursor* c) noexcept nogil:
+    """A packed map's next key: a string, or what else it is."""
+    cdef const uint8_t* p = c.at.p
+    cdef const uint8_t* text
+    cdef uint32_t n
+    c.at.p = read_key(p, &text, &n)
+    return read(p) if text == NULL else of_slice(STRING, text, n)
 
 
 cdef inline Value following(Cursor* c) noexcept nogil:
@@ -259,6 +280,8 @@ cdef inline Value following(Cursor* c) noexcept nogil:
     if c.form == BUILT:
         v = c.at.v[0]
         c.at.v += 1
+    elif c.keyed and c.left & 1:
+        v = following_key(c)
     else:
         v = read(c.at.p)
         c.at.p = skip(c.at.p)

@@ -8,21 +8,63 @@ be taken for another's; whoever sets an attribute calls `changed()` before the n
 """
 
 from ext.instant cimport MISSING
+from ext.kept cimport EMPTY, Kept, kept_of, plain_map, release, share
 
 cdef uint64_t generations = 0
 
 
 cdef class View:
     def __cinit__(self):
-        self.traits = b"\x80"
+        self.kept_traits = EMPTY
         self.segments = ()
         self.changed()
+
+    def __dealloc__(self):
+        release(self.kept_traits)
+        release(self.kept_properties)
+        release(self.kept_variables)
 
     cpdef changed(self):
         """Something of the view was set, or the history behind it changed: what was remembered is void."""
         global generations
         generations += 1
         self.generation = generations
+
+    cdef void look_at(self, Kept* traits, Kept* properties) noexcept:
+        """At these maps, which it shares: they stay where they are for as long as it looks at them."""
+        share(traits)
+        share(properties)
+        release(self.kept_traits)
+        release(self.kept_properties)
+        self.kept_traits = traits
+        self.kept_properties = properties
+
+    @property
+    def traits(self):
+        return plain_map(self.kept_traits)
+
+    @traits.setter
+    def traits(self, bytes packed not None):
+        release(self.kept_traits)
+        self.kept_traits = kept_of(packed)
+
+    @property
+    def properties(self):
+        return plain_map(self.kept_properties)
+
+    @properties.setter
+    def properties(self, bytes packed):
+        release(self.kept_properties)
+        self.kept_properties = NULL if packed is None else kept_of(packed)
+
+    @property
+    def variables(self):
+        return plain_map(self.kept_variables)
+
+    @variables.setter
+    def variables(self, bytes packed):
+        release(self.kept_variables)
+        self.kept_variables = NULL if packed is None else kept_of(packed)
 
     cdef bint has_facts(self) noexcept:
         """Whether somebody answers the four questions below."""

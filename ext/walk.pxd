@@ -2,6 +2,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from ext.acting cimport Acting
 from ext.flow cimport FlowCore, NodeCore
+from ext.kept cimport Kept
 from ext.names cimport Names
 from ext.predicate cimport Plan, View
 from ext.records cimport Contact, Run
@@ -26,13 +27,13 @@ cdef class Walk(Acting):
     cdef int noted_size
     cdef readonly int64_t run_count
 
-    cdef int see(self, Contact contact, str name, int64_t ms, bytes properties) except -1
+    cdef int see(self, Contact contact, str name, int64_t ms, Kept* event) except -1
     cdef int note(self, FlowCore flow, int64_t run, Contact contact, int32_t node, int32_t what, int64_t extra, dict detail) except -1
     cdef void fold(self) noexcept
     cpdef int mix(self, int64_t value) except -1
     cdef int64_t gate(self, FlowCore flow, Contact contact, int64_t* until) except -2
     cdef int enter(
-        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key
+        self, FlowCore flow, Contact contact, str name, int64_t ms, Kept* event, int32_t depth, str key
     ) except -1
     cdef int refuse(self, FlowCore flow, Contact contact, dict detail) except -1
     cdef int advance(self, Run run, int32_t at, int32_t no) except -1

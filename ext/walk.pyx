@@ -17,6 +17,7 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint64_t
 
 from ext.acting cimport Acting
 from ext.flow cimport *
+from ext.kept cimport Kept, share
 from ext.predicate cimport Plan, View
 from ext.records cimport *
 from ext.siphash cimport siphash24_c
@@ -94,18 +95,23 @@ cdef class Walk(Acting):
         self.view = ContactView()
         self.view.walk = self
 
-    cdef int see(self, Contact contact, str name, int64_t ms, bytes properties) except -1:
+    cdef int see(self, Contact contact, str name, int64_t ms, Kept* event) except -1:
         """Point the view at a contact and an event; nothing to do where it already is."""
         cdef ContactView view = self.view
-        if not self.stale and view.contact is contact and view.properties is properties and view.event_ms == ms and view.event_name is name:
+        if (
+            not self.stale
+            and view.contact is contact
+            and view.kept_properties == event
+            and view.event_ms == ms
+            and view.event_name is name
+        ):
             return 0
         view.contact = contact
-        view.traits = contact.traits
+        view.look_at(contact.kept, event)
         view.points = contact.points
         view.segments = contact.segments
         view.event_name = name
         view.event_ms = ms
-        view.properties = properties
         view.changed()
         self.stale = False
         return 0
@@ -173,7 +179,7 @@ cdef class Walk(Acting):
         return GATES[found], None if until == INT64_MIN else until
 
     cdef int enter(
-        self, FlowCore flow, Contact contact, str name, int64_t ms, bytes packed, int32_t depth, str key
+        self, FlowCore flow, Contact contact, str name, int64_t ms, Kept* event, int32_t depth, str key
     ) except -1:
         """A new run, walked until it waits or ends. Without a name it was a schedule that entered it."""
         cdef Run run = Run.__new__(Run)
@@ -191,7 +197,7 @@ cdef class Walk(Acting):
         run.depth = depth
         run.event_name = shared_name(flow, name)
         run.event_ms = ms
-        run.properties = packed
+        run.event = share(event)
         if key is not None:
             set_rare(run, None, None, key)
         mark_or_new(contact, flow.no).reserved += 1
@@ -215,7 +221,7 @@ cdef class Walk(Acting):
             counts[ARRIVED] += 1
             at = no
             if node.code == KIND_CONDITION:
-                self.see(contact, run.event_name, run.event_ms, run.properties)
+                self.see(contact, run.event_name, run.event_ms, run.event)
                 truth = node.plan.run(self.view)
                 counts[TRUE if truth == 1 else FALSE] += 1
                 self.note(flow, run.id, contact, no, CONDITION, truth == 1, self.condition_detail(node.plan, truth))
@@ -312,7 +318,7 @@ cdef class Walk(Acting):
         cdef FlowCore flow = <FlowCore>run.flow
         cdef int64_t end = run.logical_ms + node.for_ms
         if node.plan is not None:
-            self.see(run.contact, run.event_name, run.event_ms, run.properties)
+            self.see(run.contact, run.event_name, run.event_ms, run.event)
             date = self.host.date_of(run, node, self.view)
             if date is None:
                 return node.other if node.other >= 0 else -3
@@ -432,7 +438,7 @@ cdef class Walk(Acting):
                     found = True
         if not found or node.match_where is None:
             return found
-        self.see(run.contact, run.event_name, run.event_ms, run.properties)
+        self.see(run.contact, run.event_name, run.event_ms, run.event)
         return node.match_where.run(self.view) == 1
 
     def end_runs(self, Contact contact not None, int32_t reason):

@@ -1,0 +1,41 @@
+"""Maps as the engine keeps them; see kept.pyx."""
+
+from cpython.mem cimport PyMem_Free
+from libc.stdint cimport uint8_t, uint16_t
+
+# Two bytes more than the map itself takes. How long that is follows from the map (`ext.value.skip`).
+cdef struct Kept:
+    uint16_t references    # FOR_EVER: nobody counts
+    uint8_t[1] map
+
+cdef enum:
+    FOR_EVER = 0xFFFF
+    PLAIN_PER_KEPT_MAX = 33    # bytes spelled out for each byte kept: a key of 66 for a number and a value of one each
+
+cdef Kept* EMPTY           # {}
+
+cdef Kept* new_kept(Py_ssize_t size) except NULL
+cdef Kept* kept_copy(const uint8_t* map, Py_ssize_t size) except NULL
+cdef Kept* kept_at(const uint8_t* packed, Py_ssize_t size) except NULL
+cdef Kept* kept_of(bytes packed) except NULL
+cdef bytes numbered(bytes packed)
+cdef Py_ssize_t plain_size(const uint8_t* at) noexcept nogil
+cdef uint8_t* spell(const uint8_t* at, uint8_t* out) noexcept nogil
+cdef bytes plain(const uint8_t* at)
+cdef bytes plain_map(Kept* kept)
+cdef bint same_kept(const Kept* one, const Kept* other) noexcept nogil
+
+
+cdef inline Kept* share(Kept* kept) noexcept:
+    """One more reference; of NULL none."""
+    if kept != NULL and kept.references != FOR_EVER:
+        kept.references += 1
+    return kept
+
+
+cdef inline void release(Kept* kept) noexcept:
+    """One reference less; the last one frees it. Of NULL nothing."""
+    if kept != NULL and kept.references != FOR_EVER:
+        kept.references -= 1
+        if kept.references == 0:
+            PyMem_Free(kept)
