@@ -1,13 +1,22 @@
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 
-# One block: this, the numbers of its properties (uint16 each, ascending), padding to 8 bytes, `room` instants, then
-# for each property a column of `room` doubles. An event with two numbers takes 48 bytes.
-cdef struct Series:
-    Series* next
-    uint16_t name     # number of the event's name
-    uint16_t size     # events kept
-    uint16_t room     # events there is room for
-    uint16_t columns  # properties
+# One block: this, the numbers of the other properties, padding to 8 bytes, `room` instants, then for each property a
+# column of `room` doubles. An event with one number takes 32 bytes, with two 48.
+cdef extern from *:
+    """
+    typedef struct tm_series {
+        struct tm_series* next;
+        unsigned size: 9, room: 9, columns: 7;
+        uint16_t name, properties[1];
+    } tm_series;
+    """
+    ctypedef struct Series "tm_series":
+        Series* next
+        int32_t size          # events kept
+        int32_t room          # events there is room for
+        int32_t columns       # properties
+        uint16_t name         # number of the event's name
+        uint16_t* properties  # their numbers, ascending
 
 cdef Series** history_place(Series** first, uint32_t name) noexcept nogil
 cdef int history_remember(
@@ -20,13 +29,18 @@ cdef bint history_empty(const Series* series, int32_t column) noexcept nogil
 cdef void history_free(Series* first) noexcept
 
 
+cdef inline size_t head_bytes(int32_t columns) noexcept nogil:
+    """Where the instants begin: the numbers of properties stand from byte 14 on."""
+    return (14 + columns * sizeof(uint16_t) + 7) & ~<size_t>7
+
+
 cdef inline uint16_t* properties_of(const Series* series) noexcept nogil:
-    return <uint16_t*>(series + 1)
+    return <uint16_t*>series.properties
 
 
 cdef inline int64_t* instants_of(const Series* series) noexcept nogil:
     """Ascending."""
-    return <int64_t*>(series + 1) + ((series.columns + 3) >> 2)
+    return <int64_t*>(<char*>series + head_bytes(series.columns))
 
 
 cdef inline double* column_of(const Series* series, int32_t column) noexcept nogil:

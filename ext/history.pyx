@@ -17,7 +17,7 @@ from engine.limits import (
     HISTORY_PROPERTIES_PER_NAME_MAX,
 )
 
-assert EVENT_NAMES_MAX <= 1 << 16 and HISTORY_EVENTS_PER_NAME_MAX < 1 << 16, "numbers of 16 bits"
+assert EVENT_NAMES_MAX <= 1 << 16 and HISTORY_EVENTS_PER_NAME_MAX < 1 << 9, "numbers of 16 bits, sizes of 9"
 assert HISTORY_NUMBERS_PER_EVENT_MAX <= HISTORY_PROPERTIES_PER_NAME_MAX <= 64, "columns of one series"
 
 cdef int32_t EVENTS_MAX = HISTORY_EVENTS_PER_NAME_MAX
@@ -59,15 +59,14 @@ cdef Series** history_place(Series** first, uint32_t name) noexcept nogil:
 
 cdef Series* _block(uint32_t name, int32_t room, const uint16_t* properties, int32_t columns) except NULL:
     """An empty series."""
-    cdef size_t words = ((columns + 3) >> 2) + <size_t>room * (1 + columns)
-    cdef Series* series = <Series*>PyMem_Malloc(sizeof(Series) + words * 8)
+    cdef Series* series = <Series*>PyMem_Malloc(head_bytes(columns) + <size_t>room * (1 + columns) * 8)
     if series == NULL:
         raise MemoryError
     series.next = NULL
     series.name = <uint16_t>name
     series.size = 0
-    series.room = <uint16_t>room
-    series.columns = <uint16_t>columns
+    series.room = room
+    series.columns = columns
     if columns:
         memcpy(properties_of(series), properties, columns * sizeof(uint16_t))
     return series
@@ -192,7 +191,7 @@ cdef Series* history_make(
     for i in range(columns):
         kept[i] = <uint16_t>properties[i]
     cdef Series* series = _block(name, size, kept, columns)
-    series.size = <uint16_t>size
+    series.size = size
     series.next = first[0]
     first[0] = series
     return series

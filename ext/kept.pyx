@@ -260,34 +260,41 @@ cdef Py_ssize_t _plain_size(const uint8_t** at) noexcept nogil:
     return size
 
 
-cdef uint8_t* spell(const uint8_t* at, uint8_t* out) noexcept nogil:
-    """The element as it was given. There is room for it and KEY_SLACK bytes more. Where it ends."""
-    return _spell(&at, out)
+cdef uint8_t* spell(const uint8_t* at, uint8_t* out, const uint8_t* end) noexcept nogil:
+    """The element as it was given, and where it ends; NULL: with KEY_SLACK bytes more it would go beyond `end`."""
+    return _spell(&at, out, end - KEY_SLACK)
 
 
-cdef uint8_t* _spell(const uint8_t** at, uint8_t* out) noexcept nogil:
+cdef uint8_t* _spell(const uint8_t** at, uint8_t* out, const uint8_t* end) noexcept nogil:
     cdef const uint8_t* p = at[0]
     cdef const uint8_t* behind
     cdef Head head
     cdef uint32_t left, number
+    cdef Py_ssize_t size
     cdef const Key* key
     if not head_of(p, &head):
         at[0] = skip(p)
-        copy(out, p, at[0] - p)
-        return out + (at[0] - p)
+        size = at[0] - p
+        if size > end - out:
+            return NULL
+        memcpy(out, p, size)
+        return out + size
     copy(out, p, head.size)
     out += head.size
     p += head.size
     left = head.elements
     while left:
         left -= 1
+        if end - out < SPELLED_AT_ONCE:
+            return NULL
         behind = read_number(p, &number) if head.is_map and left & 1 else NULL
         if behind != NULL:
             key = &numbered_keys[number]
+            size = key.head + key.size
             memcpy(out, key.packed, KEY_SLACK)
-            if key.head + key.size > KEY_SLACK:
-                memcpy(out + KEY_SLACK, key.packed + KEY_SLACK, key.head + key.size - KEY_SLACK)
-            out += key.head + key.size
+            if size > KEY_SLACK:
+                memcpy(out + KEY_SLACK, key.packed + KEY_SLACK, size - KEY_SLACK)
+            out += size
             p = behind
         elif head.is_map and left & 1 and is_whole_key(p):
             out = put_number(out, <int32_t>tm_u64(p + 1))
@@ -297,7 +304,9 @@ cdef uint8_t* _spell(const uint8_t** at, uint8_t* out) noexcept nogil:
             out += tm_size[p[0]]
             p += tm_size[p[0]]
         else:
-            out = _spell(&p, out)
+            out = _spell(&p, out, end)
+            if out == NULL:
+                return NULL
     at[0] = p
     return out
 
@@ -305,8 +314,8 @@ cdef uint8_t* _spell(const uint8_t** at, uint8_t* out) noexcept nogil:
 cdef bytes plain(const uint8_t* at):
     """The element as it was given, as Python's bytes."""
     cdef Py_ssize_t size = plain_size(at)
-    _reserve(size + KEY_SLACK)
-    spell(at, scratch)
+    _reserve(size + SPELLED_AT_ONCE + KEY_SLACK)
+    spell(at, scratch, scratch + scratch_room)
     return PyBytes_FromStringAndSize(<char*>scratch, size)
 
 

@@ -12,11 +12,11 @@ The same state gives the same bytes: lists whose order in memory means nothing a
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, qsort, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from ext.flow cimport FlowCore
 from ext.history cimport Series, column_of, history_empty, instants_of, properties_of
-from ext.kept cimport Kept, plain_size, spell
+from ext.kept cimport SPELLED_AT_ONCE, Kept, plain_size, spell
 from ext.keys cimport KEY_SLACK
 from ext.records cimport Contact, Ended, Mark, Marks, Run, acted_of, aliases_of, codes_of, run_key_of, trials_of
 
@@ -32,10 +32,16 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     static inline void tm_put_u32(uint8_t* p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
+    /* The header of data, so many bytes long. */
+    static inline void tm_put_head(uint8_t* p, uint64_t size, int head) {
+        p[0] = head == 2 ? 0xC4 : head == 3 ? 0xC5 : 0xC6;
+        for (int i = 1; i < head; i++) p[i] = (uint8_t)(size >> (8 * (head - 1 - i)));
+    }
     static inline void tm_put_u64(uint8_t* p, uint64_t v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }
     """
     void tm_put_u32(uint8_t* p, uint32_t v) nogil
     void tm_put_u64(uint8_t* p, uint64_t v) nogil
+    void tm_put_head(uint8_t* p, uint64_t size, int head) nogil
 
 cdef enum:
     NIL = 0xC0
@@ -195,14 +201,24 @@ cdef class Packing:
         return self.raw(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef int map(self, const Kept* kept) except -1:
-        """As data, its keys spelled out. Of NULL nil."""
-        cdef uint8_t* out
+        """As data, its keys spelled out; its size is known afterwards. Of NULL nil."""
+        cdef Py_ssize_t head = 2
         cdef Py_ssize_t size
+        cdef uint8_t* out
+        cdef uint8_t* end
         if kept == NULL:
             return self.data(None)
-        size = plain_size(kept.map)
-        out = _sized(self.more(NUMBER_MAX + size + KEY_SLACK), BIN8, size)
-        self.size = spell(kept.map, out) - self.out
+        out = self.more(FIRST_ROOM)
+        end = spell(kept.map, out + head, self.out + self.room)
+        if end == NULL:
+            out = self.more(head + plain_size(kept.map) + SPELLED_AT_ONCE + KEY_SLACK)
+            end = spell(kept.map, out + head, self.out + self.room)
+        size = end - out - head
+        if size >= 1 << 8:
+            head = 3 if size < 1 << 16 else BIN32_HEADER
+            memmove(out + head, out + 2, size)
+        tm_put_head(out, size, head)
+        self.size += head + size
         return 0
 
     cdef int raw(self, const char* packed, Py_ssize_t size) except -1:
