@@ -18,6 +18,8 @@ from bench.conftest import Record
 
 CHUNK = 100_000
 EVERY = "Every"
+RESIDENT_MB_MAX = 900
+"""Of an engine with a million contacts and as many waiting runs, each with the event that started it."""
 
 
 def fill(engine: Engine, contacts: int) -> None:
@@ -63,6 +65,8 @@ def test_starts(
         found = engine.metrics()
         engine.kill()
     assert found["tidemill_recovery_inputs"] >= events
+    if contacts == 1_000_000:
+        assert min(resident) / 1e6 <= RESIDENT_MB_MAX
     replay_s = found["tidemill_recovery_seconds"] - min(restored)
     name = f"{contacts:,} contacts, as many waiting runs"
     record(f"a start from a checkpoint ({name})", min(starts), "s")

@@ -28,8 +28,10 @@ SIZES = [
     pytest.param(MILLION, id="1M", marks=pytest.mark.nightly),
 ]
 LAUNCH_MS_MAX, PART_MS_MAX = 50, 10
-PAIR_BYTES_MAX = 825
-"""Of a contact and its waiting run: a million of each, and what an engine takes without them, in 900 MB."""
+PAIR_BYTES_MAX = 650
+"""Of a contact and its waiting run, with small events."""
+TEN_MILLION_GB_MAX = 8
+"""Of a process with ten million of each."""
 ROUNDS = 5
 
 Once = Callable[[Callable[[], object]], None]
@@ -201,21 +203,40 @@ MEMORY = {
         "give_back()",
     ],
 }
+IN_NO_ORDER = """
+from api.measure.work import PRIME
+from bench.crowd import BATCH
+for first in range(0, {size}, BATCH):
+    crowd.apply(crowd.events('A', [n * PRIME % {size} for n in range(first, first + BATCH)]))
+"""
+"""As `all_send`, without a list of so many numbers, which would count as well."""
+
+
+def program(size: int, *lines: str) -> str:
+    """With a flow whose runs wait at once."""
+    waiting = {"start": start("A", "wait"), "wait": {"kind": "wait", "for": "3d"}}
+    first = ["from bench.crowd import Crowd", "from ext.memory import give_back", f"FLOW = {flow('waiting', waiting)}"]
+    return "\n".join([*first, *lines]).replace("{size}", str(size))
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("what", MEMORY)
 def test_memory(what: str, size: int, record: Record, resident: Resident) -> None:
     """Of a process that does nothing else. The run's event is in the contact's history as well, and remembered."""
-    waiting = {"start": start("A", "wait"), "wait": {"kind": "wait", "for": "3d"}}
-    lines = [
-        "from bench.crowd import Crowd",
-        "from ext.memory import give_back",
-        f"FLOW = {flow('waiting', waiting)}",
-        *MEMORY[what],
-    ]
-    grown = resident("\n".join(lines).replace("{size}", str(size)))
+    grown = resident(program(size, *MEMORY[what]))
     record(f"resident bytes of {what} ({size:,})", grown / size, "bytes")
     assert 100 < grown / size < 3_000
     if what == "both" and size == MILLION:
         assert grown / size <= PAIR_BYTES_MAX
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(20_000, id="20k"), pytest.param(10 * MILLION, id="10M", marks=pytest.mark.nightly)]
+)
+def test_ten_million_of_each(size: int, record: Record, resident: Resident) -> None:
+    """All of a process: Python, the engine, contacts with ten traits, as many waiting runs, the last four million
+    message ids."""
+    crowd = ["crowd = Crowd({size})", "crowd.control('launch', flow=FLOW)", IN_NO_ORDER, "give_back()"]
+    taken = resident(program(size, *crowd, "assert crowd.waiting('waiting') == {size}"))
+    record(f"resident memory with {size:,} contacts and waiting runs", taken / 1e9, "GB")
+    assert taken / 1e9 <= TEN_MILLION_GB_MAX

@@ -105,8 +105,10 @@ def number_of(str key not None):
 
 
 def numbered():
+    cdef const Key* key
     cdef int32_t number
-    return [
-        (<const char*>numbered_keys[number].packed)[numbered_keys[number].head:][:numbered_keys[number].size].decode()
-        for number in range(1, given + 1)
-    ]
+    cdef list known = []
+    for number in range(1, given + 1):
+        key = &numbered_keys[number]
+        known.append((<const char*>key.packed)[key.head : key.head + key.size].decode())
+    return known

@@ -4,3 +4,6 @@ def pack_json(json: bytes) -> bytes | None:
 
 def pack_object(json: bytes) -> bytes:
     """A JSON object as MessagePack; integers beyond 64 bits become doubles. For tests."""
+
+def as_kept_json(json: bytes) -> bytes:
+    """A JSON object as the engine keeps it, its keys numbered. For tests."""

@@ -18,6 +18,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove
 from ext.kept cimport EMPTY, Kept, kept_copy, kept_of, plain, release
 from ext.keys cimport NUMBERS_MAX, key_number, put_number
 from ext.number cimport decimal
+from ext.value cimport skip
 
 from msgspec.json import decode as decode_json
 from msgspec.msgpack import encode as pack_value
@@ -336,5 +337,13 @@ def pack_object(bytes json not None):
     cdef Kept* kept = kept_json(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json))
     try:
         return plain(kept.map)
+    finally:
+        release(kept)
+
+
+def as_kept_json(bytes json not None):
+    cdef Kept* kept = kept_json(PyBytes_AS_STRING(json), PyBytes_GET_SIZE(json))
+    try:
+        return kept.map[: skip(kept.map) - kept.map]
     finally:
         release(kept)
