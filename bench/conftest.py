@@ -74,7 +74,11 @@ def resident(benchmark: Any) -> Resident:
             "print(held() - before)",
         ]
         done = subprocess.run(
-            [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True, timeout=1_800
+            [sys.executable, "-c", "\n".join(lines)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=1_800,
         )
         return float(done.stdout)
 

@@ -215,7 +215,11 @@ for first in range(0, {size}, BATCH):
 def program(size: int, *lines: str) -> str:
     """With a flow whose runs wait at once."""
     waiting = {"start": start("A", "wait"), "wait": {"kind": "wait", "for": "3d"}}
-    first = ["from bench.crowd import Crowd", "from ext.memory import give_back", f"FLOW = {flow('waiting', waiting)}"]
+    first = [
+        "from bench.crowd import Crowd",
+        "from ext.memory import give_back",
+        f"FLOW = {flow('waiting', waiting)}",
+    ]
     return "\n".join([*first, *lines]).replace("{size}", str(size))
 
 
