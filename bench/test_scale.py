@@ -28,7 +28,7 @@ SIZES = [
     pytest.param(MILLION, id="1M", marks=pytest.mark.nightly),
 ]
 LAUNCH_MS_MAX, PART_MS_MAX = 50, 10
-PAIR_BYTES_MAX = 650
+PAIR_BYTES_MAX = 700
 """Of a contact and its waiting run, with small events."""
 TEN_MILLION_GB_MAX = 8
 """Of a process with ten million of each."""
