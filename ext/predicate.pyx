@@ -34,7 +34,7 @@ class EvaluationError(TidemillError):
         self.column = column
 
 
-cdef inline const uint8_t* map_of(const Kept* kept) noexcept nogil:
+cdef inline const uint8_t* map_of(Kept* kept) noexcept nogil:
     return NULL if kept is NULL else kept.map
 
 
