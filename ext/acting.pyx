@@ -18,7 +18,7 @@ from libc.string cimport memcmp
 from ext.deed cimport ASK, EMIT, POINTS, SEGMENT, SEND, UPDATE, Deed
 from ext.edits cimport UNUSUAL
 from ext.flow cimport EXECUTED, FAILED, NOT_SENT, FlowCore, NodeCore
-from ext.kept cimport PLAIN_PER_KEPT_MAX, Kept, plain, plain_size, release
+from ext.kept cimport Kept, is_larger, plain, release
 from ext.records cimport Contact, Run, set_traits
 from ext.roster cimport Roster
 from ext.value cimport LIST, MAP, STRING, Value, find_among, read, skip
@@ -59,12 +59,6 @@ cdef object _unpacked(const uint8_t* at):
     if value.kind == STRING:
         return PyUnicode_DecodeUTF8(<const char*>value.of.p, value.n, NULL)
     return unpack_value(plain(at))
-
-
-cdef bint is_large(const Kept* traits) noexcept:
-    """Whether they are more than a contact may have. The bound is on what was given: numbers of keys do not count."""
-    cdef Py_ssize_t size = skip(traits.map) - traits.map
-    return size * PLAIN_PER_KEPT_MAX > TRAITS_MAX and plain_size(traits.map) > TRAITS_MAX
 
 
 cdef Py_ssize_t _place(tuple segments, str segment) except -1:
@@ -220,7 +214,7 @@ cdef class Acting(Roster):
         cdef Contact contact = run.contact
         cdef Kept* after = deed.edits.edited(contact.kept)
         try:
-            if after == UNUSUAL or is_large(after):
+            if after == UNUSUAL or is_larger(after, TRAITS_MAX):
                 return FOR_PYTHON
             if after != contact.kept:
                 self.touch(contact)

@@ -11,7 +11,6 @@ cdef struct Kept:
 cdef enum:
     FOR_EVER = 0xFFFF
     SPELLED_AT_ONCE = 80       # bytes: a header, a key or a short value, whatever follows
-    PLAIN_PER_KEPT_MAX = 33    # bytes spelled out for each byte kept: a key of 66 for a number and a value of one each
 
 cdef Kept* EMPTY           # {}
 
@@ -20,6 +19,7 @@ cdef Kept* kept_copy(const uint8_t* map, Py_ssize_t size) except NULL
 cdef Kept* kept_at(const uint8_t* packed, Py_ssize_t size) except NULL
 cdef Kept* kept_of(bytes packed) except NULL
 cdef bytes numbered(bytes packed)
+cdef bint is_larger(const Kept* kept, Py_ssize_t most) noexcept nogil
 cdef Py_ssize_t plain_size(const uint8_t* at) noexcept nogil
 cdef uint8_t* spell(const uint8_t* at, uint8_t* out, const uint8_t* end) noexcept nogil
 cdef bytes plain(const uint8_t* at)

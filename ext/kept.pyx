@@ -38,6 +38,7 @@ cdef enum:
     DEPTH_MAX = 256      # levels; documents nest less, and JSON from outside far less
     GROWN_MAX = 5        # an entry whose key is a whole number takes ten bytes for two, all others less than they did
     ROOM = 16            # bytes that may be written beyond the end
+    SPELLED_MAX = 34     # bytes for each that is kept: a key of 66 for its number, with a value of one byte
 
 cdef struct Head:
     uint32_t elements    # keys and values
@@ -47,7 +48,7 @@ cdef struct Head:
 cdef Kept* EMPTY = kept_copy(<const uint8_t*>b"\x80", 1)
 EMPTY.references = FOR_EVER
 
-# What is being made; the kernel runs on one thread, and nothing here calls back into Python.
+# What is being made, under Python's lock; nothing here calls back into Python.
 cdef uint8_t* scratch = NULL
 cdef Py_ssize_t scratch_room = 0
 
@@ -227,6 +228,11 @@ cdef inline bint is_whole_key(const uint8_t* p) noexcept nogil:
 cdef Py_ssize_t plain_size(const uint8_t* at) noexcept nogil:
     """Bytes of the element spelled out."""
     return _plain_size(&at)
+
+
+cdef bint is_larger(const Kept* kept, Py_ssize_t most) noexcept nogil:
+    """Whether it takes more than so many bytes, as it was given: what is refused does not depend on numbers."""
+    return (skip(kept.map) - kept.map) * SPELLED_MAX > most and plain_size(kept.map) > most
 
 
 cdef Py_ssize_t _plain_size(const uint8_t** at) noexcept nogil:

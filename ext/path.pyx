@@ -23,7 +23,7 @@ from libc.string cimport memchr, memcmp
 from ext.event cimport ALIAS, IDENTIFY, NUMBERS_NOTED, Event, Text, text_of
 from ext.fingerprints cimport Fingerprints
 from ext.flow cimport EXITED, KIND_AB_TEST, FlowCore, NodeCore
-from ext.kept cimport Kept, kept_of, plain_map, plain_size, release, same_kept
+from ext.kept cimport Kept, is_larger, kept_of, plain_map, release, same_kept
 from ext.matching cimport Matcher
 from ext.names cimport NO_NUMBER, Names
 from ext.number cimport decimal
@@ -59,7 +59,6 @@ cdef int NUMBERS_MAX = min(HISTORY_NUMBERS_PER_EVENT_MAX, 64)
 cdef Py_ssize_t TRAITS_MAX = TRAITS_BYTES_MAX
 cdef uint8_t NIL = 0xc0
 cdef bytes EMPTY_MAP = b"\x80"
-cdef Py_ssize_t GROWN_MAX = 9  # bytes of MessagePack for each of JSON
 
 # How many events ahead the parts of one are fetched.
 cdef enum:
@@ -67,11 +66,6 @@ cdef enum:
     AHEAD_CONTACT = 11
     AHEAD_PARTS = 6
     REAPED_AT_ONCE = 256
-
-
-cdef bint is_large(const Kept* traits, Py_ssize_t json_size) noexcept:
-    """Whether they are more than a contact may have. The bound is on what was given: numbers of keys do not count."""
-    return json_size * GROWN_MAX > TRAITS_MAX and plain_size(traits.map) > TRAITS_MAX
 
 
 cdef bint are_plain(const Kept* traits) noexcept:
@@ -222,7 +216,7 @@ cdef class Path(Walk):
             if (
                 contact.kept.map[0] != 0x80
                 or memchr(event.json.at, c"\\", event.json.size) != NULL
-                or is_large(traits, event.json.size)
+                or is_larger(traits, TRAITS_MAX)
                 or not are_plain(traits)
                 or self.wants("Contact Updated")
             ):

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.flow.expression import evaluate
+from engine.limits import TRAITS_BYTES_MAX
 from ext.kept import as_given, as_kept
 from ext.keys import number_of, numbered
 from ext.records import Contact
 from ext.transcode import as_kept_json
 from ext.view import View
+from tests.kernel.test_kernel import Bench
 from tests.reference import kept as twin
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
@@ -135,3 +137,22 @@ def test_contacts_and_views_give_back_what_they_were_given(value: dict[str, Any]
     assert contact.traits == view.traits == view.properties == view.variables == packed
     contact.traits, view.properties = b"\x80", None
     assert (contact.traits, view.properties, view.traits) == (b"\x80", None, packed)
+
+
+LONG_KEY = "k" * 62
+"""With its place in a list of keys: 64 bytes, as much as a key with a number may have."""
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_bound_on_traits_is_of_the_bytes_given(more: int) -> None:
+    """However few they are where they are kept."""
+    traits: dict[str, Any] = {f"{LONG_KEY}{n:02}": n for n in range(50)}
+    room = TRAITS_BYTES_MAX + more - len(pack({**traits, "numbers": [1.5] * 256, "rest": ""}))
+    traits |= {"numbers": [1.5] * (256 + room // 9), "rest": "x" * (room % 9)}
+    assert len(pack(traits)) == TRAITS_BYTES_MAX + more
+    bench = Bench()
+    for body in (traits, {"rest": None}):
+        bench.line(json.dumps({"type": "identify", "userId": "c", "traits": body}))
+    contact = bench.kernel._path.contact("c")
+    assert contact is not None
+    assert bool(unpack(contact.traits)) is (more == 0)
