@@ -119,7 +119,7 @@ class Checkpointer:
 
     async def back_up(self, folder: Path) -> int:
         """Copy the newest checkpoint and the journal into `folder`, which is there: the state after one batch, whose
-        seq it gives. Raises StoreFull or StoreError."""
+        seq it gives. Raises Unavailable."""
         async with self._making:
             await self._checkpoints.copy(folder / directory.CHECKPOINTS)
             last = await self._journal.copy(folder / directory.JOURNAL)
