@@ -5,15 +5,16 @@ Every event that a flow asks for goes through here, so it is worth a scanner of 
 encoding that again takes two to three times as long. It is given only what msgspec has validated at the door, so it checks
 nothing, and it declines (None) whatever is seldom and tricky: there the library does the work.
 
-Containers get a one-byte header first; one that turns out larger is moved up for a longer header. Strings with escapes
-may get a header larger than they need, which MessagePack allows; keys never do, so that spelled out they are the same
-whether they had a number or not.
+Containers get a one-byte header first; one that turns out larger is moved up for a longer header, as a string that
+escapes made longer than it is is moved down. What comes out is what the library would have made, byte for byte, and
+whether it is left to the library depends on the text alone: which keys have numbers, of which every process has its
+own, must not show.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from ext.kept cimport EMPTY, Kept, kept_copy, kept_of, plain, release
 from ext.keys cimport NUMBERS_MAX, key_number, put_number
@@ -27,15 +28,16 @@ from ext.event import narrow
 
 cdef enum:
     LEVELS = 40
-    KEYS_MAX = 64  # in one object of those without a number: more are left to the library
+    KEYS_MAX = 64  # in one object: more are left to the library
+    SET_WORDS = NUMBERS_MAX // 64 + 1
     HEADER_MAX = 5  # bytes, of a text
 
 cdef struct Level:
     Py_ssize_t header   # where its header byte is
     int64_t count       # values, or pairs
     bint is_map
-    uint64_t no         # of the object, among all there were
-    int32_t keys        # how many of its keys without a number are kept
+    uint64_t[SET_WORDS] numbers    # of keys that it has
+    int32_t keys        # how many of its keys have no number
     Py_ssize_t[KEYS_MAX] key_at
     Py_ssize_t[KEYS_MAX] key_size
 
@@ -43,8 +45,6 @@ cdef struct Level:
 cdef uint8_t* scratch = NULL
 cdef Py_ssize_t scratch_room = 0
 cdef Level[LEVELS] levels
-cdef uint64_t objects = 0
-cdef uint64_t[NUMBERS_MAX + 1] last_in    # by number of a key: the object that had it last
 
 
 cdef int _reserve(Py_ssize_t room) except -1:
@@ -165,22 +165,33 @@ cdef uint8_t* _unescape(uint8_t* out, const char* at, const char* end) noexcept:
     return out
 
 
+cdef uint8_t* _text(uint8_t* out, const char* at, const char* end) noexcept:
+    """Write a text with escapes."""
+    cdef uint8_t* text = out + HEADER_MAX
+    cdef Py_ssize_t size = _unescape(text, at, end) - text
+    cdef int header = _header_size(size)
+    _string_header(out, header, size)
+    memmove(out + header, text, size)
+    return out + header + size
+
+
 cdef uint8_t* _key(Level* level, uint8_t* out, const uint8_t* text, Py_ssize_t size) noexcept:
     """Write a key, whose text may lie behind `out` in the scratch buffer. NULL: the object has it already, or has too
     many keys to tell."""
-    cdef int32_t number = key_number(text, <uint32_t>size)
+    cdef int32_t number
     cdef int header = _header_size(size)
     cdef int32_t i
+    if level.count > KEYS_MAX:
+        return NULL
+    number = key_number(text, <uint32_t>size)
     if number >= 0:
-        if last_in[number] == level.no:
+        if level.numbers[number >> 6] >> (number & 63) & 1:
             return NULL
-        last_in[number] = level.no
+        level.numbers[number >> 6] |= <uint64_t>1 << (number & 63)
         return put_number(out, number)
     memmove(out + header, text, size)
     _string_header(out, header, size)
     out += header
-    if level.keys == KEYS_MAX:
-        return NULL
     for i in range(level.keys):
         if level.key_size[i] == size and memcmp(scratch + level.key_at[i], out, size) == 0:
             return NULL
@@ -216,7 +227,6 @@ cdef const char* _closing(const char* at) noexcept:
 
 cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
     """How many bytes of `scratch` a JSON text has become; 0: it is left to the library."""
-    global objects
     cdef const char* end = at + size
     cdef const char* start
     cdef uint8_t* out
@@ -254,10 +264,10 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
             depth += 1
             level.header = out - scratch
             level.count = 0
-            level.keys = 0
-            objects += 1
-            level.no = objects
             level.is_map = key_next = at[0] == c"{"
+            if key_next:
+                level.keys = 0
+                memset(level.numbers, 0, sizeof(level.numbers))
             out += 1
             at += 1
         elif at[0] == c'"':
@@ -275,14 +285,13 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
                     return 0
                 at += 1
                 continue
-            header = _header_size(at - start)
-            text = out + header
             if escaped:
-                out = _unescape(text, start, at)
+                out = _text(out, start, at)
             else:
-                memcpy(text, start, at - start)
-                out = text + (at - start)
-            _string_header(text - header, header, out - text)
+                header = _header_size(at - start)
+                _string_header(out, header, at - start)
+                memcpy(out + header, start, at - start)
+                out += header + (at - start)
             at += 1
         elif at[0] == c"t" or at[0] == c"f" or at[0] == c"n":
             out[0] = 0xC3 if at[0] == c"t" else 0xC2 if at[0] == c"f" else 0xC0

@@ -45,8 +45,9 @@ cdef class View:
 
     @traits.setter
     def traits(self, bytes packed not None):
+        cdef Kept* kept = kept_of(packed)
         release(self.kept_traits)
-        self.kept_traits = kept_of(packed)
+        self.kept_traits = kept
 
     @property
     def properties(self):
@@ -54,8 +55,9 @@ cdef class View:
 
     @properties.setter
     def properties(self, bytes packed):
+        cdef Kept* kept = NULL if packed is None else kept_of(packed)
         release(self.kept_properties)
-        self.kept_properties = NULL if packed is None else kept_of(packed)
+        self.kept_properties = kept
 
     @property
     def variables(self):
@@ -63,8 +65,9 @@ cdef class View:
 
     @variables.setter
     def variables(self, bytes packed):
+        cdef Kept* kept = NULL if packed is None else kept_of(packed)
         release(self.kept_variables)
-        self.kept_variables = NULL if packed is None else kept_of(packed)
+        self.kept_variables = kept
 
     cdef bint has_facts(self) noexcept:
         """Whether somebody answers the four questions below."""

@@ -63,9 +63,29 @@ def test_spelled_out_it_is_what_was_given(value: dict[str, Any]) -> None:
 @given(maps, st.booleans())
 def test_json_is_kept_as_the_same_packed_is(value: dict[str, Any], ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
-    if b"\\" not in text:
-        assert as_kept_json(text) == as_kept(pack(value))
+    assert as_kept_json(text) == as_kept(pack(value))
     assert repr(unpack(as_given(as_kept_json(text)))) == repr(value)
+
+
+@pytest.mark.parametrize("key", ["city", "k" * 70], ids=["numbered", "long"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"KEY":{"KEY":1},"KEY":2}',
+        '{"KEY":1,"a":{"KEY":{"KEY":2}},"KEY":{"KEY":3,"KEY":4}}',
+        '{"a":[{"KEY":1},{"KEY":2}],"KEY":3,"a":4}',
+        '{"KEY":"' + "\\u00e9" * 6 + '","a":"' + "\\n" * 40 + '","b":"' + "\\t" * 300 + '"}',
+        json.dumps({"KEY": 0} | {f"n{n}": n for n in range(63)}),
+        json.dumps({"KEY": 0} | {f"n{n}": "é" * 12 for n in range(64)}),
+        json.dumps({f"{n:066}": "é" * 12 for n in range(64)} | {"KEY": 0}),
+    ],
+)
+def test_how_json_is_kept_is_the_same_whatever_has_a_number(text: str, key: str) -> None:
+    """With numbers and without: by the text alone, as the library understands it."""
+    text = text.replace("KEY", key)
+    assert number_of("city") is not None
+    assert number_of("k" * 70) is None
+    assert as_given(as_kept_json(text.encode())) == pack(json.loads(text))
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 300, 70_000])
@@ -137,6 +157,20 @@ def test_contacts_and_views_give_back_what_they_were_given(value: dict[str, Any]
     assert contact.traits == view.traits == view.properties == view.variables == packed
     contact.traits, view.properties = b"\x80", None
     assert (contact.traits, view.properties, view.traits) == (b"\x80", None, packed)
+
+
+@pytest.mark.parametrize("name", ["traits", "properties", "variables"])
+def test_a_view_that_refuses_a_map_keeps_what_it_had(name: str) -> None:
+    packed, deep = pack({"city": "Oslo" * 20}), b"\x81\xa1k" * 300 + b"\x80"
+    views = [View() for _ in range(8)]
+    for view in views:
+        setattr(view, name, packed)
+        with pytest.raises(ValueError, match="256 levels"):
+            setattr(view, name, deep)
+    others = [View() for _ in range(8)]
+    for other in others:
+        setattr(other, name, pack({"city": "Rome" * 20}))
+    assert {getattr(view, name) for view in views} == {packed}
 
 
 LONG_KEY = "k" * 62

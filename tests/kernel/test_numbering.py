@@ -63,8 +63,14 @@ def line(n):
     some = {key: value(3) for key in chance.sample(KEYS, chance.randrange(len(KEYS)))}
     if n % 3:
         some["total"] = chance.randrange(4)
-    kind = {"type": "identify", "traits": some} if n % 4 == 0 else {"type": "track", "event": "X", "properties": some}
-    return json.dumps({"userId": f"c{chance.randrange(40)}", **kind}, ensure_ascii=n % 2 == 0)
+    if n % 7 == 1:
+        some |= {f"{'more' * (n % 3)} {more}": more for more in range(chance.choice([58, 70]))}
+    some["z"] = n
+    body = json.dumps(some, ensure_ascii=n % 2 == 0)
+    if n % 5 == 1:  # a key again after an object that has it too; escapes that make a text much shorter
+        body = '{"city": {"city": 1, "a": 2}, "city": [3], "note": "' + "\\u00e9" * 6 + '", ' + body[1:]
+    kind = '"type": "identify", "traits"' if n % 4 == 0 else '"type": "track", "event": "X", "properties"'
+    return f'{{"userId": "c{chance.randrange(40)}", {kind}: {body}}}'
 
 
 kernel, now = Kernel(key=bytes(range(16)), trace=True), 1_786_320_000_000
