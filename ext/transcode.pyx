@@ -14,7 +14,7 @@ own, must not show.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memchr, memcmp, memcpy, memmove, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove
 
 from ext.kept cimport EMPTY, Kept, kept_copy, kept_of, plain, release
 from ext.keys cimport NUMBERS_MAX, key_number, put_number
@@ -29,14 +29,15 @@ from ext.event import narrow
 cdef enum:
     LEVELS = 40
     KEYS_MAX = 64  # in one object: more are left to the library
-    SET_WORDS = NUMBERS_MAX // 64 + 1
+    SET_WORDS = NUMBERS_MAX // 64
     HEADER_MAX = 5  # bytes, of a text
 
 cdef struct Level:
     Py_ssize_t header   # where its header byte is
     int64_t count       # values, or pairs
     bint is_map
-    uint64_t[SET_WORDS] numbers    # of keys that it has
+    uint64_t[SET_WORDS] numbers    # of keys that it has, a bit each
+    uint64_t in_use     # which of those words were begun with; the others hold what another object left
     int32_t keys        # how many of its keys have no number
     Py_ssize_t[KEYS_MAX] key_at
     Py_ssize_t[KEYS_MAX] key_size
@@ -175,6 +176,19 @@ cdef uint8_t* _text(uint8_t* out, const char* at, const char* end) noexcept:
     return out + header + size
 
 
+cdef inline bint _is_first(Level* level, uint32_t place) noexcept:
+    """Whether the object has no key with the number at this place yet; from now on it has."""
+    cdef uint64_t word = <uint64_t>1 << (place >> 6)
+    cdef uint64_t bit = <uint64_t>1 << (place & 63)
+    if not level.in_use & word:
+        level.in_use |= word
+        level.numbers[place >> 6] = 0
+    if level.numbers[place >> 6] & bit:
+        return False
+    level.numbers[place >> 6] |= bit
+    return True
+
+
 cdef uint8_t* _key(Level* level, uint8_t* out, const uint8_t* text, Py_ssize_t size) noexcept:
     """Write a key, whose text may lie behind `out` in the scratch buffer. NULL: the object has it already, or has too
     many keys to tell."""
@@ -185,10 +199,7 @@ cdef uint8_t* _key(Level* level, uint8_t* out, const uint8_t* text, Py_ssize_t s
         return NULL
     number = key_number(text, <uint32_t>size)
     if number >= 0:
-        if level.numbers[number >> 6] >> (number & 63) & 1:
-            return NULL
-        level.numbers[number >> 6] |= <uint64_t>1 << (number & 63)
-        return put_number(out, number)
+        return put_number(out, number) if _is_first(level, number - 1) else NULL
     memmove(out + header, text, size)
     _string_header(out, header, size)
     out += header
@@ -267,7 +278,7 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
             level.is_map = key_next = at[0] == c"{"
             if key_next:
                 level.keys = 0
-                memset(level.numbers, 0, sizeof(level.numbers))
+                level.in_use = 0
             out += 1
             at += 1
         elif at[0] == c'"':

@@ -67,7 +67,7 @@ def test_json_is_kept_as_the_same_packed_is(value: dict[str, Any], ascii_only: b
     assert repr(unpack(as_given(as_kept_json(text)))) == repr(value)
 
 
-@pytest.mark.parametrize("key", ["city", "k" * 70], ids=["numbered", "long"])
+@pytest.mark.parametrize("is_numbered", [True, False])
 @pytest.mark.parametrize(
     "text",
     [
@@ -80,11 +80,10 @@ def test_json_is_kept_as_the_same_packed_is(value: dict[str, Any], ascii_only: b
         json.dumps({f"{n:066}": "é" * 12 for n in range(64)} | {"KEY": 0}),
     ],
 )
-def test_how_json_is_kept_is_the_same_whatever_has_a_number(text: str, key: str) -> None:
+def test_how_json_is_kept_is_the_same_whatever_has_a_number(text: str, is_numbered: bool) -> None:
     """With numbers and without: by the text alone, as the library understands it."""
-    text = text.replace("KEY", key)
-    assert number_of("city") is not None
-    assert number_of("k" * 70) is None
+    number_of("city")
+    text = text.replace("KEY", numbered()[0] if is_numbered else "k" * 70)
     assert as_given(as_kept_json(text.encode())) == pack(json.loads(text))
 
 
