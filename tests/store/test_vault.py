@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ PAGE_BYTES = 4096
 BITS_A_PAGE = 16
 STARTS = 10
 FILES = ("journal/data.mdb", "checkpoints/data.mdb")
+PLACE = re.compile(r"[Pp]age \d+|[Ff]rame \d+|[Pp]iece \d+|manifest|own record")
+"""Every finding says where."""
 
 
 @pytest.fixture
@@ -103,6 +106,7 @@ def swept(kept: Path, bits: int) -> None:
             assert one.digest == undamaged.digest, f"bit {bit} of {name} changed what is served"
         else:
             assert all(finding.detail.endswith((".", "!")) for finding in one.findings)
+            assert all(PLACE.search(finding.detail) for finding in one.findings), one.findings
 
 
 def test_a_flipped_bit_is_named_or_changes_nothing(kept: Path) -> None:
@@ -110,7 +114,11 @@ def test_a_flipped_bit_is_named_or_changes_nothing(kept: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_a_flipped_bit_is_named_or_changes_nothing_in_all_pages_many_times(kept: Path) -> None:
+def test_a_flipped_bit_is_named_or_changes_nothing_in_all_pages_many_times(
+    kept: Path, request: pytest.FixtureRequest
+) -> None:
+    if "nightly" not in request.config.getoption("-m"):
+        pytest.skip("the long form: -m nightly")
     swept(kept, 200)
 
 
