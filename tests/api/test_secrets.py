@@ -17,6 +17,7 @@ import trustme
 
 from tests.api.house import FLOW
 from tests.api.terminal import ANYWHERE, TIDEMILL, serving
+from tests.store.test_erasure import records
 
 WRITE_KEY = "a-write-key-of-segment"
 WRONG = "tm_" + "wrong" * 8 + "_secret"
@@ -94,10 +95,13 @@ def test_no_secret_is_found_anywhere(folder: Path) -> None:
     heard.append(errors)
     files = [path for path in (folder / "data").rglob("*") if path.is_file()]
     assert {"keys.json", "lock"} < {path.name for path in files}
+    kept = records(folder / "data")
+    assert b"welcome" in kept
     for secret in (ops, app, WRITE_KEY, WRONG):
         for form in (secret, secret.removeprefix("tm_"), base64.b64encode(f"{secret}:".encode()).decode()):
             assert [text for text in heard if form in text] == []
             assert [path.name for path in files if form.encode() in path.read_bytes()] == []
+            assert form.encode() not in kept
 
 
 def try_everything(https: str, folder: Path, secrets: tuple[str, ...]) -> list[str]:

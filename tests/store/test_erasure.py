@@ -75,8 +75,8 @@ def bytes_left(data: Path) -> list[str]:
     return [name for name, text in SECRETS.items() if text.encode() in found]
 
 
-def values_left(data: Path) -> list[str]:
-    """Which of the secrets stand in the records of both environments, decompressed."""
+def records(data: Path) -> bytes:
+    """All of both environments, decompressed."""
     found = b""
     for folder, head in (("journal", len(COMPRESSED)), ("checkpoints", CHECKSUM_BYTES)):
         with (
@@ -86,6 +86,12 @@ def values_left(data: Path) -> list[str]:
             for key, value in transaction.cursor():
                 packed = len(key) > 8 or value.startswith(COMPRESSED)
                 found += decompress(value[head:], bytes_max=1 << 30) if packed else value
+    return found
+
+
+def values_left(data: Path) -> list[str]:
+    """Which of the secrets stand in the records."""
+    found = records(data)
     assert KEPT.encode() in found
     return [name for name, text in SECRETS.items() if text.encode() in found]
 
