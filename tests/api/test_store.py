@@ -47,6 +47,46 @@ def test_a_backup_is_written_and_verified(tmp_path: Path) -> None:
     assert msgspec.json.decode(done.stdout, type=Verified).contacts == 1
 
 
+def test_no_backup_is_written_into_the_data_directory(tmp_path: Path) -> None:
+    data, link = tmp_path / "data", tmp_path / "link"
+    data.mkdir()
+    link.symlink_to(data)
+
+    async def body(api: Api) -> None:
+        before = sorted(data.rglob("*"))
+        for folder in (
+            data / "copy",
+            data / "journal" / "rewritten-x",
+            data / "journal" / ".." / "copy",
+            tmp_path / "link" / "copy",
+            tmp_path / "link" / "journal" / "copy",
+        ):
+            refused = await api.ask("POST", "/v1/store/backup", {"folder": str(folder)})
+            assert (refused.status, refused.problem.code) == (422, "backup_folder"), folder
+            assert "is in the data directory" in refused.problem.detail
+        assert sorted(data.rglob("*")) == before
+        beside = await api.ask("POST", "/v1/store/backup", {"folder": str(tmp_path / "data-copy")})
+        assert beside.status == 200
+
+    with_api(data, body)
+
+
+def test_what_a_crash_left_of_a_backup_is_named(tmp_path: Path) -> None:
+    left = tmp_path / "copy.partial"
+    left.mkdir()
+
+    async def body(api: Api) -> None:
+        refused = await api.ask("POST", "/v1/store/backup", {"folder": str(tmp_path / "copy")})
+        assert (refused.status, refused.problem.code) == (422, "backup_folder")
+        assert f"{left} is there" in refused.problem.detail
+        assert "remove it and try again" in refused.problem.detail
+        assert left.is_dir()
+        left.rmdir()
+        assert (await api.ask("POST", "/v1/store/backup", {"folder": str(tmp_path / "copy")})).status == 200
+
+    with_api(tmp_path / "data", body)
+
+
 def test_what_is_wrong_is_said_by_verify_with_exit_code_1(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         assert (await api.ask("PUT", "/v1/contacts/ann", {"traits": {"city": "Oslo"}})).status == 200
