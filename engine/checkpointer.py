@@ -71,7 +71,8 @@ class Checkpointer:
 
     async def run(self) -> None:
         """Make checkpoints as they fall due, until cancelled. Raises StoreError when writing one fails."""
-        await self._trim()
+        async with self._making:
+            await self._trim()
         while True:
             with trio.move_on_after(1):
                 await self._wanted.wait()
