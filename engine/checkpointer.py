@@ -120,7 +120,7 @@ class Checkpointer:
 
     async def back_up(self, folder: Path) -> int:
         """Copy the newest checkpoint and the journal into `folder`, which is there: the state after one batch, whose
-        seq it gives. Raises Unavailable."""
+        seq it gives. Raises Unavailable or StoreError."""
         async with self._making:
             await self._checkpoints.copy(folder / directory.CHECKPOINTS)
             last = await self._journal.copy(folder / directory.JOURNAL)

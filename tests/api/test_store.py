@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 from click.testing import CliRunner
 
 from api import shapes
@@ -27,6 +28,9 @@ NO_FOLDERS = (
     "/proc/copy",
 )
 """Nothing can be made there; each is refused, and the engine goes on."""
+
+FLAGS_AT = 10
+"""Where in a page of LMDB it says what kind of page it is."""
 
 
 def test_a_backup_is_written_and_verified(tmp_path: Path) -> None:
@@ -85,6 +89,32 @@ def test_what_a_crash_left_of_a_backup_is_named(tmp_path: Path) -> None:
         assert (await api.ask("POST", "/v1/store/backup", {"folder": str(tmp_path / "copy")})).status == 200
 
     with_api(tmp_path / "data", body)
+
+
+@pytest.mark.parametrize("name", ["journal", "checkpoints"])
+def test_a_store_that_is_damaged_is_no_fault_of_the_copy_and_ends_the_engine(
+    tmp_path: Path, name: str
+) -> None:
+    async def body(api: Api) -> None:
+        await api.ask("PUT", "/v1/contacts/ann", {"traits": {"city": "Oslo"}})
+        assert (await api.ask("POST", "/v1/store/compact")).status == 200
+        await api.ask("PUT", "/v1/contacts/bob", {"traits": {"city": "Oslo"}})
+        file = tmp_path / "data" / name / "data.mdb"
+        whole = file.read_bytes()
+        with file.open("r+b") as opened:
+            for page in range(2, len(whole) // 4096):
+                opened.seek(page * 4096 + FLAGS_AT)
+                opened.write(b"\0\0")
+        answered = await api.ask("POST", "/v1/store/backup", {"folder": str(tmp_path / "copy")})
+        with file.open("r+b") as opened:
+            opened.write(whole)
+        assert (answered.status, answered.problem.code) == (500, "corrupt")
+        assert f"at {file.parent} cannot be read" in answered.problem.detail
+        assert [getattr(bug, "code", bug) for bug in api.bugs] == ["corrupt"]
+        api.bugs.clear()
+
+    with_api(tmp_path / "data", body)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_what_is_wrong_is_said_by_verify_with_exit_code_1(tmp_path: Path) -> None:
