@@ -10,6 +10,7 @@ up.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ import trio
 
 from engine.errors import Refused, StoreError, Unavailable
 
+log = logging.getLogger("tidemill.backup")
 JOURNAL, CHECKPOINTS, LOCK = "journal", "checkpoints", "lock"
 """What a data directory holds: two LMDB environments and the lock file."""
 
@@ -72,12 +74,9 @@ async def growing(folder: Path, *, data: Path) -> AsyncIterator[Path]:
         yield partial
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(_rename, partial, folder)
-    except OSError as error:
-        raise Unavailable("backup_failed", f"{folder} could not be made: {error.strerror}.") from error
     finally:
-        if partial.exists():
-            with trio.CancelScope(shield=True):  # it may be large: the loop does not wait for it
-                await trio.to_thread.run_sync(shutil.rmtree, partial)
+        with trio.CancelScope(shield=True):  # it may be large: the loop does not wait for it
+            await trio.to_thread.run_sync(_remove, partial)
 
 
 def _made_beside(folder: Path, data: Path) -> Path:
@@ -109,8 +108,21 @@ def _made_beside(folder: Path, data: Path) -> Path:
 
 
 def _rename(partial: Path, folder: Path) -> None:
-    partial.rename(folder)
-    sync_names(folder.parent)
+    try:
+        partial.rename(folder)
+        sync_names(folder.parent)
+    except OSError as error:
+        raise Unavailable("backup_failed", f"{folder} could not be made: {error.strerror}.") from error
+
+
+def _remove(partial: Path) -> None:
+    """If it is there. One that cannot be removed is named by the next backup to the same place; what has to be told now
+    is what ended this one."""
+    try:
+        if partial.exists():
+            shutil.rmtree(partial)
+    except OSError as error:
+        log.error("%s, what there is of a backup, could not be removed: %s", partial, error)
 
 
 def sync_names(directory: Path) -> None:
