@@ -236,9 +236,13 @@ def test_what_a_failed_backup_left_is_removed_beside_the_loop_and_the_engine_goe
     run(test)
 
 
-@pytest.mark.parametrize("at", ["_put_rows", "rename"])
+@pytest.mark.parametrize(("where", "name"), [(store, "_put_rows"), (Path, "rename")])
 def test_what_cannot_be_removed_of_a_failed_backup_hides_nothing_and_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: object,
+    name: str,
 ) -> None:
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -250,7 +254,7 @@ def test_what_cannot_be_removed_of_a_failed_backup_hides_nothing_and_is_told(
         async with running(settings(tmp_path / "data")) as service:
             await fill(service)
             with monkeypatch.context() as patch:
-                patch.setattr(*((store, at) if at == "_put_rows" else (Path, at)), fail)
+                patch.setattr(where, name, fail)
                 patch.setattr(shutil, "rmtree", keep)
                 with pytest.raises(Unavailable, match="Input/output error"):
                     await service.back_up(tmp_path / "copy")
