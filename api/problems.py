@@ -4,6 +4,7 @@
 `errors` lists each thing wrong with its node and its JSON Pointer. What a person can mend is a
 `TidemillError` and says how; anything else is a bug of ours: the peer gets a 500 without internals, and
 `on_bug` is told, because an exception inside the web framework never reaches the engine's nursery by itself.
+So it is of a store that is damaged, or could not be written: no answer may be trusted then.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from engine.errors import Problem, TidemillError, Unavailable
+from engine.errors import Problem, StoreError, TidemillError, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -105,6 +106,10 @@ def install(app: Quart, on_bug: OnBug) -> None:
         headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
         return problem(error.status, error.code, str(error), errors=error.problems, headers=headers)
 
+    async def of_the_store(error: StoreError) -> Response:
+        on_bug(error)
+        return problem(500, error.code, str(error))
+
     async def of_http(error: HTTPException) -> Response:
         status = error.code or 500
         kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
@@ -116,5 +121,6 @@ def install(app: Quart, on_bug: OnBug) -> None:
         return problem(500, "internal", "The engine made a mistake and stops; its log says which.")
 
     app.register_error_handler(TidemillError, refused)
+    app.register_error_handler(StoreError, of_the_store)
     app.register_error_handler(HTTPException, of_http)
     app.register_error_handler(InternalServerError, of_a_bug)

@@ -189,7 +189,7 @@ class Checkpoints:
         await self._env.rewrite()
 
     async def copy(self, folder: Path) -> None:
-        """Copy the checkpoint into `folder`. None may be written meanwhile. Raises Unavailable."""
+        """Copy the checkpoint into `folder`. None may be written meanwhile. Raises Unavailable or StoreError."""
         await self._env.copy(folder)
 
     async def settle(self, *, owed: bool) -> None:

@@ -71,7 +71,8 @@ class Checkpointer:
 
     async def run(self) -> None:
         """Make checkpoints as they fall due, until cancelled. Raises StoreError when writing one fails."""
-        await self._trim()
+        async with self._making:
+            await self._trim()
         while True:
             with trio.move_on_after(1):
                 await self._wanted.wait()
@@ -119,7 +120,7 @@ class Checkpointer:
 
     async def back_up(self, folder: Path) -> int:
         """Copy the newest checkpoint and the journal into `folder`, which is there: the state after one batch, whose
-        seq it gives. Raises Unavailable."""
+        seq it gives. Raises Unavailable or StoreError."""
         async with self._making:
             await self._checkpoints.copy(folder / directory.CHECKPOINTS)
             last = await self._journal.copy(folder / directory.JOURNAL)

@@ -10,6 +10,7 @@ up.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ import trio
 
 from engine.errors import Refused, StoreError, Unavailable
 
+log = logging.getLogger("tidemill.backup")
 JOURNAL, CHECKPOINTS, LOCK = "journal", "checkpoints", "lock"
 """What a data directory holds: two LMDB environments and the lock file."""
 
@@ -63,30 +65,42 @@ def _lock(descriptor: int, data: Path) -> None:
 
 
 @asynccontextmanager
-async def growing(folder: Path) -> AsyncIterator[Path]:
+async def growing(folder: Path, *, data: Path) -> AsyncIterator[Path]:
     """A new directory (mode 0700) beside `folder`, which becomes `folder` when the block ends well and goes otherwise:
-    a backup that is there is whole. Raises Refused, and Unavailable where the disk will not have it."""
-    partial = _made_beside(folder)
+    a backup that is there is whole. Raises Refused, also for one in the directory `data` that is to be copied, and
+    Unavailable where the disk will not have it."""
+    partial = _made_beside(folder, data)
     try:
         yield partial
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(_rename, partial, folder)
-    except OSError as error:
-        raise Unavailable("backup_failed", f"{folder} could not be made: {error.strerror}.") from error
     finally:
-        if partial.exists():
-            with trio.CancelScope(shield=True):  # it may be large: the loop does not wait for it
-                await trio.to_thread.run_sync(shutil.rmtree, partial)
+        with trio.CancelScope(shield=True):  # it may be large: the loop does not wait for it
+            await trio.to_thread.run_sync(_remove, partial)
 
 
-def _made_beside(folder: Path) -> Path:
+def _made_beside(folder: Path, data: Path) -> Path:
     """Raises Refused for whatever cannot be made: the path came from outside."""
     try:
         if not folder.is_absolute() or os.path.lexists(folder) or not folder.parent.is_dir():
             detail = f"A backup needs a whole path to a new directory in one that is there; {folder} is none."
             raise Refused("backup_folder", detail, status=422)
+        if folder.parent.resolve().is_relative_to(data.resolve()):  # no compaction erases what is in a copy
+            raise Refused(
+                "backup_folder",
+                f"{folder} is in the data directory, of which it is to be a copy.",
+                remedy="Choose a directory outside it.",
+                status=422,
+            )
         partial = folder.with_name(f"{folder.name}.partial")
         partial.mkdir(mode=0o700)
+    except FileExistsError as error:
+        raise Refused(
+            "backup_folder",
+            f"{folder}.partial is there: a backup grows in it, or one that was cut short has left it.",
+            remedy="Unless one is under way, remove it and try again.",
+            status=422,
+        ) from error
     except (OSError, ValueError) as error:  # ValueError: no path at all, with a NUL in it
         detail = f"{folder!s:.200} cannot be made: {getattr(error, 'strerror', None) or error}."
         raise Refused("backup_folder", detail, status=422) from error
@@ -94,8 +108,21 @@ def _made_beside(folder: Path) -> Path:
 
 
 def _rename(partial: Path, folder: Path) -> None:
-    partial.rename(folder)
-    sync_names(folder.parent)
+    try:
+        partial.rename(folder)
+        sync_names(folder.parent)
+    except OSError as error:
+        raise Unavailable("backup_failed", f"{folder} could not be made: {error.strerror}.") from error
+
+
+def _remove(partial: Path) -> None:
+    """If it is there. One that cannot be removed is named by the next backup to the same place; what has to be told now
+    is what ended this one."""
+    try:
+        if partial.exists():
+            shutil.rmtree(partial)
+    except OSError as error:
+        log.error("%s, what there is of a backup, could not be removed: %s", partial, error)
 
 
 def sync_names(directory: Path) -> None:

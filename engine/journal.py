@@ -137,7 +137,7 @@ class Journal:
 
     async def copy(self, folder: Path) -> int:
         """Copy the journal into `folder`, up to a frame appended meanwhile, whose seq it gives (0: there is none); none
-        may be trimmed meanwhile. Raises Unavailable."""
+        may be trimmed meanwhile. Raises Unavailable or StoreError."""
         last = await self._env.copy(folder)
         return 0 if last == META else int.from_bytes(last)
 

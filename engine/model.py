@@ -9,8 +9,9 @@ import msgspec
 from engine.errors import Refused
 from ext.event import Event
 
-KERNEL_VERSION = 1
-"""Written into every journal frame; a tail is replayed only by the version that wrote it."""
+KERNEL_VERSION = 2
+"""Written into every journal frame; a tail is replayed only by the version that wrote it. It grows with a release in
+which any batch does anything else than before."""
 
 
 class Control(msgspec.Struct, frozen=True):

@@ -124,8 +124,9 @@ class Service:
 
     async def back_up(self, folder: Path) -> int:
         """Copy the data directory, as it is after one durable batch, into the new directory `folder`; gives that
-        batch's seq. Events go on meanwhile. Raises Refused or Unavailable; there is no `folder` then."""
-        async with directory.growing(folder) as partial:
+        batch's seq. Events go on meanwhile. Raises Refused or Unavailable, and StoreError where the store cannot be
+        read; there is no `folder` then."""
+        async with directory.growing(folder, data=self.config.data) as partial:
             return await self._checkpointer.back_up(partial)
 
     def outbox(self, after: int = 0, limit: int = limits.LIST_LIMIT_DEFAULT) -> list[Effect]:

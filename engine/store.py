@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import lmdb
 import trio
 
-from engine import limits, pages
+from engine import frame, limits, pages
 from engine.directory import sync_names
 from engine.errors import StoreError, Unavailable
 
@@ -78,18 +78,17 @@ def live_bytes(stat: Mapping[str, Any]) -> int:
 
 @contextmanager
 def _explained_copy(folder: Path) -> Iterator[None]:
-    """What goes wrong while a copy is written, as Unavailable."""
+    """What goes wrong while a copy is written, as Unavailable; what is wrong with the original is a StoreError."""
     try:
         yield
-    except (lmdb.Error, OSError, StoreError) as error:
-        cause = error.__cause__ if isinstance(error, StoreError) else error
-        if _is_full(cause, folder.parent):
+    except (lmdb.Error, OSError) as error:
+        if _is_full(error, folder.parent):
             detail = f"There is no room for the copy in {folder.parent}: free some disk space there."
             raise Unavailable("backup_full", detail, retry_after_s=5) from error
-        raise Unavailable("backup_failed", f"Writing the copy in {folder.parent} failed: {cause}.") from error
+        raise Unavailable("backup_failed", f"Writing the copy in {folder.parent} failed: {error}.") from error
 
 
-def _is_full(error: BaseException | None, folder: Path) -> bool:
+def _is_full(error: Exception, folder: Path) -> bool:
     """Whether it says that a map, or the disk of `folder`, is full.
 
     Of a disk that has room for the beginning of a write only, LMDB says that it has failed (EIO): the free space tells.
@@ -112,6 +111,18 @@ def free_bytes(folder: Path) -> int:
 def _touch(transaction: lmdb.Transaction) -> None:
     transaction.put(_TOUCHED, b"")
     transaction.delete(_TOUCHED)
+
+
+def _read_rows(transaction: lmdb.Transaction, after: bytes) -> Rows:
+    cursor = transaction.cursor()
+    rows: Rows = []
+    size, found = 0, cursor.set_range(after + b"\0") if after else cursor.first()
+    while found and size < limits.STORE_COPY_BYTES:
+        key, value = cursor.item()
+        rows.append((bytes(key), bytes(value)))
+        size += len(value)
+        found = cursor.next()
+    return rows
 
 
 def _put_rows(env: lmdb.Environment, rows: Rows) -> None:
@@ -140,7 +151,10 @@ class Environment:
         sync_names(path.parent)
 
     def _open(self, folder: Path | None = None) -> lmdb.Environment:
-        """Zeroing pages beforehand costs next to nothing, and keeps what was in memory out of their unused bytes."""
+        """Raises StoreError, and of a copy, in `folder`, what LMDB raises: whoever makes it explains it.
+
+        Zeroing pages beforehand costs next to nothing, and keeps what was in memory out of their unused bytes.
+        """
         try:
             env = lmdb.open(
                 str(folder or self._path), map_size=self._map_bytes, lock=False, meminit=True, mode=0o600
@@ -148,6 +162,8 @@ class Environment:
             env.sync(True)  # a new file is durable before anything is acknowledged that relies on it
             return env
         except lmdb.Error as error:
+            if folder is not None:
+                raise
             raise StoreError(
                 "unusable",
                 f"The {self.name} at {self._path} cannot be opened: {error}.",
@@ -238,7 +254,8 @@ class Environment:
         """Copy all records into a new environment in `folder`, durable when this returns. The key of the last.
 
         Others may append meanwhile, and nothing else: what they append while it goes on is copied as well, up to a
-        moment near its end. Raises Unavailable: what fails is the copy, this one goes on.
+        moment near its end. Raises Unavailable where what fails is the copy, and this one goes on, and StoreError
+        `corrupt` where this one cannot be read.
         """
         with _explained_copy(folder):
             env = await self._in_worker(self._made, folder)
@@ -305,17 +322,12 @@ class Environment:
         return last
 
     def _rows(self, after: bytes) -> Rows:
-        """The next records behind a key, about STORE_COPY_BYTES of them."""
-        with self._env.begin() as transaction:
-            cursor = transaction.cursor()
-            rows: Rows = []
-            size, found = 0, cursor.set_range(after + b"\0") if after else cursor.first()
-            while found and size < limits.STORE_COPY_BYTES:
-                key, value = cursor.item()
-                rows.append((bytes(key), bytes(value)))
-                size += len(value)
-                found = cursor.next()
-        return rows
+        """The next records behind a key, about STORE_COPY_BYTES of them. Raises StoreError `corrupt`."""
+        try:
+            with self._env.begin() as transaction:
+                return _read_rows(transaction, after)
+        except lmdb.Error as error:
+            raise frame.corrupt(f"The {self.name} at {self._path} cannot be read: {error}.") from error
 
     async def _in_worker(self, work: Callable[..., T], *args: Any) -> T:
         """In a worker thread, to its end; not the one that commits."""

@@ -1,4 +1,5 @@
-"""Writes the golden stores of the present formats: `python -m tests.golden.make`, once after a format has changed.
+"""Writes the golden stores of the present formats: `python -m tests.golden.make`, once after a format or
+the kernel version has changed.
 
 `stopped`: a base and a delta. `crashed`: the same with a journal's tail. Beside each, in `digests.json`, the digest of
 its state. Stores of former formats stay: the test says what becomes of them.

@@ -21,7 +21,7 @@ from engine.model import Batch
 from engine.store import StoreFull
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
-from tests.store.helpers import events, run
+from tests.store.helpers import events, run, until
 
 KEY = bytes(range(16))
 
@@ -297,6 +297,33 @@ def test_the_journal_is_trimmed_up_to_the_checkpoint_and_no_further(tmp_path: Pa
             assert room == [True]
             await checkpointer.make()
             assert room == [True], "nothing to trim, no more room"
+
+    run(test)
+
+
+def test_nothing_is_trimmed_after_a_start_while_a_backup_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = FakeKernel()
+    (tmp_path / "copy").mkdir()
+
+    async def test() -> None:
+        with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
+            advance(kernel)
+            await journal.append(kernel.seq, b"x")
+            await checkpoints.write(kernel, key=KEY, full=True)
+            checkpointer = Checkpointer(kernel, journal, checkpoints)
+            async with trio.open_nursery() as nursery:
+
+                async def started_meanwhile(_: Path) -> None:
+                    nursery.start_soon(checkpointer.run)
+                    await trio.sleep(0.1)
+                    assert journal.first_seq == 1
+
+                monkeypatch.setattr(checkpoints, "copy", started_meanwhile)
+                await checkpointer.back_up(tmp_path / "copy")
+                await until(lambda: journal.trimmed == 1)
+                nursery.cancel_scope.cancel()
 
     run(test)
 

@@ -1,4 +1,5 @@
-"""Stores that were written before: of the present formats they open as they were, others are refused clearly."""
+"""Stores that were written before: of the present formats they open as they were, others are refused
+clearly, and so is a journal's tail of another kernel version."""
 
 from __future__ import annotations
 
@@ -9,10 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.errors import StoreError
+from engine.model import KERNEL_VERSION
+from engine.service import running
 from engine.verify import verify
 from tests.golden.make import DIGESTS, FOLDER, NAMES, name_of, write
+from tests.store.helpers import events, run
+from tests.store.test_erasure import settings
 
 PRESENT = {name_of(store) for store in NAMES}
+EARLIER = "journal2-frame2-checkpoint2-kernel1"
 STORES = sorted(FOLDER.glob("*.tar.gz"))
 
 
@@ -26,15 +33,53 @@ def test_there_is_one_of_each_kind_in_the_present_formats() -> None:
     assert {f"{name}.tar.gz" for name in PRESENT} <= {path.name for path in STORES}, "run tests.golden.make"
 
 
+def opens(name: str) -> bool:
+    """Of another kernel version a store opens if it was stopped: a tail is replayed only by the one that wrote it."""
+    if name in PRESENT:
+        return True
+    formats, kernel = name.rsplit("-kernel")
+    return formats == name_of("stopped").rsplit("-kernel")[0] and int(kernel) < KERNEL_VERSION
+
+
 @pytest.mark.parametrize("archive", STORES, ids=lambda path: path.name)
 def test_a_store_written_before_opens_as_it_was_or_is_refused_clearly(archive: Path, tmp_path: Path) -> None:
     name = archive.name.removesuffix(".tar.gz")
     found = verify(unpacked(archive, tmp_path / "data"))
-    if name in PRESENT:
+    if opens(name):
         assert found.digest == msgspec.json.decode(DIGESTS.read_bytes(), type=dict[str, str])[name]
     else:
         assert {finding.code for finding in found.findings} <= {"format", "kernel_version"}
         assert found.findings
+
+
+def test_a_store_of_an_earlier_kernel_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    data = unpacked(FOLDER / f"stopped-{EARLIER}.tar.gz", tmp_path / "data")
+    before = verify(data)
+
+    async def test() -> None:
+        async with running(settings(data)) as service:
+            await service.submit(events(3))
+
+    run(test)
+    after = verify(data)
+    assert after.good
+    assert (after.seq or 0) > (before.seq or 0) > 0
+
+
+def test_a_store_of_an_earlier_kernel_that_crashed_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:
+    data = unpacked(FOLDER / f"crashed-{EARLIER}.tar.gz", tmp_path / "data")
+    files = sorted(data.rglob("data.mdb"))
+    before = [path.read_bytes() for path in files]
+
+    async def test() -> None:
+        async with running(settings(data)):
+            raise AssertionError("it started")
+
+    with pytest.raises(StoreError, match=r"is of kernel version 1; this one is") as refused:
+        run(test)
+    assert refused.value.code == "kernel_version"
+    assert refused.value.remedy == "Start a release with kernel version 1, stop it cleanly, then upgrade."
+    assert [path.read_bytes() for path in files] == before
 
 
 @pytest.mark.parametrize("form", ["earlier", "later"])

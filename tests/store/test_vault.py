@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import trio
 
-from engine import store
+from engine import directory, store
 from engine.errors import Refused, StoreError, Unavailable
 from engine.service import Service, running
 from engine.verify import Verified, verify
@@ -242,6 +242,47 @@ def test_what_a_failed_backup_left_is_removed_beside_the_loop_and_the_engine_goe
             await service.submit(decode_lines(line("c1", message="after")))
 
     run(test)
+
+
+@pytest.mark.parametrize(("where", "name"), [(store, "_put_rows"), (Path, "rename")])
+def test_what_cannot_be_removed_of_a_failed_backup_hides_nothing_and_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: object,
+    name: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def keep(path: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    async def test() -> None:
+        async with running(settings(tmp_path / "data")) as service:
+            await fill(service)
+            with monkeypatch.context() as patch:
+                patch.setattr(where, name, fail)
+                patch.setattr(shutil, "rmtree", keep)
+                with pytest.raises(Unavailable, match="Input/output error"):
+                    await service.back_up(tmp_path / "copy")
+            assert names_in(tmp_path) == ["copy.partial", "data"]
+            (told,) = [row.getMessage() for row in caplog.records if row.name == "tidemill.backup"]
+            assert f"{tmp_path}/copy.partial" in told
+            assert "Operation not permitted" in told
+            await service.submit(decode_lines(line("c1", message="after")))
+
+    run(test)
+
+
+def test_an_error_that_is_not_of_the_rename_stays_what_it_is(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with directory.growing(tmp_path / "copy", data=tmp_path / "data"):
+            raise OSError(errno.EIO, "of the engine")
+
+    with pytest.raises(OSError, match="of the engine"):
+        run(test)
+    assert names_in(tmp_path) == []
 
 
 if __name__ == "__main__":
