@@ -109,7 +109,7 @@ class Delivery:
 
     async def _settle(self, effect: Effect, receipt: Receipt) -> None:
         self._counts[effect.channel, receipt.status] += 1
-        await self._settled.send(receipt)
+        await self._settled.send(Receipt(effect.id, receipt.status, _tellable(receipt.detail)))
 
     async def _take_receipts(self) -> None:
         async for first in self._receipts:
@@ -142,6 +142,13 @@ async def _run(lane: Lane) -> None:
         if isinstance(lane.channel, Holding):
             with trio.CancelScope(shield=True):
                 await lane.channel.aclose()
+
+
+def _tellable(detail: object) -> str:
+    """What a channel said, as it can be journaled: of bounded length, and encodable. A thousand of them, of six bytes
+    a character in JSON, fit into one control line."""
+    text = "" if detail is None else str(detail)
+    return text[: limits.PROBLEM_DETAIL_CHARS_MAX].encode(errors="replace").decode()
 
 
 def _lanes(channels: Mapping[str, Channel | Outbox]) -> list[tuple[Channel, frozenset[str]]]:
