@@ -9,10 +9,14 @@ A destination is where a channel's effects go: all to the same, or each to the h
 DELIVERY_FAILURES_MAX failures in a row, by whichever effects, it is taken to be down: then there is one attempt at a
 time, by one of the effects after the other, with pauses from DELIVERY_BACKOFF_S to DELIVERY_PAUSE_S_MAX between them.
 The first that succeeds ends that.
+
+So many of the effects that go to a destination are held in memory, fewer if it is down. Those beyond are passed over:
+they stay in the outbox, and are read again from the first of them when there is place for as many as are held.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from random import Random
 
@@ -59,7 +63,9 @@ class Destination:
     def __init__(self, name: str) -> None:
         self.name = name
         self.effects = 0
-        """Of the lane's, those that go here and are not settled: it is forgotten with the last of them."""
+        """Those that go here and are held by the lane, until they are settled: it is forgotten with the last."""
+        self.passed_seq: float = math.inf
+        """The smallest seq of those that were passed over."""
         self.under_way = 0
         self.waiting: deque[Attempts] = deque()
         self.is_down = self.is_listed = False
@@ -69,6 +75,20 @@ class Destination:
         """The first of the failures in a row."""
         self._failures = 0
         self._pause_s = 0.0
+
+    @property
+    def has_place(self) -> bool:
+        """Whether one more effect may be held."""
+        return self.effects < self._most
+
+    @property
+    def has_much_place(self) -> bool:
+        """Whether to read again what was passed over; not for each place by itself, the outbox may be long."""
+        return 2 * self.effects <= self._most
+
+    @property
+    def _most(self) -> int:
+        return limits.DELIVERY_HELD_DOWN_MAX if self.is_down else limits.DELIVERY_HELD_MAX
 
     def may_be_tried(self, now_s: float) -> bool:
         return not self.is_down or (not self.under_way and now_s >= self.next_s)

@@ -2,11 +2,14 @@
 
 Effects are begun in the order of their seq, at most `channel.workers` at once. One that could not be delivered is set
 aside until its next attempt, and others go on; `engine.destination` says when that is, and when a destination is taken
-to be down, which sets aside all that go there. What is new, what is due again, and destinations that are to be tried
-again take turns, so none of them holds up another.
+to be down, which sets aside all that go there. What is new, what was passed over, what is due again, and destinations
+that are to be tried again take turns, so none of them holds up another.
 
-DELIVERY_ASIDE_MAX are set aside at most: then nothing new is begun until some of them are settled. New effects are read
-from the outbox a page at a time, when they are wanted. So memory is bounded, and the rest stays in the outbox.
+Effects are read from the outbox a page at a time, when they are wanted. What its destination has no place for is passed
+over, and read again later by a second reading, behind the first. DELIVERY_ASIDE_MAX are set aside at most: then none is
+begun for the first time until some of them are settled. So memory is bounded, and the rest stays in the outbox. Nothing
+is lost: what was read and waits for a receipt is held, or its destination knows that it, or one before it, was passed
+over, or the second reading is still before it.
 
 Attempts are remembered by the process only: after a restart each effect without a receipt is new.
 """
@@ -30,6 +33,14 @@ from engine.model import Effect, Receipt
 log = logging.getLogger("tidemill.delivery")
 
 
+class Reading:
+    """Through the outbox, in order: what follows `after` was not read, what is `ready` was not begun."""
+
+    def __init__(self) -> None:
+        self.after = 0
+        self.ready: deque[Attempts] = deque()
+
+
 class Lane:
     """Delivers the effects of `names`. `page(after)`: durable effects with a larger seq, of any name, in order;
     `pending`: whether one still waits for a receipt; `settle` takes the receipt."""
@@ -51,9 +62,11 @@ class Lane:
         self._pending = pending
         self._settle = settle
         self._chance = chance
-        self._cursor = 0
+        self._new, self._again = Reading(), Reading()
+        """`_again` reads what was passed over, as far as `_new` has come."""
+        self._held: set[int] = set()
+        """The seqs of all effects here that are not settled."""
         self._destinations: dict[str, Destination] = {}
-        self._new: deque[Attempts] = deque()
         self._aside: list[tuple[float, int, Attempts]] = []
         """A heap of (when it is due, seq, effect)."""
         self._waiting = 0
@@ -101,39 +114,57 @@ class Lane:
                         await changed.wait()
 
     def _read(self) -> bool:
-        """Have the next new effects ready, if there is place for them. Whether there was a page."""
-        if self._new or not self._has_place():
+        """Have the next effects ready, if there is place for them. Whether there was a page."""
+        came = self._read_page(self._new)
+        if self._again.after < self._new.after:
+            came |= self._read_page(self._again)
+        return came
+
+    def _read_page(self, reading: Reading) -> bool:
+        if reading.ready or not self._has_place():
             return False
-        page = self._page(self._cursor)
-        if page:
-            self._cursor = page[-1].seq
-            self._new.extend(self._begun(effect) for effect in page if effect.channel in self.names)
+        page = self._page(reading.after)
+        reading.after = page[-1].seq if page else self._new.after
+        for effect in page:
+            if effect.channel in self.names and effect.seq not in self._held:
+                self._hold(reading, effect)
         return bool(page)
 
     def _has_place(self) -> bool:
         """Whether one more could be set aside, if it had to be."""
         return self.set_aside + self._under_way < limits.DELIVERY_ASIDE_MAX
 
-    def _begun(self, effect: Effect) -> Attempts:
+    def _hold(self, reading: Reading, effect: Effect) -> None:
+        """Have it ready, or pass it over."""
         name = self.channel.destination(effect) if isinstance(self.channel, Forked) else ""
         to = self._destinations.get(name)
         if to is None:
             to = self._destinations[name] = Destination(name)
-        to.effects += 1
-        return Attempts(effect, to)
+        if to.has_place:
+            to.effects += 1
+            self._held.add(effect.seq)
+            reading.ready.append(Attempts(effect, to))
+        else:
+            to.passed_seq = min(to.passed_seq, effect.seq)
 
     def _forget(self, one: Attempts) -> None:
         """It is settled, or nobody wants it any more."""
-        one.to.effects -= 1
-        if not one.to.effects:
-            del self._destinations[one.to.name]
+        to = one.to
+        to.effects -= 1
+        self._held.remove(one.effect.seq)
+        if to.passed_seq < math.inf and to.has_much_place:
+            self._again.after = min(self._again.after, int(to.passed_seq) - 1)
+            to.passed_seq = math.inf
+        if not to.effects:
+            del self._destinations[to.name]
 
     def _taken(self, now_s: float) -> Attempts | None:
         """The next one that may be tried now, by turns of where it comes from."""
-        for _ in range(3):
-            self._turn = (self._turn + 1) % 3
-            if self._turn == 0 and self._new and self._has_place():
-                return self._new.popleft()
+        for _ in range(4):
+            self._turn = (self._turn + 1) % 4
+            reading = self._new if self._turn == 0 else self._again
+            if self._turn in {0, 3} and reading.ready and self._has_place():
+                return reading.ready.popleft()
             if self._turn == 1 and self._aside and self._aside[0][0] <= now_s:
                 return heapq.heappop(self._aside)[2]
             if self._turn == 2 and self._down and self._down[0][0] <= now_s:
