@@ -8,7 +8,7 @@ DELIVERY_GIVE_UP_S or longer after the first, but not before DELIVERY_ATTEMPTS_M
 A destination is where a channel's effects go: all to the same, or each to the host that it names. After
 DELIVERY_FAILURES_MAX failures in a row, by whichever effects, it is taken to be down: then there is one attempt at a
 time, by one of the effects after the other, with pauses from DELIVERY_BACKOFF_S to DELIVERY_PAUSE_S_MAX between them.
-The first that succeeds ends that.
+The first that succeeds ends that: all the others are due, but for those that were asked to wait longer.
 
 So many of the effects that go to a destination are held in memory, fewer if it is down. Those beyond are passed over:
 they stay in the outbox, and are read again from the first of them when there is place for as many as are held.
@@ -33,9 +33,11 @@ class Attempts:
         self.to = to
         self.failed = 0
         self.first_s = self.failed_s = 0.0
+        self._asked_until_s = 0.0
 
-    def fail(self, begun_s: float, now_s: float) -> None:
+    def fail(self, begun_s: float, now_s: float, asked_s: float) -> None:
         """An attempt that began then has failed now."""
+        self._asked_until_s = now_s + asked_s
         self.first_s = self.first_s if self.failed else begun_s
         self.failed_s = now_s
         self.failed += 1
@@ -50,6 +52,10 @@ class Attempts:
     def pause_s(self) -> float:
         """The longest pause before the next one."""
         return min(limits.DELIVERY_BACKOFF_S * 2.0 ** min(self.failed - 1, 64), limits.DELIVERY_BACKOFF_S_MAX)
+
+    def soonest_s(self, now_s: float) -> float:
+        """When to try again if all is well: now, or when the pause that was asked for is over."""
+        return max(now_s, self._asked_until_s)
 
     def told(self, error: Exception) -> str:
         """How often and why, for the receipt."""
@@ -103,14 +109,14 @@ class Destination:
         begins = not self.is_down
         if begins:
             self.is_down, self._pause_s = True, limits.DELIVERY_BACKOFF_S
-        self.next_s = now_s + spread(self._pause_s, asked_s, chance)
+        self.next_s = max(self.next_s, now_s + spread(self._pause_s, asked_s, chance))
         if self.under_way == 1:  # several were under way when it went down: one pause for all of them
             self._pause_s = min(2 * self._pause_s, limits.DELIVERY_PAUSE_S_MAX)
         return begins
 
     def succeed(self) -> bool:
         """It answers. Whether it was taken to be down until now."""
-        ends, self.is_down, self._failures = self.is_down, False, 0
+        ends, self.is_down, self._failures, self.next_s = self.is_down, False, 0, 0.0
         return ends
 
 

@@ -225,7 +225,7 @@ class Lane:
     def _failed(self, one: Attempts, begun_s: float, error: Exception) -> Receipt | None:
         """Set it aside, or give it up: then the receipt."""
         now_s, wanted_s = trio.current_time(), asked_s(error)
-        one.fail(begun_s, now_s)
+        one.fail(begun_s, now_s, wanted_s)
         self.attempts_failed += 1
         if one.to.fail(now_s, wanted_s, self._chance):
             log.warning("%s: taken to be down, after failures in a row: %s", self._named(one.to), error)
@@ -241,16 +241,16 @@ class Lane:
         return None
 
     def _succeeded(self, to: Destination) -> None:
-        """It answers: where it was down, all that go there, and failed since, are due now."""
+        """It answers: where it was down, all that go there, and failed since, are due as soon as they may be."""
         if not to.succeed():
             return
         now_s = trio.current_time()
         log.warning("%s: up again, after %.0f s.", self._named(to), now_s - to.since_s)
         self._aside = [
-            (now_s if one.to is to and one.failed_s >= to.since_s else due_s, seq, one)
+            (one.soonest_s(now_s) if one.to is to and one.failed_s >= to.since_s else due_s, seq, one)
             for due_s, seq, one in self._aside
         ]
-        self._aside += [(now_s, one.effect.seq, one) for one in to.waiting]
+        self._aside += [(one.soonest_s(now_s), one.effect.seq, one) for one in to.waiting]
         self._waiting -= len(to.waiting)
         to.waiting.clear()
         heapq.heapify(self._aside)
