@@ -206,12 +206,14 @@ class Lane:
         effect, begun_s = one.effect, trio.current_time()
         try:
             receipt: Receipt | None = await self.channel.deliver(effect)
-            self._succeeded(one.to)
+            if receipt.status != "failed":  # that may have been said without asking anybody
+                self._succeeded(one.to)
         except (TryLater, OSError) as error:
             receipt = self._failed(one, begun_s, error)
         except Exception as error:
             # One message a channel cannot handle must not stop the others, nor come back at every start.
             log.exception("Channel %s failed with effect %s.", effect.channel, effect.id)
+            self._fail(one.to, error)
             receipt = Receipt(effect.id, "failed", f"{type(error).__name__}: {error}")
         if receipt is not None:
             await self._settle(effect, receipt)
@@ -226,9 +228,7 @@ class Lane:
         """Set it aside, or give it up: then the receipt."""
         now_s, wanted_s = trio.current_time(), asked_s(error)
         one.fail(begun_s, now_s, wanted_s)
-        self.attempts_failed += 1
-        if one.to.fail(now_s, wanted_s, self._chance):
-            log.warning("%s: taken to be down, after failures in a row: %s", self._named(one.to), error)
+        self._fail(one.to, error)
         if one.are_over:
             self.gave_up += 1
             return Receipt(one.effect.id, "failed", one.told(error))
@@ -239,6 +239,11 @@ class Lane:
             due_s = now_s + spread(one.pause_s, wanted_s, self._chance)
             heapq.heappush(self._aside, (due_s, one.effect.seq, one))
         return None
+
+    def _fail(self, to: Destination, error: Exception) -> None:
+        self.attempts_failed += 1
+        if to.fail(trio.current_time(), asked_s(error), self._chance):
+            log.warning("%s: taken to be down, after failures in a row: %s", self._named(to), error)
 
     def _succeeded(self, to: Destination) -> None:
         """It answers: where it was down, all that go there, and failed since, are due as soon as they may be."""

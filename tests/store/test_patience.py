@@ -281,6 +281,47 @@ def test_a_message_alone_that_nobody_takes_is_given_up_after_a_day() -> None:
     assert len(channel.begun) < 24 * 60 * 2
 
 
+def test_who_fails_an_effect_without_asking_the_place_says_nothing_of_it() -> None:
+    """As webhooks do, with a URL that answered 410 before."""
+
+    class Hook(Fickle):
+        async def deliver(self, effect: Effect) -> Receipt:
+            if int(effect.id[1:]) % 10 == 0:
+                return Receipt(effect.id, "failed", "410 Gone")
+            return await super().deliver(effect)
+
+    channel = Hook(until(HOUR_S), workers=4)
+
+    async def test() -> None:
+        async with bench({"email": channel}) as b:
+            b.add(*500 * ["email"])
+            await trio.sleep(HOUR_S)
+            assert b.delivery.statistics()["destinations_down"] == 1
+            assert set(b.receipts.values()) == {"failed"}
+            assert len(channel.begun) < 150
+            await trio.sleep(2 * limits.DELIVERY_PAUSE_S_MAX)
+            assert len(b.receipts) == 500
+            assert len(channel.delivered) == 450
+
+    jump(test)
+
+
+def test_a_channel_that_breaks_with_every_effect_is_paused_before_all_have_failed() -> None:
+    def fails(effect: str, now: float) -> Exception | None:
+        return RuntimeError("no such relay") if now < HOUR_S else None
+
+    channel = Fickle(fails, workers=2)
+
+    async def test() -> None:
+        async with bench({"email": channel}) as b:
+            b.add(*500 * ["email"])
+            await trio.sleep(HOUR_S + 2 * limits.DELIVERY_PAUSE_S_MAX)
+            assert len(b.receipts) == 500
+            assert 70 < list(b.receipts.values()).count("failed") < 150
+
+    jump(test)
+
+
 def test_so_many_are_set_aside_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DELIVERY_ASIDE_MAX", 3)
     bad = [f"e{n}" for n in range(1, 6)]
