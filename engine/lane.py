@@ -28,7 +28,7 @@ import trio
 from engine import limits
 from engine.channels import Channel, Forked, TryLater
 from engine.destination import Attempts, Destination, asked_s, spread
-from engine.model import Effect, Receipt
+from engine.model import STATUSES, Effect, Receipt
 
 log = logging.getLogger("tidemill.delivery")
 
@@ -205,7 +205,7 @@ class Lane:
     async def _attempt(self, one: Attempts) -> None:
         effect, begun_s = one.effect, trio.current_time()
         try:
-            receipt: Receipt | None = await self.channel.deliver(effect)
+            receipt: Receipt | None = _checked(await self.channel.deliver(effect))
             if receipt.status != "failed":  # that may have been said without asking anybody
                 self._succeeded(one.to)
         except (TryLater, OSError) as error:
@@ -264,3 +264,12 @@ class Lane:
         """For the log: the channels and, where they go to several, where to."""
         names = ", ".join(sorted(self.names))
         return f"{names} to {to.name}" if to.name else names
+
+
+def _checked(receipt: object) -> Receipt:
+    """What a channel gave back. Raises TypeError, as for any mistake of the channel's."""
+    if not isinstance(receipt, Receipt):
+        raise TypeError(f"the channel returned {type(receipt).__name__} instead of a Receipt")
+    if receipt.status not in STATUSES:
+        raise TypeError(f"the channel returned a Receipt whose status is none of {', '.join(STATUSES)}")
+    return receipt
