@@ -205,9 +205,10 @@ class Lane:
     async def _attempt(self, one: Attempts) -> None:
         effect, begun_s = one.effect, trio.current_time()
         try:
-            receipt: Receipt | None = _checked(await self.channel.deliver(effect))
-            if receipt.status != "failed":  # that may have been said without asking anybody
+            answer = _checked(await self.channel.deliver(effect))
+            if answer.status != "failed":  # that may have been said without asking anybody
                 self._succeeded(one.to)
+            receipt: Receipt | None = answer
         except (TryLater, OSError) as error:
             receipt = self._failed(one, begun_s, error)
         except Exception as error:
