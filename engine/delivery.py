@@ -28,6 +28,9 @@ from engine.model import Effect, Receipt
 
 log = logging.getLogger("tidemill.delivery")
 
+_Settled = tuple[int, Receipt]
+"""The seq of an effect, and what became of it."""
+
 
 class Delivery:
     """Effects with a seq below `durable_before()` are durable (None: all); `journal` takes receipts; `chance` spreads
@@ -49,13 +52,15 @@ class Delivery:
         self._ended = trio.Event()
         self._scope = trio.CancelScope()
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._settled, self._receipts = trio.open_memory_channel[Receipt](limits.DELIVERY_RECEIPTS_MAX)
+        self._settled, self._receipts = trio.open_memory_channel[_Settled](limits.DELIVERY_RECEIPTS_MAX)
+        self._unjournaled: set[int] = set()
+        """Seqs of effects that are settled, and are in the outbox until their receipts are journaled."""
         self._lanes = [
             Lane(
                 channel,
                 names,
                 page=self._durable_page,
-                pending=kernel.is_pending,
+                pending=self._is_pending,
                 settle=self._settle,
                 chance=chance,
             )
@@ -107,9 +112,13 @@ class Delivery:
         before = self._durable_before()
         return page if before is None else [effect for effect in page if effect.seq < before]
 
+    def _is_pending(self, effect: Effect) -> bool:
+        return self._kernel.is_pending(effect) and effect.seq not in self._unjournaled
+
     async def _settle(self, effect: Effect, receipt: Receipt) -> None:
         self._counts[effect.channel, receipt.status] += 1
-        await self._settled.send(receipt)
+        self._unjournaled.add(effect.seq)
+        await self._settled.send((effect.seq, Receipt(effect.id, receipt.status, _tellable(receipt.detail))))
 
     async def _take_receipts(self) -> None:
         async for first in self._receipts:
@@ -119,7 +128,8 @@ class Delivery:
                     batch.append(self._receipts.receive_nowait())
                 except (trio.WouldBlock, trio.EndOfChannel):
                     break
-            await self._journal_receipts(batch)
+            await self._journal_receipts([receipt for _, receipt in batch])
+            self._unjournaled.difference_update(seq for seq, _ in batch)
 
     async def _journal_receipts(self, batch: list[Receipt]) -> None:
         while True:
@@ -142,6 +152,13 @@ async def _run(lane: Lane) -> None:
         if isinstance(lane.channel, Holding):
             with trio.CancelScope(shield=True):
                 await lane.channel.aclose()
+
+
+def _tellable(detail: object) -> str:
+    """What a channel said, as it can be journaled: of bounded length, and encodable. A thousand of them, of six bytes
+    a character in JSON, fit into one control line."""
+    text = "" if detail is None else str(detail)
+    return text[: limits.PROBLEM_DETAIL_CHARS_MAX].encode(errors="replace").decode()
 
 
 def _lanes(channels: Mapping[str, Channel | Outbox]) -> list[tuple[Channel, frozenset[str]]]:

@@ -8,11 +8,15 @@ DELIVERY_GIVE_UP_S or longer after the first, but not before DELIVERY_ATTEMPTS_M
 A destination is where a channel's effects go: all to the same, or each to the host that it names. After
 DELIVERY_FAILURES_MAX failures in a row, by whichever effects, it is taken to be down: then there is one attempt at a
 time, by one of the effects after the other, with pauses from DELIVERY_BACKOFF_S to DELIVERY_PAUSE_S_MAX between them.
-The first that succeeds ends that.
+The first that succeeds ends that: all the others are due, but for those that were asked to wait longer.
+
+So many of the effects that go to a destination are held in memory, fewer if it is down. Those beyond are passed over:
+they stay in the outbox, and are read again from the first of them when there is place for as many as are held.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from random import Random
 
@@ -29,9 +33,11 @@ class Attempts:
         self.to = to
         self.failed = 0
         self.first_s = self.failed_s = 0.0
+        self._asked_until_s = 0.0
 
-    def fail(self, begun_s: float, now_s: float) -> None:
+    def fail(self, begun_s: float, now_s: float, asked_s: float) -> None:
         """An attempt that began then has failed now."""
+        self._asked_until_s = now_s + asked_s
         self.first_s = self.first_s if self.failed else begun_s
         self.failed_s = now_s
         self.failed += 1
@@ -47,6 +53,10 @@ class Attempts:
         """The longest pause before the next one."""
         return min(limits.DELIVERY_BACKOFF_S * 2.0 ** min(self.failed - 1, 64), limits.DELIVERY_BACKOFF_S_MAX)
 
+    def soonest_s(self, now_s: float) -> float:
+        """When to try again if all is well: now, or when the pause that was asked for is over."""
+        return max(now_s, self._asked_until_s)
+
     def told(self, error: Exception) -> str:
         """How often and why, for the receipt."""
         hours = (self.failed_s - self.first_s) / 3600
@@ -59,7 +69,9 @@ class Destination:
     def __init__(self, name: str) -> None:
         self.name = name
         self.effects = 0
-        """Of the lane's, those that go here and are not settled: it is forgotten with the last of them."""
+        """Those that go here and are held by the lane, until they are settled: it is forgotten with the last."""
+        self.passed_seq: float = math.inf
+        """The smallest seq of those that were passed over."""
         self.under_way = 0
         self.waiting: deque[Attempts] = deque()
         self.is_down = self.is_listed = False
@@ -69,6 +81,20 @@ class Destination:
         """The first of the failures in a row."""
         self._failures = 0
         self._pause_s = 0.0
+
+    @property
+    def has_place(self) -> bool:
+        """Whether one more effect may be held."""
+        return self.effects < self._most
+
+    @property
+    def has_much_place(self) -> bool:
+        """Whether to read again what was passed over; not for each place by itself, the outbox may be long."""
+        return 2 * self.effects <= self._most
+
+    @property
+    def _most(self) -> int:
+        return limits.DELIVERY_HELD_DOWN_MAX if self.is_down else limits.DELIVERY_HELD_MAX
 
     def may_be_tried(self, now_s: float) -> bool:
         return not self.is_down or (not self.under_way and now_s >= self.next_s)
@@ -83,14 +109,14 @@ class Destination:
         begins = not self.is_down
         if begins:
             self.is_down, self._pause_s = True, limits.DELIVERY_BACKOFF_S
-        self.next_s = now_s + spread(self._pause_s, asked_s, chance)
+        self.next_s = max(self.next_s, now_s + spread(self._pause_s, asked_s, chance))
         if self.under_way == 1:  # several were under way when it went down: one pause for all of them
             self._pause_s = min(2 * self._pause_s, limits.DELIVERY_PAUSE_S_MAX)
         return begins
 
     def succeed(self) -> bool:
         """It answers. Whether it was taken to be down until now."""
-        ends, self.is_down, self._failures = self.is_down, False, 0
+        ends, self.is_down, self._failures, self.next_s = self.is_down, False, 0, 0.0
         return ends
 
 

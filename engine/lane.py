@@ -2,11 +2,14 @@
 
 Effects are begun in the order of their seq, at most `channel.workers` at once. One that could not be delivered is set
 aside until its next attempt, and others go on; `engine.destination` says when that is, and when a destination is taken
-to be down, which sets aside all that go there. What is new, what is due again, and destinations that are to be tried
-again take turns, so none of them holds up another.
+to be down, which sets aside all that go there. What is new, what was passed over, what is due again, and destinations
+that are to be tried again take turns, so none of them holds up another.
 
-DELIVERY_ASIDE_MAX are set aside at most: then nothing new is begun until some of them are settled. New effects are read
-from the outbox a page at a time, when they are wanted. So memory is bounded, and the rest stays in the outbox.
+Effects are read from the outbox a page at a time, when they are wanted. What its destination has no place for is passed
+over, and read again later by a second reading, behind the first. DELIVERY_ASIDE_MAX are set aside at most: then none is
+begun for the first time until some of them are settled. So memory is bounded, and the rest stays in the outbox. Nothing
+is lost: what was read and waits for a receipt is held, or its destination knows that it, or one before it, was passed
+over, or the second reading is still before it.
 
 Attempts are remembered by the process only: after a restart each effect without a receipt is new.
 """
@@ -25,9 +28,17 @@ import trio
 from engine import limits
 from engine.channels import Channel, Forked, TryLater
 from engine.destination import Attempts, Destination, asked_s, spread
-from engine.model import Effect, Receipt
+from engine.model import STATUSES, Effect, Receipt
 
 log = logging.getLogger("tidemill.delivery")
+
+
+class Reading:
+    """Through the outbox, in order: what follows `after` was not read, what is `ready` was not begun."""
+
+    def __init__(self) -> None:
+        self.after = 0
+        self.ready: deque[Attempts] = deque()
 
 
 class Lane:
@@ -51,9 +62,11 @@ class Lane:
         self._pending = pending
         self._settle = settle
         self._chance = chance
-        self._cursor = 0
+        self._new, self._again = Reading(), Reading()
+        """`_again` reads what was passed over, as far as `_new` has come."""
+        self._held: set[int] = set()
+        """The seqs of all effects here that are not settled."""
         self._destinations: dict[str, Destination] = {}
-        self._new: deque[Attempts] = deque()
         self._aside: list[tuple[float, int, Attempts]] = []
         """A heap of (when it is due, seq, effect)."""
         self._waiting = 0
@@ -101,39 +114,57 @@ class Lane:
                         await changed.wait()
 
     def _read(self) -> bool:
-        """Have the next new effects ready, if there is place for them. Whether there was a page."""
-        if self._new or not self._has_place():
+        """Have the next effects ready, if there is place for them. Whether there was a page."""
+        came = self._read_page(self._new)
+        if self._again.after < self._new.after:
+            came |= self._read_page(self._again)
+        return came
+
+    def _read_page(self, reading: Reading) -> bool:
+        if reading.ready or not self._has_place():
             return False
-        page = self._page(self._cursor)
-        if page:
-            self._cursor = page[-1].seq
-            self._new.extend(self._begun(effect) for effect in page if effect.channel in self.names)
+        page = self._page(reading.after)
+        reading.after = page[-1].seq if page else self._new.after
+        for effect in page:
+            if effect.channel in self.names and effect.seq not in self._held:
+                self._hold(reading, effect)
         return bool(page)
 
     def _has_place(self) -> bool:
         """Whether one more could be set aside, if it had to be."""
         return self.set_aside + self._under_way < limits.DELIVERY_ASIDE_MAX
 
-    def _begun(self, effect: Effect) -> Attempts:
+    def _hold(self, reading: Reading, effect: Effect) -> None:
+        """Have it ready, or pass it over."""
         name = self.channel.destination(effect) if isinstance(self.channel, Forked) else ""
         to = self._destinations.get(name)
         if to is None:
             to = self._destinations[name] = Destination(name)
-        to.effects += 1
-        return Attempts(effect, to)
+        if to.has_place:
+            to.effects += 1
+            self._held.add(effect.seq)
+            reading.ready.append(Attempts(effect, to))
+        else:
+            to.passed_seq = min(to.passed_seq, effect.seq)
 
     def _forget(self, one: Attempts) -> None:
         """It is settled, or nobody wants it any more."""
-        one.to.effects -= 1
-        if not one.to.effects:
-            del self._destinations[one.to.name]
+        to = one.to
+        to.effects -= 1
+        self._held.remove(one.effect.seq)
+        if to.passed_seq < math.inf and to.has_much_place:
+            self._again.after = min(self._again.after, int(to.passed_seq) - 1)
+            to.passed_seq = math.inf
+        if not to.effects:
+            del self._destinations[to.name]
 
     def _taken(self, now_s: float) -> Attempts | None:
         """The next one that may be tried now, by turns of where it comes from."""
-        for _ in range(3):
-            self._turn = (self._turn + 1) % 3
-            if self._turn == 0 and self._new and self._has_place():
-                return self._new.popleft()
+        for _ in range(4):
+            self._turn = (self._turn + 1) % 4
+            reading = self._new if self._turn == 0 else self._again
+            if self._turn in {0, 3} and reading.ready and self._has_place():
+                return reading.ready.popleft()
             if self._turn == 1 and self._aside and self._aside[0][0] <= now_s:
                 return heapq.heappop(self._aside)[2]
             if self._turn == 2 and self._down and self._down[0][0] <= now_s:
@@ -174,13 +205,16 @@ class Lane:
     async def _attempt(self, one: Attempts) -> None:
         effect, begun_s = one.effect, trio.current_time()
         try:
-            receipt: Receipt | None = await self.channel.deliver(effect)
-            self._succeeded(one.to)
+            answer = _checked(await self.channel.deliver(effect))
+            if answer.status != "failed":  # that may have been said without asking anybody
+                self._succeeded(one.to)
+            receipt: Receipt | None = answer
         except (TryLater, OSError) as error:
             receipt = self._failed(one, begun_s, error)
         except Exception as error:
             # One message a channel cannot handle must not stop the others, nor come back at every start.
             log.exception("Channel %s failed with effect %s.", effect.channel, effect.id)
+            self._fail(one.to, error)
             receipt = Receipt(effect.id, "failed", f"{type(error).__name__}: {error}")
         if receipt is not None:
             await self._settle(effect, receipt)
@@ -194,10 +228,8 @@ class Lane:
     def _failed(self, one: Attempts, begun_s: float, error: Exception) -> Receipt | None:
         """Set it aside, or give it up: then the receipt."""
         now_s, wanted_s = trio.current_time(), asked_s(error)
-        one.fail(begun_s, now_s)
-        self.attempts_failed += 1
-        if one.to.fail(now_s, wanted_s, self._chance):
-            log.warning("%s: taken to be down, after failures in a row: %s", self._named(one.to), error)
+        one.fail(begun_s, now_s, wanted_s)
+        self._fail(one.to, error)
         if one.are_over:
             self.gave_up += 1
             return Receipt(one.effect.id, "failed", one.told(error))
@@ -209,17 +241,22 @@ class Lane:
             heapq.heappush(self._aside, (due_s, one.effect.seq, one))
         return None
 
+    def _fail(self, to: Destination, error: Exception) -> None:
+        self.attempts_failed += 1
+        if to.fail(trio.current_time(), asked_s(error), self._chance):
+            log.warning("%s: taken to be down, after failures in a row: %s", self._named(to), error)
+
     def _succeeded(self, to: Destination) -> None:
-        """It answers: where it was down, all that go there, and failed since, are due now."""
+        """It answers: where it was down, all that go there, and failed since, are due as soon as they may be."""
         if not to.succeed():
             return
         now_s = trio.current_time()
         log.warning("%s: up again, after %.0f s.", self._named(to), now_s - to.since_s)
         self._aside = [
-            (now_s if one.to is to and one.failed_s >= to.since_s else due_s, seq, one)
+            (one.soonest_s(now_s) if one.to is to and one.failed_s >= to.since_s else due_s, seq, one)
             for due_s, seq, one in self._aside
         ]
-        self._aside += [(now_s, one.effect.seq, one) for one in to.waiting]
+        self._aside += [(one.soonest_s(now_s), one.effect.seq, one) for one in to.waiting]
         self._waiting -= len(to.waiting)
         to.waiting.clear()
         heapq.heapify(self._aside)
@@ -228,3 +265,12 @@ class Lane:
         """For the log: the channels and, where they go to several, where to."""
         names = ", ".join(sorted(self.names))
         return f"{names} to {to.name}" if to.name else names
+
+
+def _checked(receipt: object) -> Receipt:
+    """What a channel gave back. Raises TypeError, as for any mistake of the channel's."""
+    if not isinstance(receipt, Receipt):
+        raise TypeError(f"the channel returned {type(receipt).__name__} instead of a Receipt")
+    if receipt.status not in STATUSES:
+        raise TypeError(f"the channel returned a Receipt whose status is none of {', '.join(STATUSES)}")
+    return receipt

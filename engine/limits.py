@@ -177,9 +177,14 @@ DELIVERY_BACKOFF_S, DELIVERY_BACKOFF_S_MAX = (
     3_600.0,
 )  # pause before another attempt at an effect: the first, doubled each time, and the longest
 DELIVERY_RETRY_AFTER_S_MAX = 3_600.0  # longest pause that the other side may ask for
-DELIVERY_GIVE_UP_S = 24 * 3600.0  # from the first attempt to the last: then the effect has failed
-DELIVERY_ATTEMPTS_MIN = 36  # before that: as many as a day has; what an outage let be tried seldom has longer
+DELIVERY_GIVE_UP_S = 24 * 3600.0  # an effect has failed for good no sooner after its first attempt
+DELIVERY_ATTEMPTS_MIN = (
+    36  # nor before so many attempts: pauses like those above leave room for them within a day,
+)
+# but at a destination that is down effects take turns, so a day may pass with few attempts at each
 DELIVERY_ASIDE_MAX = 20_000  # effects of one lane that wait for another attempt; then it begins nothing new
+DELIVERY_HELD_MAX = 10_000  # of them and those under way, for one destination; the others stay in the outbox
+DELIVERY_HELD_DOWN_MAX = 1_000  # the same for one that is down
 DELIVERY_FAILURES_MAX = 10  # in a row: then a destination is taken to be down
 DELIVERY_PAUSE_S_MAX = 60.0  # between two attempts at one that is down
 DELIVERY_STOP_S = 5  # a stop lets deliveries under way take this long

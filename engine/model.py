@@ -65,6 +65,10 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     message: dict[str, Any]
 
 
+STATUSES = ("delivered", "bounced", "failed")
+"""Of receipts."""
+
+
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What became of an effect: `delivered`, `bounced` or `failed` (gave up) (rule 18)."""
 

@@ -1,10 +1,9 @@
 """Channels: where effects go. A channel is small: it is given one effect and says what became of it.
 
-`deliver` returns a Receipt (`delivered`, `bounced`, `failed`), or raises `TryLater` (or OSError) when the
-world is not ready; the delivery decides about further attempts, always with the same effect id. SMTP,
-webhooks (`engine.channels.webhook`) and the like fit behind the same method. `Outbox` is not a channel but
-the decision to have none: its effects stay in the kernel's outbox until the application pulls them and sends
-receipts.
+`deliver` says what became of it, or raises; the delivery decides about further attempts, always with the same effect
+id (`Channel`). SMTP, webhooks (`engine.channels.webhook`) and the like fit behind the same method. `Outbox` is not a
+channel but the decision to have none: its effects stay in the kernel's outbox until the application pulls them and
+sends receipts.
 """
 
 from __future__ import annotations
@@ -19,7 +18,18 @@ from engine.model import Effect, Receipt
 
 class Channel(Protocol):
     """Hands effects over. At most `workers` calls of `deliver` are under way at once (1: in order, save those that have
-    to be tried again)."""
+    to be tried again).
+
+    `deliver` returns a Receipt with the effect's id:
+
+    - `delivered` or `bounced`: the place the effect went to has answered, and is up;
+    - `failed`: this effect will never be taken. It says nothing of the place, which need not have been asked.
+
+    It raises what may be otherwise later, and counts against the place, which is paused after several in a row:
+
+    - `TryLater` (after `after_s` seconds, if that is known) or OSError: the same effect is tried again;
+    - any other exception, also a group of exceptions, is a mistake of the channel: the effect has failed.
+    """
 
     workers: int
 

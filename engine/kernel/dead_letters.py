@@ -13,12 +13,27 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Effect).decode
 
 
+class DeadLetter(msgspec.Struct, frozen=True):
+    """What is told of one: when it failed, why, and whose message it was. `packed`: the effect."""
+
+    at: int
+    detail: str
+    channel: str
+    contact: str
+    flow: str
+    node: str
+    packed: bytes
+
+
+def _of(at: int, detail: str, effect: Effect, packed: bytes) -> DeadLetter:
+    return DeadLetter(at, detail, effect.channel, effect.contact, effect.flow, effect.node, packed)
+
+
 class DeadLetters:
-    """By effect id, the oldest first. They are kept packed: a snapshot takes them all at once."""
+    """By effect id, the oldest first. The effects are kept packed: a snapshot takes them all at once."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[int, str, bytes]] = {}
-        """(when it failed, why, the effect)."""
+        self._kept: dict[str, DeadLetter] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -33,7 +48,7 @@ class DeadLetters:
         packed = _pack(effect)
         if len(packed) > DEAD_LETTERS_BYTES_MAX:
             return
-        self._kept[effect.id] = (at, detail, packed)
+        self._kept[effect.id] = _of(at, detail, effect, packed)
         self._bytes += len(packed)
         while len(self._kept) > DEAD_LETTERS_MAX or self._bytes > DEAD_LETTERS_BYTES_MAX:
             self.take(next(iter(self._kept)))
@@ -43,21 +58,22 @@ class DeadLetters:
         kept = self._kept.pop(effect_id, None)
         if kept is None:
             return None
-        self._bytes -= len(kept[2])
-        return _unpack(kept[2])
+        self._bytes -= len(kept.packed)
+        return _unpack(kept.packed)
 
-    def newest_first(self) -> list[tuple[int, str, Effect]]:
-        return [(at, detail, _unpack(packed)) for at, detail, packed in reversed(self._kept.values())]
+    def newest_first(self) -> list[tuple[str, DeadLetter]]:
+        """With their effects' ids."""
+        return list(reversed(self._kept.items()))
 
     def forget_contact(self, ids: frozenset[str]) -> None:
         """Rule 30, under whichever of its ids."""
-        gone = [id for id, kept in self._kept.items() if _unpack(kept[2]).contact in ids]
+        gone = [id for id, kept in self._kept.items() if kept.contact in ids]
         for id in gone:
             self.take(id)
 
     def pack(self) -> list[Any]:
-        return [(id, *kept) for id, kept in self._kept.items()]
+        return [(id, kept.at, kept.detail, kept.packed) for id, kept in self._kept.items()]
 
     def unpack(self, packed: list[Any]) -> None:
-        self._kept = {id: (at, detail, effect) for id, at, detail, effect in packed}
-        self._bytes = sum(len(effect) for _, _, effect in self._kept.values())
+        self._kept = {id: _of(at, detail, _unpack(effect), effect) for id, at, detail, effect in packed}
+        self._bytes = sum(len(kept.packed) for kept in self._kept.values())

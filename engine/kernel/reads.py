@@ -309,15 +309,15 @@ def dead_letters(state: State) -> list[dict[str, Any]]:
     """Effects that failed and can be tried again, the newest first."""
     return [
         {
-            "effect": effect.id,
-            "at": when(at),
-            "channel": effect.channel,
-            "contact": effect.contact,
-            "flow": effect.flow,
-            "node": effect.node,
-            "detail": detail,
+            "effect": id,
+            "at": when(kept.at),
+            "channel": kept.channel,
+            "contact": kept.contact,
+            "flow": kept.flow,
+            "node": kept.node,
+            "detail": kept.detail,
         }
-        for at, detail, effect in state.dead_letters.newest_first()
+        for id, kept in state.dead_letters.newest_first()
     ]
 
 

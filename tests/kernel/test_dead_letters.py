@@ -77,6 +77,22 @@ def test_with_its_contact_it_is_forgotten(*, restarted: bool) -> None:
     assert bench.control("retry")["accepted"] == 1
 
 
+def test_only_what_is_put_back_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, unpack, unpacked = given_up("a", "b", "c"), dead_letters._unpack, []
+
+    def watched(packed: bytes) -> Effect:
+        unpacked.append(unpack(packed))
+        return unpacked[-1]
+
+    monkeypatch.setattr(dead_letters, "_unpack", watched)
+    listed = bench.kernel.dead_letters()
+    bench.control("set_contact", contact="d", traits={})
+    bench.control("delete_contact", contact="d")
+    assert unpacked == []
+    bench.control("retry", effects=[listed[0]["effect"]])
+    assert [effect.contact for effect in unpacked] == ["c"]
+
+
 def test_the_oldest_go_beyond_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     def effect(n: int, text: str = "") -> Effect:
         return Effect(n, f"f.{n}.n.0", 0, "c", "f", 1, n, "n", "webhook", None, {"text": text})

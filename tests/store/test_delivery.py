@@ -202,6 +202,41 @@ def test_an_effect_a_channel_cannot_handle_does_not_stop_the_others() -> None:
     jump(test)
 
 
+@pytest.mark.parametrize("returned", [None, "delivered", Receipt("e1", "sent"), Receipt("e1", None)])  # type: ignore[arg-type]
+def test_an_effect_fails_whose_channel_returns_no_receipt(returned: Receipt) -> None:
+    class Forgetful(Collector):
+        async def deliver(self, effect: Effect) -> Receipt:
+            receipt = await super().deliver(effect)
+            return returned if effect.id == "e1" else receipt
+
+    async def test() -> None:
+        async with bench({"email": Forgetful()}) as b:
+            b.add("email", "email")
+            await trio.sleep(1)
+            assert b.receipts == {"e1": "failed", "e2": "delivered"}
+            (told,) = [one.detail for batch in b.journaled for one in batch if one.status == "failed"]
+            assert told.startswith("TypeError: the channel returned ")
+
+    jump(test)
+
+
+@pytest.mark.parametrize("detail", ["file \udcff not found", "\x01" * 20_000, None])
+def test_whatever_a_channel_says_can_be_journaled(tmp_path: Path, detail: str | None) -> None:
+    class Odd:
+        workers = 1_000
+
+        async def deliver(self, effect: Effect) -> Receipt:
+            await trio.sleep(0.1)
+            return Receipt("another's", "failed", detail)  # type: ignore[arg-type]
+
+    async def test() -> None:
+        async with running(config(tmp_path, channel=Odd())) as service:
+            await service.submit(decode_lines(sends(*1_000 * ["email"])))
+            assert set((await receipted(service, 1_000)).values()) == {"failed"}
+
+    run(test)
+
+
 def test_receipts_are_journaled_many_at_a_time_and_again_while_the_store_is_full() -> None:
     class Quick(Collector):
         workers = 8

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from random import Random
 
 import pytest
 import trio
 
 from engine import limits
 from engine.channels import TryLater
+from engine.destination import Destination
 from engine.model import Effect, Receipt
 from tests.store.delivering import Bench, bench, jump
 
@@ -105,6 +107,41 @@ def test_what_the_other_side_asks_for_is_waited_for_within_reason(asked_s: float
 
     jump(test)
     assert channel.pauses("e1")[0] == pytest.approx(paused_s)
+
+
+def test_a_place_that_is_down_is_left_alone_as_long_as_any_answer_asked() -> None:
+    to, chance = Destination("place"), Random(1)
+    for _ in range(limits.DELIVERY_FAILURES_MAX - 1):
+        to.fail(0.0, 0.0, chance)
+    to.under_way = 2
+    to.fail(10.0, 600.0, chance)
+    to.under_way = 1
+    to.fail(11.0, 0.0, chance)
+    to.under_way = 0
+    assert not to.may_be_tried(609.0)
+    assert to.may_be_tried(610.0)
+    assert to.succeed()
+    assert to.may_be_tried(12.0)
+
+
+def test_what_was_asked_to_wait_waits_though_its_place_is_up_again() -> None:
+    def fails(effect: str, now: float) -> Exception | None:
+        if effect == "e1" and now < 600.0:
+            return TryLater("busy", after_s=600.0)
+        return OSError("refused") if now < 60.0 else None
+
+    channel = Fickle(fails)
+
+    async def test() -> None:
+        async with bench({"email": channel}) as b:
+            b.add(*20 * ["email"])
+            await trio.sleep(300)
+            assert len(channel.delivered) == 19
+            await trio.sleep(310)
+            assert len(channel.delivered) == 20
+
+    jump(test)
+    assert channel.pauses("e1") == [pytest.approx(600.0, abs=1.0)]
 
 
 def test_a_pause_of_nothing_asked_for_is_no_storm() -> None:
@@ -242,6 +279,47 @@ def test_a_message_alone_that_nobody_takes_is_given_up_after_a_day() -> None:
 
     jump(test)
     assert len(channel.begun) < 24 * 60 * 2
+
+
+def test_who_fails_an_effect_without_asking_the_place_says_nothing_of_it() -> None:
+    """As webhooks do, with a URL that answered 410 before."""
+
+    class Hook(Fickle):
+        async def deliver(self, effect: Effect) -> Receipt:
+            if int(effect.id[1:]) % 10 == 0:
+                return Receipt(effect.id, "failed", "410 Gone")
+            return await super().deliver(effect)
+
+    channel = Hook(until(HOUR_S), workers=4)
+
+    async def test() -> None:
+        async with bench({"email": channel}) as b:
+            b.add(*500 * ["email"])
+            await trio.sleep(HOUR_S)
+            assert b.delivery.statistics()["destinations_down"] == 1
+            assert set(b.receipts.values()) == {"failed"}
+            assert len(channel.begun) < 150
+            await trio.sleep(2 * limits.DELIVERY_PAUSE_S_MAX)
+            assert len(b.receipts) == 500
+            assert len(channel.delivered) == 450
+
+    jump(test)
+
+
+def test_a_channel_that_breaks_with_every_effect_is_paused_before_all_have_failed() -> None:
+    def fails(effect: str, now: float) -> Exception | None:
+        return RuntimeError("no such relay") if now < HOUR_S else None
+
+    channel = Fickle(fails, workers=2)
+
+    async def test() -> None:
+        async with bench({"email": channel}) as b:
+            b.add(*500 * ["email"])
+            await trio.sleep(HOUR_S + 2 * limits.DELIVERY_PAUSE_S_MAX)
+            assert len(b.receipts) == 500
+            assert 70 < list(b.receipts.values()).count("failed") < 150
+
+    jump(test)
 
 
 def test_so_many_are_set_aside_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
