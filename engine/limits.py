@@ -99,7 +99,7 @@ CHECKPOINT_PART_RECORDS_MAX = 256  # contacts packed at one go: a quarter of a m
 CHECKPOINT_PART_BYTES = 512 * 1024  # a part ends with the record that reaches it
 CHECKPOINT_EVERY_BYTES = 256 * 1024 * 1024  # of batches since the last checkpoint, at least
 CHECKPOINT_STRETCH_MAX = (
-    3  # times that at most: replaying 768 MiB takes nine seconds at 300,000 events of 300 bytes
+    5  # times that at most: replaying 1,280 MiB takes twelve seconds at 370,000 events of 300 bytes
 )
 CHECKPOINT_SHARE_MAX = 0.75  # bytes of a checkpoint for each stored in the journal since; else it is put off
 CHECKPOINT_EVERY_S = 300
