@@ -2,9 +2,9 @@
 
 Two engines of the same state (`bench.host`) take turns: one makes no checkpoints, the other one for every so many bytes
 of input. How many is as in earnest for the contacts there are: 256 MiB with a million, less with fewer, so that a
-checkpoint holds the same share of them; it may be put off, to five times that. A round is long enough for one. Bytes are counted by the block device while
-only the engine with checkpoints is sent to; whatever else writes to that disk is in the figure: `--basetemp` on a disk
-of its own, which may be a file mounted as one, keeps it out.
+checkpoint holds the same share of them; it may be put off, to five times that. A round is long enough for one. Bytes
+are counted by the block device while only the engine with checkpoints is sent to; whatever else writes to that disk is
+in the figure: `--basetemp` on a disk of its own, which may be a file mounted as one, keeps it out.
 
 Batches and checkpoints are compressed, and the lines of `work` are much alike. So the bytes are counted once more with
 lines of which a quarter is noise, and no two the same.
