@@ -123,7 +123,7 @@ class Journal:
             return 0
         while True:
             meta = Meta(self._meta.format, self._meta.key, max(upto, self._meta.trimmed))
-            count, self.first_seq = await self._env.write(partial(_trim, upto=upto, meta=meta))
+            count, self.first_seq = await self._env.write(partial(_trim, upto=upto, meta=meta), aside=True)
             self._meta = meta
             total += count
             if count < limits.JOURNAL_TRIM_FRAMES_MAX:
@@ -235,7 +235,10 @@ def _plain_bytes(value: bytes) -> int:
 
 
 def _trim(transaction: lmdb.Transaction, upto: int, meta: Meta) -> tuple[int, int | None]:
-    """Delete a slice of frames. Returns how many, and the first that is left."""
+    """Delete a slice of frames. Returns how many, and the first that is left.
+
+    LMDB looks at the first page of each: where the system has let go of it, that is read from the disk.
+    """
     cursor = transaction.cursor()
     found, count = cursor.set_range(_key(0)), 0
     while found and count < limits.JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:

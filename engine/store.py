@@ -248,7 +248,7 @@ class Environment:
         and a write that finds the map full is rolled back and so never becomes the next: without a commit in
         between, an emptied map would stay full for ever.
         """
-        await self.write(_touch)
+        await self.write(_touch, aside=True)
 
     async def copy(self, folder: Path) -> bytes:
         """Copy all records into a new environment in `folder`, durable when this returns. The key of the last.

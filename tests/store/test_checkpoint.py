@@ -353,8 +353,8 @@ def test_checkpoints_fall_due_by_bytes_and_by_time(tmp_path: Path, setting: dict
         (1_000, 1_000, 750, True),
         (1_000, 1_000, 751, False),
         (1_000, 300, 250, False),
-        (2_999, 1_000, 1_000_000, False),
-        (3_000, 1_000, 1_000_000, True),
+        (1_000 * limits.CHECKPOINT_STRETCH_MAX - 1, 1_000, 1_000_000, False),
+        (1_000 * limits.CHECKPOINT_STRETCH_MAX, 1_000, 1_000_000, True),
     ],
 )
 def test_one_that_is_large_beside_the_journal_is_put_off_but_not_for_ever(
