@@ -1,11 +1,12 @@
 """What the journal and the checkpoints share: an LMDB environment written by one task at a time.
 
-A transaction is begun and filled on the loop's thread and committed in a worker thread. py-lmdb drops and
-takes the GIL at every put; in a worker beside a busy loop each of them would wait up to a switch interval
-(5 ms). The commit is one call, nearly all of it `fsync`. Without LMDB's lock file nothing else keeps two
-write transactions apart, nor a reader from pages being reused or a root being replaced: hence the trio lock
-around each write, reads only in short transactions that end before the next await, and while there are
-writers only inside their transactions.
+A transaction that others wait for, an append to the journal, is begun and filled on the loop's thread and
+committed in a worker thread. py-lmdb drops and takes the GIL at every put; in a worker beside a busy loop
+each of them would wait up to a switch interval (5 ms). The commit is one call, nearly all of it `fsync`.
+Everything else is filled in the worker as well: LMDB may have to read pages from the disk, and the loop must
+not wait for that. Without LMDB's lock file nothing else keeps two write transactions apart, nor a reader from
+pages being reused or a root being replaced: hence the trio lock around each write, reads only in short
+transactions that end before the next await, and while there are writers only inside their transactions.
 
 Rejected: `sync=False` and `writemap` (a crash of the machine may leave a torn database), a writer thread of
 our own (cancellation and errors would have to be carried by hand).

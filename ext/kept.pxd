@@ -2,6 +2,7 @@
 
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport uint8_t, uint16_t
+from libc.stdlib cimport realloc
 
 # Two bytes more than the map itself takes. How long that is follows from the map (`ext.value.skip`).
 cdef struct Kept:
@@ -25,6 +26,18 @@ cdef uint8_t* spell(const uint8_t* at, uint8_t* out, const uint8_t* end) noexcep
 cdef bytes plain(const uint8_t* at)
 cdef bytes plain_map(Kept* kept)
 cdef bint same_kept(const Kept* one, const Kept* other) noexcept nogil
+
+
+cdef inline int make_room(uint8_t** block, Py_ssize_t* room, Py_ssize_t wanted) except -1:
+    """Have so many bytes in a block that is used again and again."""
+    cdef void* larger
+    if wanted > room[0]:
+        larger = realloc(block[0], wanted)
+        if larger == NULL:
+            raise MemoryError
+        block[0] = <uint8_t*>larger
+        room[0] = wanted
+    return 0
 
 
 cdef inline Kept* share(Kept* kept) noexcept:

@@ -28,10 +28,9 @@ but lists of keys are many where optional traits are set in any order, and each 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Malloc
 from libc.stdint cimport int32_t, uint32_t, uint64_t
-from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy
 
-from ext.keys cimport KEY_SLACK, Key, key_number, numbered_keys, put_number, read_number
+from ext.keys cimport KEY_SLACK, Key, key_number, numbered_keys, put_number, put_text_head, read_number
 from ext.value cimport skip, tm_size, tm_u16, tm_u32, tm_u64
 
 cdef enum:
@@ -75,15 +74,7 @@ cdef extern from *:
 
 
 cdef int _reserve(Py_ssize_t room) except -1:
-    global scratch, scratch_room
-    cdef void* block
-    if room > scratch_room:
-        block = realloc(scratch, room)
-        if block == NULL:
-            raise MemoryError
-        scratch = <uint8_t*>block
-        scratch_room = room
-    return 0
+    return make_room(&scratch, &scratch_room, room)
 
 
 cdef Kept* new_kept(Py_ssize_t size) except NULL:
@@ -196,7 +187,7 @@ cdef uint8_t* _number_key(const uint8_t** at, uint8_t* out) noexcept:
         number = key_number(p + header, size)
         if number >= 0:
             return put_number(out, number)
-        out = _put_head(out, size)
+        out = put_text_head(out, size)
         memcpy(out, behind - size, size)
         return out + size
     if read_number(p, &size) != NULL:
@@ -206,16 +197,6 @@ cdef uint8_t* _number_key(const uint8_t** at, uint8_t* out) noexcept:
         return out + 9
     copy(out, p, behind - p)
     return out + (behind - p)
-
-
-cdef uint8_t* _put_head(uint8_t* out, uint32_t size) noexcept nogil:
-    """The header of a string."""
-    cdef int bytes_of_size = 0 if size < 32 else 1 if size < 1 << 8 else 2 if size < 1 << 16 else 4
-    cdef int i
-    out[0] = <uint8_t>(0xa0 | size) if size < 32 else <uint8_t>(0xd8 + (bytes_of_size + 2) // 2)
-    for i in range(bytes_of_size):
-        out[1 + i] = <uint8_t>(size >> (8 * (bytes_of_size - 1 - i)))
-    return out + 1 + bytes_of_size
 
 
 # --- numbers become keys ---

@@ -85,10 +85,7 @@ cdef int32_t _new(uint16_t* place, const uint8_t* text, uint32_t size) noexcept 
     packed = <uint8_t*>malloc(PACKED_ROOM)
     if packed == NULL:
         return -1  # a map is well without
-    packed[0] = <uint8_t>(0xa0 | size)
-    if head == 2:
-        packed[0] = 0xd9
-        packed[1] = <uint8_t>size
+    put_text_head(packed, size)
     memcpy(packed + head, text, size)
     given += 1
     numbered_keys[given].packed = packed

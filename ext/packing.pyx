@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memmove
 from ext.flow cimport FlowCore
 from ext.history cimport Series, column_of, history_empty, instants_of, properties_of
 from ext.kept cimport SPELLED_AT_ONCE, Kept, plain_size, spell
-from ext.keys cimport KEY_SLACK
+from ext.keys cimport KEY_SLACK, put_text_head
 from ext.records cimport Contact, Ended, Mark, Marks, Run, acted_of, aliases_of, codes_of, run_key_of, trials_of
 
 from msgspec.msgpack import encode as pack_value
@@ -32,7 +32,7 @@ cdef extern from *:
     #include <stdint.h>
     #include <string.h>
     static inline void tm_put_u32(uint8_t* p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
-    /* The header of data, so many bytes long. */
+    /* The header of data, so many bytes long, before data that is there already: `_sized` writes beyond it. */
     static inline void tm_put_head(uint8_t* p, uint64_t size, int head) {
         p[0] = head == 2 ? 0xC4 : head == 3 ? 0xC5 : 0xC6;
         for (int i = 1; i < head; i++) p[i] = (uint8_t)(size >> (8 * (head - 1 - i)));
@@ -48,11 +48,11 @@ cdef enum:
     NO = 0xC2
     YES = 0xC3
     BIN8 = 0xC4
+    BIN16 = 0xC5
     BIN32 = 0xC6
     DOUBLE = 0xCB
     UINT8 = 0xCC
     INT8 = 0xD0
-    STR8 = 0xD9
     ARRAY16 = 0xDC
     ARRAY32 = 0xDD
     NUMBER_MAX = 9     # bytes of a number, and what writing a header takes
@@ -100,13 +100,13 @@ cdef inline uint8_t* _double(uint8_t* out, double value) noexcept nogil:
     return _tagged(out, DOUBLE, bits, 8)
 
 
-cdef inline uint8_t* _sized(uint8_t* out, uint8_t first, Py_ssize_t length) noexcept nogil:
-    """The header of a text (`first` STR8) or of data (BIN8)."""
+cdef inline uint8_t* _sized(uint8_t* out, Py_ssize_t length) noexcept nogil:
+    """The header of data, as short as it goes."""
     if length < 1 << 8:
-        return _tagged(out, first, length, 1)
+        return _tagged(out, BIN8, length, 1)
     if length < 1 << 16:
-        return _tagged(out, first + 1, length, 2)
-    return _tagged(out, first + 2, length, 4)
+        return _tagged(out, BIN16, length, 2)
+    return _tagged(out, BIN32, length, 4)
 
 
 cdef int _by_name(const void* a, const void* b) noexcept nogil:
@@ -177,11 +177,7 @@ cdef class Packing:
             aside = text.encode()
             utf8, length = PyBytes_AS_STRING(aside), PyBytes_GET_SIZE(aside)
         out = self.more(NUMBER_MAX)
-        if length < 32:
-            out[0] = <uint8_t>(0xA0 | length)
-            self.size += 1
-        else:
-            self.size = _sized(out, STR8, length) - self.out
+        self.size = put_text_head(out, length) - self.out
         return self.raw(utf8, length)
 
     cdef int texts(self, tuple texts) except -1:
@@ -197,7 +193,7 @@ cdef class Packing:
             out[0] = NIL
             self.size += 1
             return 0
-        self.size = _sized(out, BIN8, PyBytes_GET_SIZE(data)) - self.out
+        self.size = _sized(out, PyBytes_GET_SIZE(data)) - self.out
         return self.raw(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef int map(self, const Kept* kept) except -1:

@@ -13,11 +13,10 @@ own, must not show.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
-from ext.kept cimport EMPTY, Kept, kept_copy, kept_of, plain, release
-from ext.keys cimport NUMBERS_MAX, key_number, put_number
+from ext.kept cimport EMPTY, Kept, kept_copy, kept_of, make_room, plain, release
+from ext.keys cimport NUMBERS_MAX, key_number, put_number, put_text_head
 from ext.number cimport decimal
 from ext.value cimport skip
 
@@ -46,19 +45,6 @@ cdef struct Level:
 cdef uint8_t* scratch = NULL
 cdef Py_ssize_t scratch_room = 0
 cdef Level[LEVELS] levels
-
-
-cdef int _reserve(Py_ssize_t room) except -1:
-    """MessagePack of a text is never longer than 9 bytes a character of it."""
-    global scratch, scratch_room
-    cdef void* block
-    if room > scratch_room:
-        block = realloc(scratch, room)
-        if block == NULL:
-            raise MemoryError
-        scratch = <uint8_t*>block
-        scratch_room = room
-    return 0
 
 
 cdef inline uint8_t* _big_endian(uint8_t* out, uint64_t value, int size) noexcept:
@@ -98,18 +84,6 @@ cdef inline uint8_t* _integer(uint8_t* out, int64_t value) noexcept:
         return _big_endian(out + 1, <uint64_t>value, 4)
     out[0] = 0xD3
     return _big_endian(out + 1, <uint64_t>value, 8)
-
-
-cdef inline int _header_size(Py_ssize_t length) noexcept:
-    return 1 if length < 32 else 2 if length < 256 else 3 if length < 65536 else 5
-
-
-cdef inline void _string_header(uint8_t* out, int header, Py_ssize_t length) noexcept:
-    if header == 1:
-        out[0] = 0xA0 | <uint8_t>length
-    else:
-        out[0] = 0xD9 if header == 2 else 0xDA if header == 3 else 0xDB
-        _big_endian(out + 1, length, header - 1)
 
 
 cdef inline int _hex(char c) noexcept:
@@ -170,10 +144,9 @@ cdef uint8_t* _text(uint8_t* out, const char* at, const char* end) noexcept:
     """Write a text with escapes."""
     cdef uint8_t* text = out + HEADER_MAX
     cdef Py_ssize_t size = _unescape(text, at, end) - text
-    cdef int header = _header_size(size)
-    _string_header(out, header, size)
-    memmove(out + header, text, size)
-    return out + header + size
+    out = put_text_head(out, size)
+    memmove(out, text, size)
+    return out + size
 
 
 cdef inline bint _is_first(Level* level, uint32_t place) noexcept:
@@ -193,16 +166,14 @@ cdef uint8_t* _key(Level* level, uint8_t* out, const uint8_t* text, Py_ssize_t s
     """Write a key, whose text may lie behind `out` in the scratch buffer. NULL: the object has it already, or has too
     many keys to tell."""
     cdef int32_t number
-    cdef int header = _header_size(size)
     cdef int32_t i
     if level.count > KEYS_MAX:
         return NULL
     number = key_number(text, <uint32_t>size)
     if number >= 0:
         return put_number(out, number) if _is_first(level, number - 1) else NULL
-    memmove(out + header, text, size)
-    _string_header(out, header, size)
-    out += header
+    out = put_text_head(out, size)
+    memmove(out, text, size)
     for i in range(level.keys):
         if level.key_size[i] == size and memcmp(scratch + level.key_at[i], out, size) == 0:
             return NULL
@@ -244,11 +215,11 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
     cdef uint8_t* text
     cdef Level* level = NULL
     cdef int depth = 0
-    cdef int header
     cdef bint escaped, whole, key_next = False
     cdef int64_t value
     cdef double number
-    _reserve((end - at) * 9 + 16)
+    # MessagePack of a text is never longer than 9 bytes a character of it.
+    make_room(&scratch, &scratch_room, (end - at) * 9 + 16)
     out = scratch
     while at < end:
         # White space, commas and colons say nothing that a valid text does not say without them.
@@ -299,10 +270,9 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
             if escaped:
                 out = _text(out, start, at)
             else:
-                header = _header_size(at - start)
-                _string_header(out, header, at - start)
-                memcpy(out + header, start, at - start)
-                out += header + (at - start)
+                out = put_text_head(out, at - start)
+                memcpy(out, start, at - start)
+                out += at - start
             at += 1
         elif at[0] == c"t" or at[0] == c"f" or at[0] == c"n":
             out[0] = 0xC3 if at[0] == c"t" else 0xC2 if at[0] == c"f" else 0xC0
