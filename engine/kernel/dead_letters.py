@@ -51,15 +51,18 @@ class DeadLetters:
         self._kept[effect.id] = _of(at, detail, effect, packed)
         self._bytes += len(packed)
         while len(self._kept) > DEAD_LETTERS_MAX or self._bytes > DEAD_LETTERS_BYTES_MAX:
-            self.take(next(iter(self._kept)))
+            self._drop(next(iter(self._kept)))
 
     def take(self, effect_id: str) -> Effect | None:
         """Give one back, which is kept no longer. None if it is not known (any more)."""
+        kept = self._drop(effect_id)
+        return None if kept is None else _unpack(kept.packed)
+
+    def _drop(self, effect_id: str) -> DeadLetter | None:
         kept = self._kept.pop(effect_id, None)
-        if kept is None:
-            return None
-        self._bytes -= len(kept.packed)
-        return _unpack(kept.packed)
+        if kept is not None:
+            self._bytes -= len(kept.packed)
+        return kept
 
     def newest_first(self) -> list[tuple[str, DeadLetter]]:
         """With their effects' ids."""
@@ -69,7 +72,7 @@ class DeadLetters:
         """Rule 30, under whichever of its ids."""
         gone = [id for id, kept in self._kept.items() if kept.contact in ids]
         for id in gone:
-            self.take(id)
+            self._drop(id)
 
     def pack(self) -> list[Any]:
         return [(id, kept.at, kept.detail, kept.packed) for id, kept in self._kept.items()]

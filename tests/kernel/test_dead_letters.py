@@ -87,7 +87,13 @@ def test_only_what_is_put_back_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(dead_letters, "_unpack", watched)
     listed = bench.kernel.dead_letters()
     bench.control("set_contact", contact="d", traits={})
-    bench.control("delete_contact", contact="d")
+    for contact in ("d", "a"):  # the one without a dead letter, the other with one
+        bench.control("delete_contact", contact=contact)
+    assert len(bench.kernel.dead_letters()) == 2
+    monkeypatch.setattr(dead_letters, "DEAD_LETTERS_MAX", 2)
+    kept = DeadLetters()
+    for n in range(4):
+        kept.add(0, "", Effect(n, f"f.{n}.n.0", 0, "e", "f", 1, n, "n", "webhook", None, {}))
     assert unpacked == []
     bench.control("retry", effects=[listed[0]["effect"]])
     assert [effect.contact for effect in unpacked] == ["c"]
