@@ -1,4 +1,4 @@
-"""Builds the compiled parts: every ext/*.pyx becomes an extension module of the same name."""
+"""Builds the compiled parts: every .pyx file below ext/ becomes the extension module of its place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCES = sorted(Path("ext").glob("*.pyx"))
+SOURCES = sorted(Path("ext").rglob("*.pyx"))
 
 DIRECTIVES = {
     "language_level": 3,
@@ -23,7 +23,7 @@ setup(
     ext_modules=cythonize(
         [
             Extension(
-                f"ext.{source.stem}",
+                ".".join(source.with_suffix("").parts),
                 [str(source)],
                 extra_compile_args=["-O2", "-fno-strict-aliasing", "-Wno-unreachable-code"],
             )

@@ -20,9 +20,9 @@ from engine.kernel import Kernel
 from engine.limits import API_SIMULATE_INPUTS_MAX
 from engine.model import Input
 from engine.wire import Rejection, decode_line
-from ext import instant
-from ext.event import Event, Kind
-from ext.lane import stamped
+from ext.wire import instant
+from ext.wire.event import Event, Kind
+from ext.kernel.fast_forward import stamped
 
 Messages = Annotated[list[dict[str, Any]], msgspec.Meta(max_length=API_SIMULATE_INPUTS_MAX)]
 

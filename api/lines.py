@@ -11,7 +11,7 @@ import msgspec
 
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.wire import Rejection
-from ext.envelope import count_lines
+from ext.wire.line_reader import count_lines
 
 
 class Block(msgspec.Struct, frozen=True):

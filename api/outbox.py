@@ -18,7 +18,7 @@ from api.docs import operation
 from api.request import Limit, answer, body, query, service
 from engine.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 from engine.model import Effect
-from ext import instant
+from ext.wire import instant
 
 outbox = Blueprint("outbox", __name__, url_prefix="/v1")
 tag_blueprint(outbox, ["outbox"])

@@ -20,7 +20,7 @@ import msgspec
 
 from engine.flow.zone import local_to_ms, ms_to_local, zone
 from engine.model import Effect
-from ext import instant
+from ext.wire import instant
 
 HOUR_MS = 3_600_000
 SLOT_MS = HOUR_MS // 2

@@ -22,7 +22,7 @@ from engine.limits import API_SIMULATE_INPUTS_MAX, API_SIMULATE_S, API_SIMULATE_
 from engine.model import Control
 from engine.scenario import Scenario, ScenarioError, channels_of, documents_of, parse
 from engine.simulate import Simulator
-from ext import instant
+from ext.wire import instant
 
 PLACE = "simulate"
 FILE = "$file"

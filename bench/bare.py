@@ -14,7 +14,7 @@ from engine.kernel import Kernel
 from engine.limits import BATCH_INPUTS_MAX
 from engine.model import Batch, Control, Input
 from engine.wire import decode_lines
-from ext.memory import use_large_pages
+from ext.structures.memory import use_large_pages
 
 START_MS = 1_786_320_000_000
 CHUNK = 100_000

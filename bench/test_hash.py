@@ -9,9 +9,9 @@ import pytest
 
 from bench.conftest import Measure, Record, Resident
 from engine.limits import RECENT_MESSAGES_MAX
-from ext.fingerprints import Fingerprints
-from ext.passages import Passages
-from ext.siphash import siphash24
+from ext.structures.fingerprints import Fingerprints
+from ext.kernel.limit_window import Passages
+from ext.structures.siphash import siphash24
 
 ROUND = 10_000
 HOUR_MS = 3_600_000
@@ -92,7 +92,7 @@ def test_restoring_all_fingerprints(measure: Measure) -> None:
 def test_bytes_of_a_fingerprint(resident: Resident, record: Record) -> None:
     """Resident memory of the process after twice as many as are remembered."""
     program = f"""
-from ext.fingerprints import Fingerprints
+from ext.structures.fingerprints import Fingerprints
 seen = Fingerprints({RECENT_MESSAGES_MAX})
 before = held()
 for n in range({2 * RECENT_MESSAGES_MAX}):

@@ -22,7 +22,7 @@ from cel_expr_python import cel
 from bench.conftest import Measure, Record
 from engine.flow.expression import Scope, compile_condition
 from engine.flow.schema import DEFAULT
-from ext.predicate import View
+from ext.expressions.plan import View
 
 CONTACTS = 1_000
 SCOPE = Scope(event=True, entities=("order",), schema=DEFAULT)

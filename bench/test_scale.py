@@ -217,7 +217,7 @@ def program(size: int, *lines: str) -> str:
     waiting = {"start": start("A", "wait"), "wait": {"kind": "wait", "for": "3d"}}
     first = [
         "from bench.crowd import Crowd",
-        "from ext.memory import give_back",
+        "from ext.structures.memory import give_back",
         f"FLOW = {flow('waiting', waiting)}",
     ]
     return "\n".join([*first, *lines]).replace("{size}", str(size))

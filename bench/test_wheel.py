@@ -12,7 +12,7 @@ from time import perf_counter
 import pytest
 
 from bench.conftest import Measure, Record, Resident
-from ext.wheel import Wheel
+from ext.structures.wheel import Wheel
 
 DAY_MS = 86_400_000
 SPAN_MS = 30 * DAY_MS
@@ -199,7 +199,7 @@ def test_bytes_of_a_timer(
 ) -> None:
     """Resident memory of the process, not what the wheel says of itself."""
     program = f"""
-from ext.wheel import Wheel
+from ext.structures.wheel import Wheel
 wheel = Wheel({SPAN_MS if late else 0})
 before = held()
 for n in range({size}):

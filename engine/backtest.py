@@ -20,7 +20,7 @@ from engine.model import Control
 from engine.recording import Timed
 from engine.scenario import channels_of
 from engine.simulate import Look, Simulator
-from ext.event import Event
+from ext.wire.event import Event
 
 
 def backtest(

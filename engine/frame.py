@@ -3,7 +3,7 @@
     magic 4 | format 2 | kernel version 2 | seq 8 | now_ms 8 | inputs 4 | body length 4 | previous digest 8
     | checksum 8 | body
 
-Big endian. The body is the input lines of the batch as `engine.wire` reads them. The checksum (`ext.checksum`, 64 bits)
+Big endian. The body is the input lines of the batch as `engine.wire` reads them. The checksum (`ext.structures.checksum`, 64 bits)
 is of everything else; LMDB itself does not notice a flipped bit in a value. `previous` is the kernel's running digest
 before the batch: replay compares it, so a kernel that has come to differ is found at the batch where it did.
 """
@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.errors import StoreError
-from ext.checksum import checksum as sum_of
-from ext.checksum import sealed
+from ext.structures.checksum import checksum as sum_of
+from ext.structures.checksum import sealed
 
 MAGIC = b"TMfr"
 FORMAT = 2

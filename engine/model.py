@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import Refused
-from ext.event import Event
+from ext.wire.event import Event
 
 KERNEL_VERSION = 2
 """Written into every journal frame; a tail is replayed only by the version that wrote it. It grows with a release in

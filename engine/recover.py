@@ -22,7 +22,7 @@ from engine.journal import Journal
 from engine.kernel import Kernel
 from engine.model import KERNEL_VERSION, Batch
 from engine.wire import decode_lines
-from ext.memory import give_back
+from ext.structures.memory import give_back
 
 
 class Progress(msgspec.Struct, frozen=True):

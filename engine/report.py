@@ -26,7 +26,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.distributions import chi_square_tail, student_t_quantile, student_t_tail
-from ext import instant
+from ext.wire import instant
 
 METRICS: Final = ("conversion_rate", "average_order_value", "revenue_per_contact")
 

@@ -36,7 +36,7 @@ from engine.model import Effect, Outcome, Receipt
 from engine.recover import Progress, Recovered, recover
 from engine.submission import Ticket
 from engine.wire import Decoded
-from ext.memory import keep_freed, touch_ahead, use_large_pages, wants_touch
+from ext.structures.memory import keep_freed, touch_ahead, use_large_pages, wants_touch
 
 PROGRESS_EVERY_S = 0.1
 

@@ -25,7 +25,7 @@ from engine.flow.source import load
 from engine.flow.template import TemplateError, compile_template
 from engine.flow.validate import check
 from engine.wire import Rejection, decode_lines
-from ext.predicate import EvaluationError
+from ext.expressions.plan import EvaluationError
 from tests.fuzz import in_time, mangled, nearly
 
 SAMPLES = sorted((Path(__file__).parents[1] / "engine" / "flow" / "samples").glob("*.yaml"))

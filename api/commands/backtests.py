@@ -16,7 +16,7 @@ from engine.backtest import backtest
 from engine.errors import TidemillError
 from engine.flow.schema import DEFAULT
 from engine.simulate import Simulator
-from ext import instant
+from ext.wire import instant
 
 FILE = click.Path(path_type=Path)
 

@@ -13,7 +13,7 @@ from api.keys import SCOPE_WORDS, SCOPES, Key, Scope, new_secret, sha256_of
 from api.terminal import console, print_json, settings_of, table
 from engine.errors import TidemillError
 from engine.flow.values import is_id
-from ext import instant
+from ext.wire import instant
 
 HASH_SHOWN = 12
 """Hex digits of a key's hash that `list` shows: enough to tell which secret it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.client import Client
 from api.measure.engine import MeasureError
 from engine.limits import LIST_LIMIT_MAX
-from ext import instant
+from ext.wire import instant
 
 
 class Mailbox:

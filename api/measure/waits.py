@@ -11,7 +11,7 @@ import msgspec
 from api.measure import work
 from api.measure.engine import Engine, MeasureError
 from api.measure.stream import Beside, quantile, send, send_at
-from ext import instant
+from ext.wire import instant
 
 TIMED = "Timed"
 LEAD_S = 1.0

@@ -8,7 +8,7 @@ from typing import TextIO
 import msgspec
 
 from engine.model import Effect, Receipt
-from ext import instant
+from ext.wire import instant
 
 LINE_CHARACTERS_MAX = 1_000
 

@@ -42,7 +42,7 @@ from engine.limits import (
     WEBHOOK_SECRET_BYTES_MIN,
 )
 from engine.model import Effect, Receipt
-from ext import instant
+from ext.wire import instant
 
 PREFIX = "whsec_"
 TYPE = "tidemill.message"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ext.value import Kind
+from ext.expressions.value import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Expressions: CEL text to a plan, and `tidemill eval`.
 
 Google's compiler (`cel-expr-python`) parses and type-checks; `checked` reads what it gives; `term` turns that into
-terms; `ext.node` builds the plan that `ext.evaluate` runs. Its own evaluator is not used: it converts the whole
+terms; `ext.expressions.node` builds the plan that `ext.expressions.evaluate` runs. Its own evaluator is not used: it converts the whole
 context for every call. It is the oracle of the tests instead.
 
 Bounds come first: a text is measured before the compiler sees it, and the compiler has a bound on nesting of its own,
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-import ext.conversions
+import ext.expressions.conversions
 from engine.errors import TidemillError
 from engine.flow.checked import read_checked
 from engine.flow.environment import RESERVED_TRAITS, declarable, scope_environment, variables_environment
@@ -30,7 +30,7 @@ from engine.limits import (
     EXPRESSION_PLANS_MAX,
     JSON_DEPTH_MAX,
 )
-from ext.predicate import EvaluationError, Plan, View
+from ext.expressions.plan import EvaluationError, Plan, View
 
 __all__ = [
     "EvaluationError",

@@ -22,7 +22,7 @@ from engine.flow.date_format import format_moment, moment
 from engine.flow.values import parse_date
 from engine.flow.zone import is_zone, local_to_ms, zone
 from engine.limits import TEMPLATE_OUTPUT_BYTES_MAX
-from ext.instant import parse as parse_instant
+from ext.wire.instant import parse as parse_instant
 
 Filter = Callable[..., Any]
 

@@ -33,7 +33,7 @@ from engine.flow.document import (
 from engine.flow.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
 from engine.flow.schema import Schema
 from engine.flow.template import Template, compile_template
-from ext.predicate import Plan
+from ext.expressions.plan import Plan
 
 KIND_OF: dict[type[Node], str] = {
     Launch: "launch",

@@ -21,7 +21,7 @@ from engine.flow.place import did_you_mean, quoted
 from engine.flow.reader import Expression, Reader, Templated, Use
 from engine.flow.schema import ENTITIES, Schema
 from engine.flow.template import Name, TemplateError, compile_template
-from ext.predicate import Plan
+from ext.expressions.plan import Plan
 
 _EVENT_FIELDS: Final = ("name", "timestamp", "properties")
 _LIQUID_FIELDS: Final = ("size", "first", "last")

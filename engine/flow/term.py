@@ -1,4 +1,4 @@
-"""From the checked expression to terms: what `ext.node` builds a plan of.
+"""From the checked expression to terms: what `ext.expressions.node` builds a plan of.
 
 A term is `(op, data, kids, shared)`, nested tuples and nothing else, so that two conditions that say the same are the
 same term wherever they stand. Places go into a list beside it: one offset for each term from the root down.
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from engine.flow.checked import Call, Checked, Const, Expr, Ident, ListOf, Loop, MapOf, Select
 from engine.limits import EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX
-from ext.value import Kind
+from ext.expressions.value import Kind
 
 Term = tuple[str, tuple[Any, ...], tuple["Term", ...], bool]
 

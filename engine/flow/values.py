@@ -11,8 +11,8 @@ from datetime import date
 from typing import Final
 
 from engine.limits import DURATION_MS_MAX
-from ext.instant import format as format_instant
-from ext.instant import parse as parse_instant
+from ext.wire.instant import format as format_instant
+from ext.wire.instant import parse as parse_instant
 
 __all__ = [
     "DAY_NAMES",

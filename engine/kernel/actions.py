@@ -1,4 +1,4 @@
-"""What an action of a step does (rules 16, 17). Those without templates mostly go a shorter way, `ext.acting`.
+"""What an action of a step does (rules 16, 17). Those without templates mostly go a shorter way, `ext.kernel.steps`.
 
 An action gives None when it was executed, else (`not_sent` | `failed`, why). Whatever it changes, it changes in
 the state, now and for ever; a message becomes an effect, which others deliver.
@@ -20,8 +20,8 @@ from engine.kernel.dates import zone_name
 from engine.kernel.state import State
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Effect
-from ext import instant
-from ext.records import Run
+from ext.wire import instant
+from ext.kernel.records import Run
 
 Failure = tuple[str, str] | None
 """None: executed. Else the outcome and the reason, a sentence."""

@@ -11,15 +11,15 @@ from engine.kernel.actions import Act
 from engine.kernel.dates import date_of, zone_of
 from engine.kernel.state import State
 from engine.limits import REVENUE_MAX
-from ext.flow import WHATS, FlowCore, NodeCore
-from ext.predicate import EvaluationError, Plan, View
-from ext.records import Contact, Run
+from ext.kernel.flow import WHATS, FlowCore, NodeCore
+from ext.expressions.plan import EvaluationError, Plan, View
+from ext.kernel.records import Contact, Run
 
 _WHAT = {name: code for code, name in enumerate(WHATS)}
 
 
 class Host:
-    """See `ext.path` for what each method answers."""
+    """See `ext.kernel.core` for what each method answers."""
 
     state: State
 

@@ -15,8 +15,8 @@ import msgspec
 from engine.errors import Refused
 from engine.kernel.state import State
 from engine.limits import TRAITS_BYTES_MAX
-from ext.flow import REASONS
-from ext.records import Contact
+from ext.kernel.flow import REASONS
+from ext.kernel.records import Contact
 
 ENGINE_OWNED = frozenset({"segments", "points"})
 """Names that `identify` may not set: they are the engine's."""

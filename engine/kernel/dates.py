@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from engine.flow.document import Until
 from engine.flow.values import parse_date
 from engine.flow.zone import is_zone, local_to_ms, ms_to_local, zone
-from ext import instant
+from ext.wire import instant
 
 DAY_MS = 86_400_000
 

@@ -1,7 +1,7 @@
 """Which actions of a step are carried out without Python, and what is known of them beforehand.
 
 An action qualifies if it holds no template and what it does to a contact follows from a few fields of it
-(`ext.acting`). Promo codes come from pools, and subscriptions have events of their own: both stay in
+(`ext.kernel.steps`). Promo codes come from pools, and subscriptions have events of their own: both stay in
 `engine.kernel.actions`, as does everything that turns out to be unusual when the step is carried out.
 """
 
@@ -14,8 +14,8 @@ from engine.flow.program import PlannedAction, PlannedNode
 from engine.kernel.actions import ADDRESS_TRAIT, is_empty, number_of
 from engine.kernel.contacts import ENGINE_OWNED
 from engine.limits import MESSAGE_BYTES_MAX
-from ext.deed import Deed
-from ext.edits import EDITS_MAX, Edits
+from ext.kernel.fast_action import Deed
+from ext.kernel.trait_edits import EDITS_MAX, Edits
 
 NAME_BYTES_MAX = 255
 WHOLE_MIN, WHOLE_MAX = -(1 << 63), (1 << 63) - 1

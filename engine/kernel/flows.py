@@ -1,7 +1,7 @@
 """The life of a flow: draft, launch, versions, pause, schedule (rules 9, 24 to 29).
 
 A document is checked whenever it is saved and once more when it is launched, because the schema may have
-changed in between. What runs is `ext.path.FlowCore`; what is shown is kept in `FlowState`.
+changed in between. What runs is `ext.kernel.core.FlowCore`; what is shown is kept in `FlowState`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from engine.flow.zone import zone
 from engine.kernel import deeds
 from engine.kernel.state import Draft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
-from ext import instant
-from ext.flow import REASONS, FlowCore
-from ext.siphash import siphash24
+from ext.wire import instant
+from ext.kernel.flow import REASONS, FlowCore
+from ext.structures.siphash import siphash24
 
 NOT_PAUSED = (1 << 63) - 1
 IMPACT_CONTACTS_MAX = 1_000

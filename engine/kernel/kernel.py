@@ -5,7 +5,7 @@
 
 The same batches give the same outcomes and the same state, byte for byte: live, in `simulate`, in a test, after a
 restart. It reads no clock, does no I/O, draws no random number; what looks random (splits, A/B tests) is a keyed
-hash. The path of an event is compiled (`ext.path`); this package holds what happens seldom.
+hash. The path of an event is compiled (`ext.kernel.core`); this package holds what happens seldom.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
 from engine.limits import REAPED_PER_BATCH_MAX, SIMULATED_TRACE_MAX, TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Effect, Outcome, TraceRecord
-from ext.lane import Lane, open_batch
-from ext.path import Path
+from ext.kernel.fast_forward import Lane, open_batch
+from ext.kernel.core import Path
 
 
 class Kernel:
@@ -99,7 +99,7 @@ class Kernel:
     def drive(
         self, lane: Lane, until_ms: int | None, effects_max: int
     ) -> tuple[int, list[Effect], list[TraceRecord]]:
-        """Apply the batches of a lane (see `ext.lane`), one an instant, each as `apply` would; `seq` counts them.
+        """Apply the batches of a lane (see `ext.kernel.fast_forward`), one an instant, each as `apply` would; `seq` counts them.
 
         Whose turn it is then, and all the effects and trace records that the batches gave.
         """

@@ -17,7 +17,7 @@ from engine.kernel import contacts, flows, reads
 from engine.kernel.state import FlowState, State
 from engine.limits import CONTACT_ID_BYTES_MAX, JSON_DEPTH_MAX, PROBLEM_DETAIL_CHARS_MAX
 from engine.model import Receipt
-from ext.event import depth_of
+from ext.wire.event import depth_of
 
 Args = dict[str, Any]
 Answer = dict[str, Any]

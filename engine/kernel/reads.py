@@ -13,9 +13,9 @@ from engine.kernel import contacts, flows
 from engine.kernel.state import FlowState, State
 from engine.limits import SCANNED_CONTACTS_MAX
 from engine.report import VariantTotals, report
-from ext import instant
-from ext.flow import NO_TRIALS, REASONS
-from ext.records import Contact, Run
+from ext.wire import instant
+from ext.kernel.flow import NO_TRIALS, REASONS
+from ext.kernel.records import Contact, Run
 
 FOREVER_AGO, NEVER = -(1 << 63), (1 << 63) - 1
 

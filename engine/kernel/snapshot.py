@@ -29,7 +29,7 @@ from engine.kernel.outbox import Outbox
 from engine.kernel.state import Draft, FlowState, State, Sweep, Version
 from engine.limits import CHECKPOINT_PART_BYTES
 from engine.model import Effect
-from ext.flow import FlowCore
+from ext.kernel.flow import FlowCore
 
 FINGERPRINTS_PER_RECORD = 512
 RECORDS_PER_BLOCK = 16

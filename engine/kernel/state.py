@@ -14,8 +14,8 @@ from engine.kernel.frozen import FrozenFlows
 from engine.kernel.monitor import Monitor
 from engine.kernel.outbox import Outbox
 from engine.kernel.pools import Pools
-from ext.flow import FlowCore
-from ext.path import Path
+from ext.kernel.flow import FlowCore
+from ext.kernel.core import Path
 
 
 class Draft(msgspec.Struct):

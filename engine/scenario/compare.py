@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ext import instant
+from ext.wire import instant
 
 Record = dict[str, Any]
 CELLS_MAX = 1_000_000

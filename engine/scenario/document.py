@@ -17,8 +17,8 @@ from engine.flow.source import load as load_source
 from engine.model import Control, Input
 from engine.recording import RecordingError, Timed, blocks
 from engine.wire import Rejection, control_of, decode_line, decode_lines
-from ext import instant
-from ext.lane import misplaced, stamped
+from ext.wire import instant
+from ext.kernel.fast_forward import misplaced, stamped
 
 KEYS = ("name", "source", "start", "flows", "input", "until", "only", "expect")
 WHAT = (

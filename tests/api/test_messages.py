@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api.messages import take_batch, take_each, take_message
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.wire import Event, Rejection
-from ext.event import Kind
+from ext.wire.event import Kind
 
 GOOD = (
     b'{"userId":"a","event":"A"}',

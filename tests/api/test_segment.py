@@ -17,7 +17,7 @@ from api.segment import ROUTES, Head, Reception, Response, Taking, unavailable, 
 from engine.errors import Unavailable
 from engine.limits import EVENTS_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, REJECTIONS_LISTED_MAX
 from engine.wire import Event, Rejection, decode_lines
-from ext.event import Kind
+from ext.wire.event import Kind
 
 OPEN = Reception()
 KEYED = Reception(Keys(["secret", "other"]))

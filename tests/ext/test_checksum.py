@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ext.checksum import checksum, sealed
+from ext.structures.checksum import checksum, sealed
 from tests.reference import checksum as slow
 
 WORDS = st.integers(0, 2**64 - 1)

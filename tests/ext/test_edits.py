@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.kernel.contacts import same
-from ext.edits import EDITS_MAX, Edits
+from ext.kernel.trait_edits import EDITS_MAX, Edits
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
 

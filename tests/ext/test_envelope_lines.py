@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.model import Control
 from engine.wire import Rejection, decode_line, decode_lines, encode_control
-from ext.event import Event
+from ext.wire.event import Event
 from tests.ext.test_envelope import BAD_TEXTS, said, taken
 
 PLAIN = [

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from engine.limits import CONTACT_ID_BYTES_MAX, EVENT_NAME_BYTES_MAX, JSON_DEPTH_MAX, MESSAGE_ID_BYTES_MAX
 from engine.wire import Message
-from ext import instant
-from ext.event import Event, Kind, convert, depth_of
+from ext.wire import instant
+from ext.wire.event import Event, Kind, convert, depth_of
 
 messages: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 

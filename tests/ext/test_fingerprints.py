@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext.fingerprints import Fingerprints
+from ext.structures.fingerprints import Fingerprints
 from tests.reference import fingerprints as twin
 
 UINT64_MAX = (1 << 64) - 1

@@ -11,7 +11,7 @@ from msgspec import json
 from engine.kernel import Kernel
 from engine.model import Batch
 from engine.wire import decode_lines
-from ext import instant
+from ext.wire import instant
 from tests.reference.history import History
 
 NOW_MS = 1_786_320_000_000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.flow.expression import Scope, compile_condition, compile_value
 from engine.flow.schema import DEFAULT
-from ext.predicate import EvaluationError, View
+from ext.expressions.plan import EvaluationError, View
 
 SCOPE = Scope(event=True, entities=("order",), schema=DEFAULT)
 READ = ["a", "b", "ab", "abcd", "abce", "seven_b", "eight_by", "of_exactly_sixteen", "of_exactly_sixteem"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.limits import KEY_NUMBERED_BYTES_MAX, KEYS_NUMBERED_MAX
-from ext.keys import number_of, numbered
+from ext.maps.key_numbers import number_of, numbered
 
 keys = st.text(max_size=80)
 
@@ -36,7 +36,7 @@ def test_a_long_key_has_none(key: str) -> None:
 
 def test_numbers_go_up_from_one() -> None:
     program = (
-        "from ext.keys import number_of; print(*[number_of(key) for key in ['b', 'a', 'b', 'é', 'x' * 64]])"
+        "from ext.maps.key_numbers import number_of; print(*[number_of(key) for key in ['b', 'a', 'b', 'é', 'x' * 64]])"
     )
     assert in_a_process_of_its_own(program) == "1 2 1 3 4"
 
@@ -44,7 +44,7 @@ def test_numbers_go_up_from_one() -> None:
 def test_a_key_that_its_number_would_not_shorten_has_none() -> None:
     """A number takes a byte below 128, two below 256, then three; a string one more than its text."""
     program = """
-from ext.keys import number_of
+from ext.maps.key_numbers import number_of
 print(number_of(""), number_of("a"))
 for n in range(2, 128):
     number_of(f"key {n}")
@@ -68,7 +68,7 @@ print(number_of("ef"), number_of("ghi"), number_of("b"), number_of("a"))
 
 def test_there_are_no_more_than_the_bound() -> None:
     program = f"""
-from ext.keys import number_of, numbered
+from ext.maps.key_numbers import number_of, numbered
 first = [number_of(f"key {{n}}") for n in range({KEYS_NUMBERED_MAX} * 3)]
 assert [number_of(f"key {{n}}") for n in range({KEYS_NUMBERED_MAX} * 3)] == first
 print(len(numbered()), sum(number is not None for number in first), max(n for n in first if n is not None))
@@ -78,7 +78,7 @@ print(len(numbered()), sum(number is not None for number in first), max(n for n 
 
 def test_most_keys_of_a_thousand_find_a_place() -> None:
     program = (
-        "from ext.keys import number_of; print(sum(number_of(f'property {n}') is None for n in range(1_000)))"
+        "from ext.maps.key_numbers import number_of; print(sum(number_of(f'property {n}') is None for n in range(1_000)))"
     )
     assert in_a_process_of_its_own(program) == "0"
 

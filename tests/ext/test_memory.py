@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import threading
-from ext.memory import give_back, touch_ahead, use_large_pages, wants_touch
+from ext.structures.memory import give_back, touch_ahead, use_large_pages, wants_touch
 
 used = use_large_pages()
 assert used == use_large_pages()
@@ -45,7 +45,7 @@ def test_objects_are_kept_while_the_pages_ahead_are_touched() -> None:
 KEEPING = """
 import platform
 import resource
-from ext.memory import give_back, keep_freed
+from ext.structures.memory import give_back, keep_freed
 
 SIZE, AT_ONCE = 1 << 20, 24
 

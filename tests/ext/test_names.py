@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext.names import Names
+from ext.structures.name_table import Names
 
 LENGTHS = (*range(34), 63, 64, 65, 255, 256, 257, 300)
 """In bytes: the hash goes by sixteen, eight and fewer."""

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext.packing import pack_contact
-from ext.records import Contact
+from ext.kernel.contact_writer import pack_contact
+from ext.kernel.records import Contact
 from tests.kernel.test_kernel import Bench, flow
 
 EDGES = [2**bits + more for bits in (0, 5, 7, 8, 15, 16, 31, 32, 62) for more in (-1, 0, 1)]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.limits import LIMIT_PASSAGES_KEPT_MIN
-from ext.passages import Passages
+from ext.kernel.limit_window import Passages
 from tests.reference import passages as twin
 
 HOUR = 3_600_000

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from engine.flow.expression import Scope, compile_condition, compile_value, evaluate
 from engine.flow.schema import DEFAULT
-from ext.moment import duration_text, read_duration, read_timestamp, timestamp_text
-from ext.node import shared_parts
-from ext.predicate import View
+from ext.expressions.cel_time import duration_text, read_duration, read_timestamp, timestamp_text
+from ext.expressions.node import shared_parts
+from ext.expressions.plan import View
 
 SCOPE = Scope(event=True, entities=("order",), schema=DEFAULT)
 

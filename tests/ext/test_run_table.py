@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext.records import Run
-from ext.run_table import RunTable
+from ext.kernel.records import Run
+from ext.kernel.run_table import RunTable
 from tests.reference import run_table as twin
 
 

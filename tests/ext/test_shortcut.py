@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.flow.expression import Scope, compile_condition
 from engine.flow.schema import DEFAULT, Schema
-from ext.predicate import View
+from ext.expressions.plan import View
 
 KINDS = ["string", "int", "double", "bool", "timestamp", "list", "map"]
 DECLARED = Schema(traits={**{kind: kind for kind in KINDS}, "any": "any"})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext.siphash import siphash24
+from ext.structures.siphash import siphash24
 from tests.reference import siphash as twin
 
 KEY = bytes(range(16))

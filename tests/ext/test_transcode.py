@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ext.transcode import pack_json, pack_object
+from ext.maps.json_to_map import pack_json, pack_object
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 whole = st.integers(-(1 << 63), (1 << 63) - 1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext.wheel import Wheel
+from ext.structures.wheel import Wheel
 from tests.reference import wheel as twin
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1

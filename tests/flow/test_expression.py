@@ -23,7 +23,7 @@ from engine.flow.expression import (
 )
 from engine.flow.schema import DEFAULT, Schema
 from engine.limits import EXPRESSION_BYTES_MAX
-from ext.predicate import View
+from ext.expressions.plan import View
 from tests.reference.expression import Failed, reference_value
 
 ORDER = Scope(event=True, entities=("order",), schema=DEFAULT)

@@ -7,7 +7,7 @@ import pytest
 from engine.flow.document import ScheduleTrigger
 from engine.flow.occurrences import next_occurrence
 from engine.flow.zone import zone
-from ext import instant
+from ext.wire import instant
 
 NINE = 9 * 60
 

@@ -32,7 +32,7 @@ from engine.flow.document import (
 from engine.flow.schema import DEFAULT
 from engine.flow.validate import check
 from engine.limits import NODES_PER_FLOW_MAX
-from ext.instant import parse
+from ext.wire.instant import parse
 from tests.flow.documents import (
     END,
     found,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from engine.flow.document import Window
 from engine.flow.zone import is_zone, leaving, local_to_ms, ms_to_local, zone, zone_names
-from ext.instant import format as shown
-from ext.instant import parse
+from ext.wire.instant import format as shown
+from ext.wire.instant import parse
 from tests.reference.windows import Ticking, to_ms
 
 EVERY_DAY = tuple(range(7))

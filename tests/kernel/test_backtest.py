@@ -17,8 +17,8 @@ from engine.backtest import backtest
 from engine.errors import Refused, TidemillError
 from engine.recording import RecordingError
 from engine.simulate import Simulator
-from ext import instant
-from ext.event import Event, Kind
+from ext.wire import instant
+from ext.wire.event import Event, Kind
 from tests.kernel.cdnow_counts import counts
 
 FOLDER = Path(__file__).parents[1]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from engine import scenario
-from ext import instant
+from ext.wire import instant
 from tests.kernel.cdnow_counts import counts
 
 FOLDER = Path(__file__).parents[1]

@@ -10,7 +10,7 @@ from engine.errors import Refused
 from engine.kernel import Kernel
 from engine.model import Batch, Control, Outcome
 from engine.wire import decode_lines, encode_control
-from ext import instant
+from ext.wire import instant
 
 DAY = 86_400_000
 START = instant.parse("2026-08-01T00:00:00Z")

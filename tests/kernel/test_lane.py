@@ -15,8 +15,8 @@ from engine.model import Control
 from engine.scenario import Scenario
 from engine.simulate import Simulator, render
 from engine.wire import decode_lines
-from ext.event import Event
-from ext.lane import INPUTS, OVER, Lane
+from ext.wire.event import Event
+from ext.kernel.fast_forward import INPUTS, OVER, Lane
 from tests.reference.clock import Clock, TooMuch
 from tests.reference.journeys import case
 

@@ -16,7 +16,7 @@ PROGRAM = r"""
 import hashlib, json, random, sys
 
 before, into, out_of = sys.argv[1:]
-from ext.keys import number_of, numbered
+from ext.maps.key_numbers import number_of, numbered
 
 KEYS = ["city", "score", "total", "email", "subscriptions", "a", "é", "products", *("k" * n for n in (31, 32, 64, 65))]
 if before == "reversed":

@@ -18,7 +18,7 @@ from engine.limits import (
 )
 from engine.model import Control, Input
 from engine.wire import decode_lines
-from ext.packing import pack_contact
+from ext.kernel.contact_writer import pack_contact
 from tests.kernel.test_kernel import DAY, Bench, flow, reached
 
 

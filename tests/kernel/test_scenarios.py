@@ -11,7 +11,7 @@ import pytest
 
 from engine import scenario
 from engine.scenario import ScenarioError, difference
-from ext import instant
+from ext.wire import instant
 from tests.reference import interpreter
 
 FOLDER = Path(__file__).parents[1] / "scenarios"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ext.records import Contact
+from ext.kernel.records import Contact
 
 
 class ContactTable:
-    """The same verbs as `ext.contact_table.ContactTable`."""
+    """The same verbs as `ext.kernel.contact_table.ContactTable`."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, Contact]] = []

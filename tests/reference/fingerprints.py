@@ -6,7 +6,7 @@ import struct
 
 
 class Fingerprints:
-    """The same verbs as `ext.fingerprints.Fingerprints`."""
+    """The same verbs as `ext.structures.fingerprints.Fingerprints`."""
 
     def __init__(self, capacity: int, slack: int = 0) -> None:
         self.capacity = capacity

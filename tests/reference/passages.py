@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Passages:
-    """The same verbs as `ext.passages.Passages`; forgets nothing."""
+    """The same verbs as `ext.kernel.limit_window.Passages`; forgets nothing."""
 
     def __init__(self, max: int, per_ms: int = -1) -> None:
         self.all: list[int] = []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ext.records import Run
+from ext.kernel.records import Run
 
 
 class RunTable:
-    """The same verbs as `ext.run_table.RunTable`."""
+    """The same verbs as `ext.kernel.run_table.RunTable`."""
 
     def __init__(self) -> None:
         self.all: list[Run] = []

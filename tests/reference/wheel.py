@@ -6,7 +6,7 @@ from sortedcontainers import SortedList
 
 
 class Wheel:
-    """The same verbs as `ext.wheel.Wheel`, where no two timers have the same due and key."""
+    """The same verbs as `ext.structures.wheel.Wheel`, where no two timers have the same due and key."""
 
     def __init__(self) -> None:
         self._waiting: SortedList[tuple[int, int, int]] = SortedList()

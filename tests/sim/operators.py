@@ -13,7 +13,7 @@ import trio
 
 from engine.errors import Refused, Unavailable
 from engine.model import Effect
-from ext import instant
+from ext.wire import instant
 from tests.reference import journeys
 from tests.sim.account import keep
 from tests.sim.http import authorization

@@ -16,7 +16,7 @@ import msgspec
 
 from engine.errors import Refused
 from engine.model import Batch, Control, Effect, Outcome
-from ext.event import Event
+from ext.wire.event import Event
 
 TIMERS_PER_BATCH = 3
 

@@ -1,0 +1,5 @@
+"""Conditions on one key and a constant; see shortcut.pyx."""
+
+from ext.expressions.node cimport Decide, Node, Run
+
+cdef Decide shortcut_of(str name, Node* n, Run path, Run constant) except? NULL

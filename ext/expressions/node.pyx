@@ -1,0 +1,237 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True
+"""Building the nodes of a plan, and sharing conditions between the plans that contain them.
+
+A plan arrives as a term (`engine.flow.term.Term`): nested tuples `(op, data, kids, shared)` without places in the
+text, so that equal conditions are equal tuples wherever they were written. A term marked `shared` gives true or false
+and depends on no comprehension's variable: it becomes a Part of its own, kept in one table while any plan holds it. A
+Part held more than once is remembered in each generation, held once it runs bare: sharing costs nothing where there is none.
+
+Places are looked up only when somebody asks where an error was: by the address of the node that failed.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy
+
+import cython
+import struct
+import weakref
+
+from ext.expressions.truth cimport decide_of, decided_run, memo_decide
+from ext.expressions.evaluate cimport run_of
+from ext.expressions.functions cimport function_of
+from ext.expressions.key_positions cimport Key, key_of
+from ext.expressions.comparisons cimport shortcut_of
+from ext.expressions.value cimport (
+    BOOL, BYTES, DOUBLE, INT, LIST, MAP, NULL_, STRING, TYPE, UINT, Value, of_bool, of_built, of_double, of_int, of_slice,
+    of_time, of_uint,
+)
+
+cdef object parts = weakref.WeakValueDictionary()
+
+
+cdef str run_name(str op, tuple data, int kids):
+    """What `ext.expressions.evaluate` calls the function of a node."""
+    if op != "call":
+        return op
+    return "compare" if data[0] in ("_<_", "_<=_", "_>_", "_>=_") else f"call{kids}"
+
+
+@cython.no_gc_clear
+cdef class Part:
+    def __cinit__(self):
+        self.kept = []
+        self.children = []
+        self.labels = {}
+
+    def __dealloc__(self):
+        cdef size_t i
+        for child in self.children:
+            (<Part>child).held(-1)
+        for i in range(self.count):
+            free(self.nodes[i].kids)
+            free(self.nodes[i].items)
+            free(self.nodes[i].texts)
+            free(self.nodes[i].memo)
+            free(self.nodes[i])
+        free(self.nodes)
+
+    cdef void held(self, int change) noexcept:
+        """Another holder, or one fewer."""
+        self.holders += change
+        if self.root.memo is not NULL:
+            self.root.decide = memo_decide() if self.holders > 1 else self.root.own
+
+    cdef Node* make(self, Run run, tuple term) except NULL:
+        """A node with room for its kids, owned by this part."""
+        cdef Node* node = <Node*>calloc(1, sizeof(Node))
+        cdef void* nodes = realloc(self.nodes, (self.count + 1) * sizeof(Node*))
+        if nodes is not NULL:
+            self.nodes = <Node**>nodes
+        if node is NULL or nodes is NULL:
+            free(node)
+            raise MemoryError
+        self.nodes[self.count] = node
+        self.count += 1
+        node.run = node.plain = run
+        node.decide = node.own = decide_of(term[0])
+        node.n = <uint32_t>len(term[2])
+        node.kids = <Node**>calloc(node.n + 1, sizeof(Node*))
+        if node.kids is NULL:
+            raise MemoryError
+        return node
+
+    cdef Node* build(self, tuple term) except NULL:
+        """The node of a term, with all below it."""
+        cdef str op = term[0]
+        cdef tuple kids = term[2]
+        cdef Node* node
+        cdef uint32_t i
+        cdef Run run = run_of(run_name(op, term[1], len(kids)))
+        if run is NULL:
+            raise AssertionError(f"no node evaluates {op} of {len(kids)}")
+        node = self.make(run, term)
+        for i in range(node.n):
+            node.kids[i] = self.kid(kids[i])
+        self.fill(node, op, term[1])
+        if op == "list":
+            self.fold(node)
+        self.shorten(node, op, term[1])
+        return node
+
+    cdef Node* kid(self, tuple term) except NULL:
+        cdef Part part
+        if not term[3]:
+            return self.build(term)
+        part = part_of(term)
+        self.children.append(part)
+        part.held(1)
+        return part.root
+
+    cdef int fill(self, Node* node, str op, tuple data) except -1:
+        """What a kind of node has beside its kids."""
+        cdef int option = 0
+        if op == "constant":
+            node.constant = self.literal(data[0], data[1])
+            if data[0] == STRING:
+                self.kept.append(data[1])
+                node.name = <void*>data[1]
+        elif op == "path" or op == "has_path":
+            node.root = data[0]
+            node.constant = self.literal(STRING, data[1])
+            node.declared = data[2]
+            key = key_of(data[0], data[1])
+            self.kept.append(key)
+            node.found = &(<Key>key).found
+        elif op == "select" or op == "has":
+            node.constant = self.literal(STRING, data[0])
+            node.option = op == "has"
+        elif op == "call":
+            node.function = function_of(data[0], node.n, &option)
+            node.option = option
+            if node.function is NULL:
+                raise AssertionError(f"no function {data[0]} of {node.n}")
+        elif op == "or" or op == "exists":
+            node.option = 1
+        elif op == "fact":
+            node.option = data[1]
+        if op in ("slot", "all", "exists", "exists_one", "filter", "transform"):
+            node.slot = data[0]
+        if op in ("path", "has_path"):
+            self.labels[<size_t>node] = data[1]
+        elif op in ("select", "has", "call", "fact"):
+            self.labels[<size_t>node] = data[0]
+        else:
+            self.labels[<size_t>node] = "!" if op == "not" else op
+        return 0
+
+    cdef Value literal(self, int kind, object value) except *:
+        """A constant; texts stay alive with the part."""
+        if kind == NULL_ or kind == TYPE:
+            return of_time(kind, value or 0, 0)
+        if kind == BOOL:
+            return of_bool(value)
+        if kind == INT:
+            return of_int(value)
+        if kind == UINT:
+            return of_uint(value)
+        if kind == DOUBLE:
+            return of_double(struct.unpack("<d", value)[0])
+        packed = value.encode() if kind == STRING else value
+        self.kept.append(packed)
+        return of_slice(kind, <const uint8_t*>PyBytes_AS_STRING(packed), <uint32_t>len(packed))
+
+    cdef int fold(self, Node* node) except -1:
+        """A list of literals is a literal. (A map of literals may still be in error: two equal keys.)"""
+        cdef uint32_t i
+        cdef Run constant = run_of("constant")
+        for i in range(node.n):
+            if node.kids[i].plain != constant:
+                return 0
+        node.items = <Value*>malloc((node.n + 1) * sizeof(Value))
+        if node.items is NULL:
+            raise MemoryError
+        for i in range(node.n):
+            node.items[i] = node.kids[i].constant
+        node.constant = of_built(LIST, node.items, node.n)
+        node.run = node.plain = constant
+        return 0
+
+    cdef int shorten(self, Node* node, str op, tuple data) except -1:
+        """One step for a node that compares a key with a constant."""
+        cdef Decide found
+        if op == "call":
+            found = shortcut_of(data[0], node, run_of("path"), run_of("constant"))
+            if found is not NULL:
+                node.decide = node.own = found
+        return 0
+
+
+cdef Part part_of(tuple term):
+    """The part of a term; of a shared one, the one that is already there."""
+    cdef Part part
+    if term[3]:
+        found = parts.get(term)
+        if found is not None:
+            return found
+    part = Part()
+    part.root = part.build(term)
+    if term[3]:
+        part.root.memo = <Memo*>calloc(1, sizeof(Memo))
+        if part.root.memo is NULL:
+            raise MemoryError
+        part.root.run = decided_run()
+        parts[term] = part
+    return part
+
+
+def shared_parts() -> int:
+    """How many conditions the table holds; what tests look at."""
+    return len(parts)
+
+
+cdef dict labels_of(Part part):
+    """Address → what an error calls the node: a key, a function."""
+    labels = dict(part.labels)
+    for child in part.children:
+        labels.update(labels_of(child))
+    return labels
+
+
+cdef int walk(Node* node, list offsets, list at, dict places) except -1:
+    cdef uint32_t i
+    places.setdefault(<size_t>node, offsets[at[0]])
+    at[0] += 1
+    for i in range(node.n):
+        walk(node.kids[i], offsets, at, places)
+    return 0
+
+
+cdef dict places_of(Part part, list offsets):
+    """Address → code point in the text, `offsets` being those of the term's nodes from the root down, kids in order."""
+    places = {}
+    at = [0]
+    walk(part.root, offsets, at, places)
+    assert at[0] == len(offsets), "one offset for each node"
+    return places

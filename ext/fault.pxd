@@ -1,4 +1,0 @@
-"""The sentence of a fault; see fault.pyx."""
-from ext.value cimport Fault
-
-cdef str sentence(const Fault* fault, str label)

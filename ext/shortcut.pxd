@@ -1,5 +1,0 @@
-"""Conditions on one key and a constant; see shortcut.pyx."""
-
-from ext.node cimport Decide, Node, Run
-
-cdef Decide shortcut_of(str name, Node* n, Run path, Run constant) except? NULL
