@@ -15,7 +15,7 @@ import trio
 from api.problems import wrong
 from api.shapes import Instant, Stats
 from api.simulation import Deadline, document_meant, one_at_a_time
-from engine import backtest as virtual
+from engine.simulation import backtest as virtual
 from engine.kernel import Kernel
 from engine.limits import API_SIMULATE_INPUTS_MAX
 from engine.model import Input

@@ -1,6 +1,6 @@
 """A flow document as text that belongs under version control: the same document, the same YAML, byte for byte.
 
-Keys come in the order of the language's own tables (`engine.flow.keys`), so the text does not depend on who wrote
+Keys come in the order of the language's own tables (`engine.flow.tables.flow`), so the text does not depend on who wrote
 the document; nodes, messages and properties stay in the order they have. Everything is in block style, texts of
 several lines as they read, no line is folded: a change of one value is a change of one line.
 
@@ -17,11 +17,11 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from engine.flow.action_keys import ACTIONS, ActionShape
-from engine.flow.compounds import ListOf, MapOf, Record
-from engine.flow.keys import NODES
-from engine.flow.match_keys import MATCH, ExitShape
-from engine.flow.shapes import Shape
+from engine.flow.tables.actions import ACTIONS, ActionShape
+from engine.flow.tables.containers import ListOf, MapOf, Record
+from engine.flow.tables.flow import NODES
+from engine.flow.tables.matches import MATCH, ExitShape
+from engine.flow.tables.shapes import Shape
 from engine.flow.validate import DOCUMENT, NodesShape
 
 _LITERAL: Final = re.compile(r"\S(?:.*\S)?\n?", re.DOTALL)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from api.config import ChannelSettings, ConfigError, LogSettings, OutboxSettings, WebhookSettings
-from engine.channels import Channel, Log, Outbox
-from engine.channels.target import TargetError
-from engine.channels.webhook import Webhook, decode_secret
+from engine.delivery.channels import Channel, Log, Outbox
+from engine.delivery.channels.target import TargetError
+from engine.delivery.channels.webhook import Webhook, decode_secret
 from engine.limits import WEBHOOK_SECRETS_MAX
 
 

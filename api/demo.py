@@ -30,9 +30,9 @@ from api.shop import DAY_MS, SLOT_MS, Shop
 from api.story import Storyteller, Traces
 from api.tables import flow_table
 from api.terminal import console, progress, thousands
-from engine.channels import DEFAULT_NAMES, Outbox
+from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.clock import SystemClock
-from engine.flow.source import load
+from engine.flow.source.source import load
 from engine.kernel import Kernel
 from engine.limits import LIST_LIMIT_MAX
 from engine.model import Batch, Outcome

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import Problem, TidemillError
 from engine.flow.schema import Schema, parse_schema
-from engine.flow.source import load, locate
+from engine.flow.source.source import load, locate
 
 
 def read_bytes(path: Path) -> bytes:

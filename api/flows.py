@@ -22,7 +22,7 @@ from api.docs import operation, with_yaml
 from api.request import Cursor, Limit, answer, body, document, nothing, optional_body, query, service
 from api.simulation import SimulateRequest, simulate
 from engine.errors import Problem, Refused
-from engine.flow.reader import Reader
+from engine.flow.tables.findings import Reader
 from engine.flow.validate import DOCUMENT
 from engine.limits import LIST_LIMIT_DEFAULT
 

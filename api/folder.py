@@ -19,7 +19,7 @@ from api.canonical import is_same, to_json, to_yaml
 from api.documents import is_yaml, read_bytes
 from engine.errors import Problem, TidemillError
 from engine.flow.schema import Schema
-from engine.flow.source import load, locate
+from engine.flow.source.source import load, locate
 from engine.flow.validate import check
 from engine.limits import FLOW_DOCUMENT_BYTES_MAX
 

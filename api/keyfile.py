@@ -24,7 +24,7 @@ import msgspec
 import trio
 
 from api.keys import Key, Keys
-from engine.directory import sync_names
+from engine.store.directory import sync_names
 from engine.errors import TidemillError
 from engine.limits import KEYS_MAX
 

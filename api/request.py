@@ -14,7 +14,7 @@ from quart import Response, current_app, request
 
 from api.problems import escaped, invalid, wrong
 from engine.errors import TidemillError
-from engine.flow.source import load
+from engine.flow.source.source import load
 from engine.limits import CONTROL_BYTES_MAX, FLOW_DOCUMENT_BYTES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 
 if TYPE_CHECKING:

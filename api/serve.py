@@ -40,7 +40,7 @@ from api.terminal import progress, thousands
 from engine.errors import TidemillError
 from engine.flow.schema import Schema
 from engine.limits import OPEN_FILES_WANTED
-from engine.recover import Progress
+from engine.store.recover import Progress
 from engine.service import Service, ServiceConfig, running
 
 SCHEMA_FILE = "schema.yaml"

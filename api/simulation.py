@@ -20,8 +20,8 @@ from engine.errors import Refused, TidemillError
 from engine.kernel import Kernel
 from engine.limits import API_SIMULATE_INPUTS_MAX, API_SIMULATE_S, API_SIMULATE_TRACE_MAX
 from engine.model import Control
-from engine.scenario import Scenario, ScenarioError, channels_of, documents_of, parse
-from engine.simulate import Simulator
+from engine.simulation.scenario import Scenario, ScenarioError, channels_of, documents_of, parse
+from engine.simulation.simulator import Simulator
 from ext.wire import instant
 
 PLACE = "simulate"

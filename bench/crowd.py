@@ -1,7 +1,7 @@
 """A kernel with a crowd of contacts, and a stop watch on every batch.
 
 Batches go straight to `Kernel.apply`, as from the journal's side of the engine: decoded, without traces, and with
-Python's collector spared as the service spares it (`engine.garbage`).
+Python's collector spared as the service spares it (`engine.gc_tuning`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 import time
 from typing import Any
 
-from engine.checkpoint import Pace
+from engine.store.checkpoint import Pace
 from engine.kernel import Kernel
 from engine.kernel.snapshot import Snapshot
 from engine.model import Batch, Control, Input

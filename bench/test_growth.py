@@ -16,7 +16,7 @@ from api.measure import work
 from bench.bare import Bare
 from bench.conftest import Record
 from bench.rounds import in_turns
-from engine.garbage import spared
+from engine.gc_tuning import spared
 
 EVENTS = 20_000
 

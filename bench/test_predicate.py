@@ -20,7 +20,7 @@ import pytest
 from cel_expr_python import cel
 
 from bench.conftest import Measure, Record
-from engine.flow.expression import Scope, compile_condition
+from engine.flow.cel.expression import Scope, compile_condition
 from engine.flow.schema import DEFAULT
 from ext.expressions.plan import View
 

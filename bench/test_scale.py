@@ -19,7 +19,7 @@ import pytest
 
 from bench.conftest import Record, Resident
 from bench.crowd import DAY_MS, SECOND_MS, Crowd, Timed, flow, message, parts_of, start
-from engine.garbage import spared
+from engine.gc_tuning import spared
 from engine.kernel import Kernel
 
 MILLION = 1_000_000

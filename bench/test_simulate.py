@@ -15,8 +15,8 @@ import pytest
 from api.measure.suite import simulate
 from bench.conftest import Record
 from bench.rounds import in_turns
-from engine import recording, scenario
-from engine.backtest import backtest
+from engine.simulation import recorded_events, scenario
+from engine.simulation.backtest import backtest
 
 TESTS = Path(__file__).parents[1] / "tests"
 ORDERS = TESTS / "data" / "cdnow-orders.ndjson.gz"
@@ -39,7 +39,7 @@ def test_a_backtest_over_real_orders(record: Record, benchmark: Any) -> None:
 
     def once(turn: int) -> float:
         began_s = time.perf_counter()
-        simulator = backtest(flow, recording.events(ORDERS))
+        simulator = backtest(flow, recorded_events.events(ORDERS))
         took_s = time.perf_counter() - began_s
         assert simulator.kernel.counts()["events"] == ORDERS_COUNT
         return took_s

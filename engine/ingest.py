@@ -26,13 +26,14 @@ from typing import Any
 import msgspec
 import trio
 
-from engine import frame, limits
+from engine import limits
+from engine.store import frame
 from engine.clock import Clock
 from engine.errors import Refused, Unavailable
-from engine.journal import Journal
+from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import KERNEL_VERSION, Batch, Control, Outcome
-from engine.store import StoreFull
+from engine.store.environment import StoreFull
 from engine.submission import Submission, Ticket, pieces_of, stopping
 from engine.wire import Decoded, Rejection, decode_line, encode_control
 

@@ -33,7 +33,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class TraceRecord(msgspec.Struct, omit_defaults=True):
-    """One thing that happened to one run. `at` is ms UTC here; `engine.simulate` writes it as RFC 3339."""
+    """One thing that happened to one run. `at` is ms UTC here; `engine.simulation.simulator` writes it as RFC 3339."""
 
     at: int
     flow: str

@@ -22,18 +22,19 @@ from typing import Any
 import msgspec
 import trio
 
-from engine import directory, garbage, limits
-from engine.channels import DEFAULT_NAMES, Channel, Log, Outbox
-from engine.checkpoint import Checkpoints
-from engine.checkpointer import Checkpointer
+from engine import gc_tuning, limits
+from engine.store import directory
+from engine.delivery.channels import DEFAULT_NAMES, Channel, Log, Outbox
+from engine.store.checkpoint import Checkpoints
+from engine.store.checkpointer import Checkpointer
 from engine.clock import Clock, SystemClock
-from engine.delivery import Delivery
+from engine.delivery.delivery import Delivery
 from engine.errors import StoreError, Unavailable
 from engine.ingest import Ingest
-from engine.journal import Journal
+from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import Effect, Outcome, Receipt
-from engine.recover import Progress, Recovered, recover
+from engine.store.recover import Progress, Recovered, recover
 from engine.submission import Ticket
 from engine.wire import Decoded
 from ext.structures.memory import keep_freed, touch_ahead, use_large_pages, wants_touch
@@ -261,7 +262,7 @@ async def running(
             recover, kernel, journal, checkpoints, _from_thread(progress)
         )
         keep_freed()
-        stack.enter_context(garbage.spared())
+        stack.enter_context(gc_tuning.spared())
         service = Service(config, kernel, journal, checkpoints)
         service.recovered = recovered
         fault: BaseException | None = None

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from api.lines import LineCutter
 from api.messages import take_batch, take_message
 from api.segment import PACKED, Head, Reception, Response, unpack
-from engine import frame
+from engine.store import frame
 from engine.errors import StoreError
-from engine.flow.expression import ExpressionError, Scope, compile_condition, compile_value, evaluate
+from engine.flow.cel.expression import ExpressionError, Scope, compile_condition, compile_value, evaluate
 from engine.flow.schema import DEFAULT
-from engine.flow.source import load
-from engine.flow.template import TemplateError, compile_template
+from engine.flow.source.source import load
+from engine.flow.liquid.template import TemplateError, compile_template
 from engine.flow.validate import check
 from engine.wire import Rejection, decode_lines
 from ext.expressions.plan import EvaluationError

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.distributions import chi_square_tail, student_t_quantile, student_t_tail
-from engine.report import (
+from engine.ab_test.distributions import chi_square_tail, student_t_quantile, student_t_tail
+from engine.ab_test.report import (
     DAY_MS,
     METRICS,
     Comparison,

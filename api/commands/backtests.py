@@ -11,11 +11,11 @@ from api.commands.documents import check_file, tell
 from api.documents import read_document, read_schema
 from api.tables import flow_table
 from api.terminal import console, print_json, progress, thousands
-from engine import recording
-from engine.backtest import backtest
+from engine.simulation import recorded_events
+from engine.simulation.backtest import backtest
 from engine.errors import TidemillError
 from engine.flow.schema import DEFAULT
-from engine.simulate import Simulator
+from engine.simulation.simulator import Simulator
 from ext.wire import instant
 
 FILE = click.Path(path_type=Path)
@@ -51,7 +51,7 @@ def backtest_command(
     document = _ready(flow, schema, as_json=as_json)
     with progress("{task.fields[reached]}") as bar:
 
-        def told(path: Path) -> recording.Told:
+        def told(path: Path) -> recorded_events.Told:
             task = bar.add_task(f"Reading {path.name}", total=_size(path), reached="")
             return lambda read: bar.update(task, completed=read)
 
@@ -60,8 +60,8 @@ def backtest_command(
 
         simulator = backtest(
             document,
-            recording.events(events, told(events)),
-            contacts=() if contacts is None else recording.contacts(contacts, told(contacts)),
+            recorded_events.events(events, told(events)),
+            contacts=() if contacts is None else recorded_events.contacts(contacts, told(contacts)),
             schema=None if schema is None else read_document(schema),
             until_ms=until,
             look=look,

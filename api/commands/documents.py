@@ -14,7 +14,7 @@ from api.terminal import print_json
 from engine.errors import Problem
 from engine.flow.jsonschema import flow_schema
 from engine.flow.schema import DEFAULT, Schema
-from engine.flow.source import load, locate
+from engine.flow.source.source import load, locate
 from engine.flow.validate import check
 
 

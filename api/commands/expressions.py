@@ -12,7 +12,7 @@ import msgspec
 from api.documents import read_document
 from api.terminal import print_json
 from engine.errors import TidemillError
-from engine.flow.expression import EvaluationError, ExpressionError, evaluate
+from engine.flow.cel.expression import EvaluationError, ExpressionError, evaluate
 
 EVAL_LINE_BYTES_MAX = 4 * 1024 * 1024
 """One line of `eval --lines`: an expression and its context."""

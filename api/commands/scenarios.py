@@ -11,7 +11,7 @@ import msgspec
 
 from api.terminal import print_json
 from engine.errors import TidemillError
-from engine.scenario import load, run, test
+from engine.simulation.scenario import load, run, test
 
 SCENARIO = click.Path(path_type=Path)
 

@@ -20,7 +20,7 @@ def verify_command(data: Path, as_json: bool) -> int:
 
     No engine may run on it. Nothing is written; exit code 1 where anything is wrong.
     """
-    from engine.verify import verify
+    from engine.store.verify import verify
 
     found = verify(data)
     if as_json:

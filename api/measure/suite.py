@@ -19,7 +19,7 @@ from api.measure.engine import Engine, MeasureError
 from api.measure.requests import CONNECTIONS, Asked, ask
 from api.measure.stream import Beside, send
 from engine.model import Control
-from engine.simulate import Simulator
+from engine.simulation.simulator import Simulator
 from engine.wire import decode_lines
 
 START_MS = 1_786_320_000_000

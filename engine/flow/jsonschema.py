@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.flow.action_keys import ACTIONS
-from engine.flow.keys import NODES
+from engine.flow.tables.actions import ACTIONS
+from engine.flow.tables.flow import NODES
 from engine.flow.validate import DOCUMENT
 
 

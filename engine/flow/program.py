@@ -30,9 +30,9 @@ from engine.flow.document import (
     UpdateCustomer,
     Wait,
 )
-from engine.flow.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
+from engine.flow.cel.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
 from engine.flow.schema import Schema
-from engine.flow.template import Template, compile_template
+from engine.flow.liquid.template import Template, compile_template
 from ext.expressions.plan import Plan
 
 KIND_OF: dict[type[Node], str] = {

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.errors import Problem
-from engine.flow.place import did_you_mean, escape, is_text, quoted
+from engine.flow.tables.pointer import did_you_mean, escape, is_text, quoted
 from engine.limits import EVENT_NAME_BYTES_MAX, SCHEMA_FIELDS_MAX
 
 ENTITIES: Final = ("order", "session", "product")

@@ -14,9 +14,9 @@ import msgspec
 
 from engine.flow.document import ChangeSegments, Emit, IssuePromoCode, Points, Send, UpdateCustomer
 from engine.flow.program import PlannedNode, Program, fill
-from engine.flow.template import TemplateError
+from engine.flow.liquid.template import TemplateError
 from engine.kernel.contacts import add_points, change_segments, change_traits, traits_of
-from engine.kernel.dates import zone_name
+from engine.kernel.wait_ends import zone_name
 from engine.kernel.state import State
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Effect

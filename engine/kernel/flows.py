@@ -18,7 +18,7 @@ from engine.flow.schema import parse_schema
 from engine.flow.validate import check
 from engine.flow.values import is_id
 from engine.flow.zone import zone
-from engine.kernel import deeds
+from engine.kernel import fast_actions
 from engine.kernel.state import Draft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
 from ext.wire import instant
@@ -250,7 +250,7 @@ def install(state: State, flow: FlowState, core: FlowCore) -> list[int]:
     assert checked.flow is not None, f"version {flow.active.version} of {flow.id} no longer passes its check"
     program = plan(checked.flow, schema)
     gone: list[int] = core.install(
-        program, flow.active.version, lambda f, n: salt_of(state.path.key, f, n), deeds.deeds_of
+        program, flow.active.version, lambda f, n: salt_of(state.path.key, f, n), fast_actions.deeds_of
     )
     flow.core = core
     flow.program = program

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.errors import Refused
 from engine.kernel import flows, reads, schedules, snapshot
-from engine.kernel.cold import Host
+from engine.kernel.callbacks import Host
 from engine.kernel.operations import OPERATIONS
 from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State

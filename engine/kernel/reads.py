@@ -12,7 +12,7 @@ from engine.flow.values import format_duration
 from engine.kernel import contacts, flows
 from engine.kernel.state import FlowState, State
 from engine.limits import SCANNED_CONTACTS_MAX
-from engine.report import VariantTotals, report
+from engine.ab_test.report import VariantTotals, report
 from ext.wire import instant
 from ext.kernel.flow import NO_TRIALS, REASONS
 from ext.kernel.records import Contact, Run

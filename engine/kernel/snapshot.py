@@ -24,7 +24,7 @@ import msgspec
 
 from engine.flow.schema import parse_schema
 from engine.kernel import flows
-from engine.kernel.frozen import DRAFT, documents, pack_flow
+from engine.kernel.flow_snapshot import DRAFT, documents, pack_flow
 from engine.kernel.outbox import Outbox
 from engine.kernel.state import Draft, FlowState, State, Sweep, Version
 from engine.limits import CHECKPOINT_PART_BYTES

@@ -10,8 +10,8 @@ from engine.errors import Problem
 from engine.flow.program import Program
 from engine.flow.schema import DEFAULT, Schema
 from engine.kernel.dead_letters import DeadLetters
-from engine.kernel.frozen import FrozenFlows
-from engine.kernel.monitor import Monitor
+from engine.kernel.flow_snapshot import FrozenFlows
+from engine.kernel.problem_log import Monitor
 from engine.kernel.outbox import Outbox
 from engine.kernel.pools import Pools
 from ext.kernel.flow import FlowCore

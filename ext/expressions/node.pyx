@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """Building the nodes of a plan, and sharing conditions between the plans that contain them.
 
-A plan arrives as a term (`engine.flow.term.Term`): nested tuples `(op, data, kids, shared)` without places in the
+A plan arrives as a term (`engine.flow.cel.planner.Term`): nested tuples `(op, data, kids, shared)` without places in the
 text, so that equal conditions are equal tuples wherever they were written. A term marked `shared` gives true or false
 and depends on no comprehension's variable: it becomes a Part of its own, kept in one table while any plan holds it. A
 Part held more than once is remembered in each generation, held once it runs bare: sharing costs nothing where there is none.

@@ -10,10 +10,10 @@ class EvaluationError(TidemillError):
     def __init__(self, detail: str, line: int = 0, column: int = 0) -> None: ...
 
 class Plan:
-    """A planned expression. `engine.flow.expression` makes them of texts."""
+    """A planned expression. `engine.flow.cel.expression` makes them of texts."""
 
     def __init__(self, text: str, term: tuple[object, ...], offsets: list[int]) -> None:
-        """`term` is an `engine.flow.term.Term`, `offsets` the place of each of its parts."""
+        """`term` is an `engine.flow.cel.planner.Term`, `offsets` the place of each of its parts."""
 
     @property
     def text(self) -> str: ...

@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 """Planned expressions: evaluate one over a view, as a condition or for its value, and say what was wrong.
 
-How the parts fit: `engine.flow.expression` has the text compiled and checked by Google's CEL compiler and makes a term
+How the parts fit: `engine.flow.cel.expression` has the text compiled and checked by Google's CEL compiler and makes a term
 of it; `ext.expressions.node` builds nodes of the term, sharing equal conditions; `ext.expressions.evaluate` evaluates nodes over a `View`,
 with the functions of `ext.expressions.functions` and `ext.expressions.conversions`, on the values of `ext.expressions.value`.
 

@@ -1,7 +1,7 @@
 """The path one event takes: contact, triggers, predicates, then the walk of every run it begins or moves.
 
 This is the hot half of the kernel. It is told the time and decides nothing about actions, dates, zones or documents:
-for those the walk (`ext.kernel.walk`), and here the traits, ask the `host` (`engine.kernel.cold`):
+for those the walk (`ext.kernel.walk`), and here the traits, ask the `host` (`engine.kernel.callbacks`):
 
     identify(contact, packed)                   traits from outside, a MessagePack map
     alias(contact, previous)                    two contacts turn out to be one

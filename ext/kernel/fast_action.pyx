@@ -1,6 +1,6 @@
 """An action of a step, planned for `ext.kernel.steps`: what can be known beforehand is, and what cannot is for Python.
 
-`engine.kernel.deeds` decides which actions these are; the rest become a `Deed` that says "ask".
+`engine.kernel.fast_actions` decides which actions these are; the rest become a `Deed` that says "ask".
 """
 
 cimport cython

@@ -1,7 +1,7 @@
 """How a run walks: from entering, node by node, until it waits or ends; and how it leaves a wait.
 
 The walk knows nothing of how events come in. What a step does is `ext.kernel.steps`'s affair; when a date is, where a window
-opens it asks the `host` (`engine.kernel.cold`), a Python object:
+opens it asks the `host` (`engine.kernel.callbacks`), a Python object:
 
     date_of(run, node, view) -> ms | None       the date of a dynamic wait (rule 5)
     opening(contact, flow, windows, ms) -> ms   first instant >= ms inside a window (rule 4)

@@ -14,7 +14,7 @@ from werkzeug.datastructures import Headers
 
 from api.app import create_app
 from api.problems import MEDIA_TYPE, ProblemAnswer
-from engine.channels import DEFAULT_NAMES, Outbox
+from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.canonical import in_order, is_same, to_json, to_yaml
-from engine.flow.compounds import Record
-from engine.flow.keys import NODES
-from engine.flow.source import load
+from engine.flow.tables.containers import Record
+from engine.flow.tables.flow import NODES
+from engine.flow.source.source import load
 from engine.flow.validate import DOCUMENT
 from tests.api.terminal import ROOT
 from tests.flow.documents import whole

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from api import shapes
 from api.report_tables import report_tables
-from engine.report import VariantTotals, report
+from engine.ab_test.report import VariantTotals, report
 
 DAY_MS = 24 * 3600 * 1000
 

@@ -16,7 +16,7 @@ from api.measure.flatness import Quantity, judge, slope
 from api.measure.load import Load, Order
 from api.measure.record import Check, Plan, Report, Sample, verdicts
 from engine.model import Control
-from engine.simulate import Simulator
+from engine.simulation.simulator import Simulator
 from engine.wire import decode_lines
 from tests.api.terminal import ROOT, TIDEMILL, tidemill
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from api import shapes
 from api.cli import main
-from engine.verify import Verified
+from engine.store.verify import Verified
 from tests.api.house import Api, with_api
 
 NO_FOLDERS = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.verify import Verified
+from engine.store.verify import Verified
 from tests.api.terminal import ANYWHERE, ROOT, TIDEMILL, Engine, serving
 
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]

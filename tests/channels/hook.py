@@ -12,7 +12,7 @@ import httpcore
 import msgspec
 import trio
 
-from engine.channels.webhook import Webhook
+from engine.delivery.channels.webhook import Webhook
 from engine.model import Effect
 
 SECRET = b"a secret of thirty-two bytes, yes"

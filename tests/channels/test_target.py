@@ -12,8 +12,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.channels.network import CheckedNetwork, SystemResolver
-from engine.channels.target import Guard, Target, TargetError, parse_target, refused
+from engine.delivery.channels.network import CheckedNetwork, SystemResolver
+from engine.delivery.channels.target import Guard, Target, TargetError, parse_target, refused
 from tests.channels.hook import PUBLIC, Hook, channel, effect, hooked, resolver
 
 INNER = [

@@ -15,8 +15,8 @@ import trustme
 
 from api.channels import make_channels
 from api.config import ConfigError, load_settings
-from engine.channels import Forked, Holding, Log, Outbox, TryLater
-from engine.channels.webhook import Webhook, decode_secret, sign
+from engine.delivery.channels import Forked, Holding, Log, Outbox, TryLater
+from engine.delivery.channels.webhook import Webhook, decode_secret, sign
 from engine.service import ServiceConfig, running
 from engine.wire import decode_lines
 from tests.channels.hook import NOW, OK, SECRET, Hook, channel, effect, hooked, resolver

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.flow.expression import evaluate
+from engine.flow.cel.expression import evaluate
 from engine.limits import TRAITS_BYTES_MAX
 from ext.maps.packed_map import as_given, as_kept
 from ext.maps.key_numbers import number_of, numbered

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.flow.expression import Scope, compile_condition, compile_value
+from engine.flow.cel.expression import Scope, compile_condition, compile_value
 from engine.flow.schema import DEFAULT
 from ext.expressions.plan import EvaluationError, View
 

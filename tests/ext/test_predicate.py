@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.flow.expression import Scope, compile_condition, compile_value, evaluate
+from engine.flow.cel.expression import Scope, compile_condition, compile_value, evaluate
 from engine.flow.schema import DEFAULT
 from ext.expressions.cel_time import duration_text, read_duration, read_timestamp, timestamp_text
 from ext.expressions.node import shared_parts
@@ -164,7 +164,7 @@ def test_what_depends_on_a_loops_variable_is_evaluated_for_each_element() -> Non
 def test_a_shared_condition_goes_with_its_last_plan() -> None:
     gc.collect()
     before = shared_parts()
-    from engine.flow import expression
+    from engine.flow.cel import expression
 
     kept = dict(expression._plans)
     plans = [compile_condition(f"customer.zz == {n} && customer.yy == 1", SCOPE) for n in range(10)]

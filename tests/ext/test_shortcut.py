@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from engine.flow.expression import Scope, compile_condition
+from engine.flow.cel.expression import Scope, compile_condition
 from engine.flow.schema import DEFAULT, Schema
 from ext.expressions.plan import View
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from engine.errors import Problem
-from engine.flow.place import steps
+from engine.flow.tables.pointer import steps
 from engine.flow.schema import DEFAULT
 from engine.flow.validate import check
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.flow.expression import EvaluationError, ExpressionError, evaluate
+from engine.flow.cel.expression import EvaluationError, ExpressionError, evaluate
 
 
 class _Error:

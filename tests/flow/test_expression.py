@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.flow.expression import (
+from engine.flow.cel.expression import (
     EvaluationError,
     ExpressionError,
     Scope,
@@ -245,7 +245,7 @@ def test_a_bomb_leaves_the_process_alive() -> None:
         "size(" * 1600,
     ]
     script = (
-        "import sys\nfrom engine.flow.expression import evaluate, ExpressionError\n"
+        "import sys\nfrom engine.flow.cel.expression import evaluate, ExpressionError\n"
         f"for bomb in {bombs!r}:\n"
         "    try:\n        evaluate(bomb, {})\n    except ExpressionError:\n        pass\n"
         "print('alive')"

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from engine.flow.action_keys import ACTIONS
-from engine.flow.compounds import Key, ListOf, Record
-from engine.flow.keys import NODES
+from engine.flow.tables.actions import ACTIONS
+from engine.flow.tables.containers import Key, ListOf, Record
+from engine.flow.tables.flow import NODES
 from engine.flow.schema import BUILT_IN_EVENTS, DEFAULT, ENGINE_EVENTS, TYPES, parse_schema
-from engine.flow.shapes import Shape
-from engine.flow.source import load
+from engine.flow.tables.shapes import Shape
+from engine.flow.source.source import load
 from engine.flow.validate import DOCUMENT, check
-from engine.scenario.document import parse as parse_scenario
+from engine.simulation.scenario.document import parse as parse_scenario
 
 FOLDER = Path(__file__).parents[2] / "engine" / "flow"
 TEXT = (FOLDER / "README.md").read_text(encoding="utf-8")

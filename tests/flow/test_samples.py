@@ -9,10 +9,10 @@ import pytest
 from engine.flow.document import AbTest, Condition, Launch, Limit, Split, Step, Wait
 from engine.flow.jsonschema import flow_schema
 from engine.flow.schema import DEFAULT
-from engine.flow.source import load, locate
+from engine.flow.source.source import load, locate
 from engine.flow.validate import check
-from engine.scenario import load as load_scenario
-from engine.scenario import test as run_scenario
+from engine.simulation.scenario import load as load_scenario
+from engine.simulation.scenario import test as run_scenario
 from tests.reference.jsonschema import accepts
 
 FOLDER = Path(__file__).parents[2] / "engine" / "flow" / "samples"

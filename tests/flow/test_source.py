@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import Problem, TidemillError
 from engine.flow.schema import DEFAULT
-from engine.flow.source import Loaded, load, locate
+from engine.flow.source.source import Loaded, load, locate
 from engine.flow.validate import check
 from engine.limits import YAML_ALIASES_MAX
 from tests.flow.documents import places, whole

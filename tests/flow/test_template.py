@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.flow.template import TemplateError, compile_template
+from engine.flow.liquid.template import TemplateError, compile_template
 from engine.limits import TEMPLATE_BYTES_MAX, TEMPLATE_OUTPUT_BYTES_MAX
 
 CONTEXT: dict[str, Any] = {

@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import checkpoint, frame, journal
+from engine.store import checkpoint, frame, journal
 from engine.model import KERNEL_VERSION
 from engine.service import running
-from engine.verify import verify
+from engine.store.verify import verify
 from tests.store.helpers import run
 from tests.store.test_erasure import fill, settings
 from tests.store.test_real_kernel import at_rest, crash, crashing

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import scenario
+from engine.simulation import scenario
 from engine.errors import TidemillError
-from engine.simulate import Simulator
+from engine.simulation.simulator import Simulator
 from tests.reference import interpreter
 from tests.reference.journeys import Case, case
 

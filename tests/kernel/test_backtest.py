@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import recording, scenario
-from engine.backtest import backtest
+from engine.simulation import recorded_events, scenario
+from engine.simulation.backtest import backtest
 from engine.errors import Refused, TidemillError
-from engine.recording import RecordingError
-from engine.simulate import Simulator
+from engine.simulation.recorded_events import RecordingError
+from engine.simulation.simulator import Simulator
 from ext.wire import instant
 from ext.wire.event import Event, Kind
 from tests.kernel.cdnow_counts import counts
@@ -36,7 +36,7 @@ FLOW: dict[str, Any] = {
 
 
 def nodes(document: dict[str, Any], path: Path, **more: Any) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = backtest(document, recording.events(path), **more).kernel.stats(
+    found: dict[str, dict[str, int]] = backtest(document, recorded_events.events(path), **more).kernel.stats(
         document["id"]
     )["nodes"]
     return found
@@ -105,14 +105,14 @@ def test_contacts_are_known_before_the_first_event_and_enter_nothing_by_it(file:
 
     def entered(start: dict[str, Any]) -> int:
         flow = {**FLOW, "nodes": {**FLOW["nodes"], "start": start}}
-        return nodes(flow, file, contacts=recording.contacts(known))["start"]["entered"]
+        return nodes(flow, file, contacts=recorded_events.contacts(known))["start"]["entered"]
 
     assert (entered(by_city), entered(by_being)) == (1, 1)
 
 
 def test_a_message_seen_before_changes_nothing(file: Path) -> None:
     file.write_bytes(line("a", "2026-08-01T00:00:00Z", messageId="m") * 2)
-    simulator = backtest(FLOW, recording.events(file))
+    simulator = backtest(FLOW, recorded_events.events(file))
     assert simulator.kernel.counts()["duplicates"] == 1
     assert simulator.kernel.stats("greet")["nodes"]["start"]["entered"] == 1
 
@@ -139,7 +139,7 @@ def test_a_line_that_cannot_be_used_is_named(file: Path, lines: bytes, said: str
 
 def test_a_line_is_named_by_its_number_in_the_file_however_far_behind_it_is(file: Path) -> None:
     lines = line("a", "2026-08-01T00:00:00Z") * 40_000
-    assert len(lines) > 2 * recording.CHUNK_BYTES
+    assert len(lines) > 2 * recorded_events.CHUNK_BYTES
     file.write_bytes(lines + line("b", None) + lines)
     with pytest.raises(RecordingError, match=r":40001 has no `timestamp`"):
         nodes(FLOW, file)
@@ -148,7 +148,7 @@ def test_a_line_is_named_by_its_number_in_the_file_however_far_behind_it_is(file
 def test_only_identify_lines_are_contacts(file: Path) -> None:
     file.write_bytes(identify("a") + b"\n" + line("b", "2026-08-01T00:00:00Z"))
     with pytest.raises(RecordingError, match=r":3 is no identify line"):
-        list(recording.contacts(file))
+        list(recorded_events.contacts(file))
 
 
 def test_a_packed_file_that_is_not_whole_is_refused(file: Path) -> None:
@@ -189,12 +189,12 @@ def test_a_flow_with_problems_is_not_run(file: Path) -> None:
 
 def test_a_file_is_read_as_it_is_played(file: Path) -> None:
     one = line("a", "2026-08-01T00:00:00Z")
-    file.write_bytes(one * (6 * recording.CHUNK_BYTES // len(one)))
+    file.write_bytes(one * (6 * recorded_events.CHUNK_BYTES // len(one)))
     taken: list[int] = []
     taken_at: list[int] = []
-    for at_ms, _ in recording.events(file, lambda _: taken_at.append(len(taken))):
+    for at_ms, _ in recorded_events.events(file, lambda _: taken_at.append(len(taken))):
         taken.append(at_ms)
-    most = recording.CHUNK_BYTES // len(one) + 1
+    most = recorded_events.CHUNK_BYTES // len(one) + 1
     assert len(taken_at) >= 6
     assert all(later - before <= most for before, later in pairwise(taken_at))
 

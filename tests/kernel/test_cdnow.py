@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import scenario
+from engine.simulation import scenario
 from ext.wire import instant
 from tests.kernel.cdnow_counts import counts
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import scenario
+from engine.simulation import scenario
 from engine.flow.document import Send
 from engine.flow.program import plan
 from engine.flow.schema import DEFAULT
 from engine.flow.validate import check
-from engine.kernel import Kernel, deeds
+from engine.kernel import Kernel, fast_actions
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Batch, Control
 from engine.wire import decode_lines
@@ -174,7 +174,7 @@ def test_what_a_step_does_does_not_depend_on_who_does_it(
     of_lines = [*of_lines, ("c1", "go"), ("c1", "go")]
     compiled = life(flows, of_lines, channels, trace)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deeds, "deed_of", deeds.for_python)
+        patch.setattr(deeds, "deed_of", fast_actions.for_python)
         assert life(flows, of_lines, channels, trace) == compiled
 
 
@@ -189,7 +189,7 @@ def played(of: Case) -> tuple[list[dict[str, Any]], Any, int, bytes]:
 def test_nor_does_a_whole_life(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [of for of in map(case, range(group * 20, group * 20 + 20)) if by_reference(of) is not None]
     compiled = [played(of) for of in cases]
-    monkeypatch.setattr(deeds, "deed_of", deeds.for_python)
+    monkeypatch.setattr(deeds, "deed_of", fast_actions.for_python)
     for of, expected in zip(cases, compiled, strict=True):
         assert played(of) == expected, f"case {of.seed}"
 
@@ -219,7 +219,7 @@ def test_which_actions_go_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None
     ]
     asked: list[str] = []
     monkeypatch.setattr(
-        "engine.kernel.cold.Host.act", lambda self, run, node, place: asked.append(place) or (5, {})
+        "engine.kernel.callbacks.Host.act", lambda self, run, node, place: asked.append(place) or (5, {})
     )
     life(
         [flow("f", "Go", [[*literal, *for_python]])], [("c1", {"email": "a@b.c"}), ("c1", "go")], None, False
@@ -234,5 +234,5 @@ def test_a_deed_begins_to_tell_what_python_would() -> None:
     assert checked.flow is not None
     (step,) = (node for node in plan(checked.flow, DEFAULT).nodes if node.actions)
     assert isinstance(step.actions[0].action, Send)
-    entries = [(deed.place, deed.entry) for deed in deeds.deeds_of(step)]
+    entries = [(deed.place, deed.entry) for deed in fast_actions.deeds_of(step)]
     assert entries == [(0, {"action": "send", "channel": "email"}), (1, {"action": "points"})]

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import limits, scenario
+from engine import limits
+from engine.simulation import scenario
 from engine.model import Control
-from engine.scenario import Scenario
-from engine.simulate import Simulator, render
+from engine.simulation.scenario import Scenario
+from engine.simulation.simulator import Simulator, render
 from engine.wire import decode_lines
 from ext.wire.event import Event
 from ext.kernel.fast_forward import INPUTS, OVER, Lane
@@ -53,7 +54,7 @@ def test_a_simulation_is_batch_for_batch_what_the_kernel_does(
 ) -> None:
     for seed in range(group * CASES_PER_GROUP, (group + 1) * CASES_PER_GROUP):
         every = (1, 3, 10_000)[seed % 3]
-        monkeypatch.setattr("engine.simulate.RECEIPTS_EVERY", every)
+        monkeypatch.setattr("engine.simulation.simulator.RECEIPTS_EVERY", every)
         of = read(seed)
         try:
             expected, trace = by_clock(of, every)
@@ -128,7 +129,7 @@ def test_waits_schedules_pauses_and_restarts_between_inputs(
     until_ms = inputs[len(inputs) // 2][0] + beyond_ms
     clock, simulator = Clock(START_MS, receipts_every=every), Simulator(START_MS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.simulate.RECEIPTS_EVERY", every)
+        patch.setattr("engine.simulation.simulator.RECEIPTS_EVERY", every)
         clock.play(iter(inputs), until_ms)
         simulator.play(iter(inputs), until_ms)
     assert numbers(simulator) == numbers(clock)

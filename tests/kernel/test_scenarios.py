@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import scenario
-from engine.scenario import ScenarioError, difference
+from engine.simulation import scenario
+from engine.simulation.scenario import ScenarioError, difference
 from ext.wire import instant
 from tests.reference import interpreter
 
@@ -175,7 +175,7 @@ def test_a_mistake_in_a_file_is_named_with_its_line(tmp_path: Path, line: bytes,
 
 
 def test_messages_are_taken_at_once_however_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.simulate.RECEIPTS_EVERY", 4)
+    monkeypatch.setattr("engine.simulation.simulator.RECEIPTS_EVERY", 4)
     step = {"kind": "step", "actions": [{"send": "webhook", "message": {"text": "Hello"}}] * 3}
     flow = FLOW | {"nodes": FLOW["nodes"] | {"a": step}}
     inputs = [EVENT | {"userId": f"c{number}"} for number in range(5)]

@@ -1,6 +1,6 @@
 """The virtual clock, slowly: a batch an instant, each applied by the kernel as the service would apply it.
 
-What `engine.simulate` and `ext.kernel.fast_forward` do has to be this, byte for byte: the same batches, the same digest.
+What `engine.simulation.simulator` and `ext.kernel.fast_forward` do has to be this, byte for byte: the same batches, the same digest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from operator import itemgetter
 from engine.kernel import Kernel
 from engine.limits import BATCH_INPUTS_MAX
 from engine.model import Batch, Control, Input, TraceRecord
-from engine.simulate import restarted
+from engine.simulation.simulator import restarted
 from ext.wire import instant
 
 TRACE_MAX = 5_000

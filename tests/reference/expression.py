@@ -42,7 +42,7 @@ def reference_value(text: str, variables: dict[str, Any]) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as `engine.flow.expression.evaluate` would give it. (Of times, whole seconds: the oracle writes
+    """A value as `engine.flow.cel.expression.evaluate` would give it. (Of times, whole seconds: the oracle writes
     fractions of a second in threes.)"""
     if isinstance(value, bool) or value is None:
         return value

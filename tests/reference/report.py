@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from engine.report import VariantTotals
+from engine.ab_test.report import VariantTotals
 
 Contact = tuple[int, int]
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from engine import frame
+from engine.store import frame
 from engine.errors import Refused
-from engine.frame import Frame
+from engine.store.frame import Frame
 from engine.kernel import Kernel
 from engine.model import Batch, Effect
-from engine.recover import Recovered
-from engine.simulate import render
+from engine.store.recover import Recovered
+from engine.simulation.simulator import render
 from engine.wire import decode_lines
 from tests.kernel.test_against_reference import plain
 from tests.reference import civil, interpreter

@@ -9,7 +9,7 @@ import msgspec
 import trio
 
 from engine import limits
-from engine.channels import TryLater
+from engine.delivery.channels import TryLater
 from engine.model import Effect, Receipt
 from tests.sim.account import keep
 from tests.sim.lines import Lines

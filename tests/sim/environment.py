@@ -1,4 +1,4 @@
-"""LMDB as far as `engine.store` uses it, on a simulated disk: copy on write, two meta slots, sync between.
+"""LMDB as far as `engine.store.environment` uses it, on a simulated disk: copy on write, two meta slots, sync between.
 
 A commit writes new values and a new index into pages that neither the present nor the former state uses, syncs, then
 writes the older of the two meta slots (less than a sector) and syncs again: the order of LMDB's own commit, and the

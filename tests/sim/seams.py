@@ -9,9 +9,9 @@
 | the directory's lock and `fsync` of names, Python's collector | nothing |
 | the free space of the disk, asked for after a write that failed | plenty |
 | pages of memory taken ahead, pages of LMDB looked at before it trusts them | nothing |
-| files written anew after a contact was deleted (`store.Environment.rewrite`) | nothing |
+| files written anew after a contact was deleted (`environment.Environment.rewrite`) | nothing |
 | bounds of `engine.limits` | smaller ones, drawn from the seed |
-| `engine.frame.encode`, recovery | the same, and the account is told |
+| `engine.store.frame.encode`, recovery | the same, and the account is told |
 | sockets, `select.epoll` and waiting for them, in the listeners of `api` | lines of a simulated network |
 | hypercorn and the guards before it (`api.web`) | a desk where the same app is asked by ASGI |
 | `keys.json`, and the look whether it has changed | the keys of the world |
@@ -50,7 +50,8 @@ from api.config import Address
 from api.intake import Intake
 from api.keys import Key
 from api.stream import Stream
-from engine import directory, frame, garbage, limits, pages, service, store
+from engine import gc_tuning, limits, service
+from engine.store import directory, environment, frame, page_check
 from tests.sim.network import Net
 from tests.sim.web import Desk
 
@@ -140,7 +141,7 @@ def _replace_engine(
     def call(work: Callable[..., Any], *args: Any) -> Any:
         return work(*args)
 
-    async def rewrite(environment: store.Environment) -> None:
+    async def rewrite(environment: environment.Environment) -> None:
         await trio.lowlevel.checkpoint()
 
     encode = frame.encode
@@ -161,7 +162,7 @@ def _replace_engine(
     patch.setattr(trio.from_thread, "check_cancelled", lambda: None)
     patch.setattr(store, "sync_names", lambda path: None)
     patch.setattr(store, "free_bytes", lambda folder: 1 << 40)
-    patch.setattr(store.Environment, "rewrite", rewrite)
+    patch.setattr(environment.Environment, "rewrite", rewrite)
     patch.setattr(pages, "check", lambda file, name: None)
     patch.setattr(service, "wants_touch", lambda: False)
     patch.setattr(directory, "hold", hold)

@@ -9,8 +9,8 @@ from random import Random
 import trio
 from trio.testing import MockClock
 
-from engine.channels import Channel, Outbox
-from engine.delivery import Delivery
+from engine.delivery.channels import Channel, Outbox
+from engine.delivery.delivery import Delivery
 from engine.errors import Unavailable
 from engine.model import Receipt
 from tests.store.fake_kernel import FakeKernel

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from engine.channels import DEFAULT_NAMES, Channel, Outbox
+from engine.delivery.channels import DEFAULT_NAMES, Channel, Outbox
 from engine.model import Effect, Receipt
 from engine.service import ServiceConfig
 from engine.wire import Decoded, decode_lines

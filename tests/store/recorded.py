@@ -18,7 +18,7 @@ from random import Random
 import trio
 
 from engine import limits
-from engine.channels import DEFAULT_NAMES, Outbox
+from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.kernel import Kernel
 from engine.model import Batch, Outcome
 from engine.service import Service, ServiceConfig, running

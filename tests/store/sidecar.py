@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 
 from engine import limits
-from engine.channels import DEFAULT_NAMES, Outbox
+from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.kernel import Kernel
 from engine.service import Service, ServiceConfig, running
 from engine.submission import Ticket

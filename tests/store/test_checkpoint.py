@@ -12,13 +12,13 @@ import pytest
 import trio
 
 from engine import limits
-from engine.checkpoint import Checkpoints, Pace
-from engine.checkpointer import Checkpointer
+from engine.store.checkpoint import Checkpoints, Pace
+from engine.store.checkpointer import Checkpointer
 from engine.errors import StoreError
-from engine.journal import Journal
+from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import Batch
-from engine.store import StoreFull
+from engine.store.environment import StoreFull
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import events, run, until
@@ -400,7 +400,7 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: 
             await checkpoints.write(FakeKernel(), key=KEY, full=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.checkpoint.FORMAT", 1)
+        patch.setattr("engine.store.checkpoint.FORMAT", 1)
         run(test)
     with pytest.raises(StoreError, match="has format 1; this release reads format 2") as refused:
         Checkpoints(tmp_path)

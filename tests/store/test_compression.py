@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.compression import LENGTH_BYTES, compress, decompress, length
+from engine.store.compression import LENGTH_BYTES, compress, decompress, length
 
 MAX = 1 << 20
 SOME = b'{"event": "Order Completed", "properties": {"total": 12.5}}' * 100

@@ -25,10 +25,10 @@ from random import Random
 import msgspec
 import pytest
 
-from engine import store
+from engine.store import environment
 from engine.errors import StoreError
 from engine.kernel import Kernel
-from engine.recover import recover
+from engine.store.recover import recover
 from tests.sim.disk import File
 from tests.store.recorded import HEAD
 from tests.store.test_kill import opened

@@ -10,8 +10,8 @@ import pytest
 import trio
 
 from engine import limits
-from engine.channels import DEFAULT_NAMES, Log, Outbox
-from engine.channels.log import line_of
+from engine.delivery.channels import DEFAULT_NAMES, Log, Outbox
+from engine.delivery.channels.log import line_of
 from engine.model import Effect, Receipt
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines

@@ -13,16 +13,17 @@ import msgspec
 import pytest
 import trio
 
-from engine import limits, store
-from engine.channels import DEFAULT_NAMES, Outbox
-from engine.checkpoint import Checkpoints
+from engine import limits
+from engine.store import environment
+from engine.delivery.channels import DEFAULT_NAMES, Outbox
+from engine.store.checkpoint import Checkpoints
 from engine.clock import VirtualClock
-from engine.compression import LENGTH_BYTES, decompress
+from engine.store.compression import LENGTH_BYTES, decompress
 from engine.errors import Refused, Unavailable
-from engine.frame import CHECKSUM_BYTES
-from engine.journal import COMPRESSED
+from engine.store.frame import CHECKSUM_BYTES
+from engine.store.journal import COMPRESSED
 from engine.service import Service, ServiceConfig, running
-from engine.store import Environment, StoreFull
+from engine.store.environment import Environment, StoreFull
 from engine.wire import decode_lines
 from tests.store.helpers import line, run, until
 from tests.store.test_real_kernel import START, at_rest, crash, crashing, recovered
@@ -59,7 +60,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is compressed, so that a search of the files finds everything."""
     monkeypatch.setattr(limits, "JOURNAL_COMPRESSED_FROM_BYTES", 1 << 30)
     monkeypatch.setattr(
-        "engine.checkpoint.compress", lambda data: len(data).to_bytes(LENGTH_BYTES) + bytes(data)
+        "engine.store.checkpoint.compress", lambda data: len(data).to_bytes(LENGTH_BYTES) + bytes(data)
     )
 
 
@@ -246,7 +247,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_store_that_still_owes_it(
             await at_rest(service)
             digests.append(service.kernel.digest())
             images.mkdir()
-            write, replace = Environment.write, store.os.replace
+            write, replace = Environment.write, environment.os.replace
 
             async def told(self: Environment, fill: Any, **how: Any) -> Any:
                 image()
@@ -258,7 +259,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_store_that_still_owes_it(
 
             with monkeypatch.context() as patch:
                 patch.setattr(Environment, "write", told)
-                patch.setattr(store.os, "replace", told_replace)
+                patch.setattr(environment.os, "replace", told_replace)
                 before(patch, "_put_rows")
                 before(patch, "sync_names")
                 await service.compact()

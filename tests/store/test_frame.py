@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import frame
+from engine.store import frame
 from engine.errors import StoreError
 
 COUNTS = st.integers(0, 2**32 - 1)

@@ -16,7 +16,7 @@ from engine import limits
 from engine.errors import StoreError, Unavailable
 from engine.model import Effect, Receipt
 from engine.service import running
-from engine.store import Environment, StoreFull
+from engine.store.environment import Environment, StoreFull
 from engine.wire import decode_lines
 from tests.store.helpers import Collector, config, events, line, run, until
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.channels import DEFAULT_NAMES
+from engine.delivery.channels import DEFAULT_NAMES
 from engine.clock import VirtualClock
 from engine.errors import Refused
-from engine.garbage import THRESHOLDS, spared
+from engine.gc_tuning import THRESHOLDS, spared
 from engine.kernel import Kernel
 from engine.model import Batch, Control
 from engine.service import ServiceConfig, running

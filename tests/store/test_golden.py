@@ -13,7 +13,7 @@ import pytest
 from engine.errors import StoreError
 from engine.model import KERNEL_VERSION
 from engine.service import running
-from engine.verify import verify
+from engine.store.verify import verify
 from tests.golden.make import DIGESTS, FOLDER, NAMES, name_of, write
 from tests.store.helpers import events, run
 from tests.store.test_erasure import settings
@@ -86,9 +86,9 @@ def test_a_store_of_an_earlier_kernel_that_crashed_is_refused_and_stays_as_it_wa
 @pytest.mark.parametrize(
     ("where", "sentence"),
     [
-        ("engine.journal.FORMAT", "The journal has format"),
-        ("engine.frame.FORMAT", "Journal frame .* has format"),
-        ("engine.checkpoint.FORMAT", "The checkpoint has format"),
+        ("engine.store.journal.FORMAT", "The journal has format"),
+        ("engine.store.frame.FORMAT", "Journal frame .* has format"),
+        ("engine.store.checkpoint.FORMAT", "The checkpoint has format"),
     ],
 )
 def test_an_unknown_format_is_refused_with_what_to_do(

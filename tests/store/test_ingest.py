@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from engine import frame, limits
+from engine import limits
+from engine.store import frame
 from engine.clock import VirtualClock
 from engine.errors import Refused, StoreError, Unavailable
 from engine.ingest import Ingest
 from engine.kernel import Kernel
 from engine.kernel import kernel as kernel_module
 from engine.model import Outcome, TraceRecord
-from engine.store import StoreFull
+from engine.store.environment import StoreFull
 from engine.submission import pieces_of
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel

@@ -10,10 +10,11 @@ import lmdb
 import pytest
 import trio
 
-from engine import frame, limits
+from engine import limits
+from engine.store import frame
 from engine.errors import StoreError
-from engine.journal import Journal
-from engine.store import StoreFull
+from engine.store.journal import Journal
+from engine.store.environment import StoreFull
 from tests.store.helpers import run
 
 
@@ -210,7 +211,7 @@ def test_a_flipped_bit_of_a_compressed_frame_is_found(tmp_path: Path, place: int
 
 def test_a_journal_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("engine.journal.FORMAT", 1)
+        patch.setattr("engine.store.journal.FORMAT", 1)
         Journal(tmp_path).close()
     with pytest.raises(StoreError, match="has format 1; this release reads format 2") as refused:
         Journal(tmp_path)

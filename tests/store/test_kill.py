@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.checkpoint import Checkpoints
-from engine.journal import Journal
+from engine.store.checkpoint import Checkpoints
+from engine.store.journal import Journal
 from engine.kernel import Kernel
-from engine.recover import recover
+from engine.store.recover import recover
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import line
 

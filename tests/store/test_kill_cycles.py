@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.kernel import Kernel
-from engine.recover import recover
+from engine.store.recover import recover
 from tests.store.helpers import line
 from tests.store.test_kill import Sidecar, opened
 

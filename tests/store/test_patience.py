@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from engine import limits
-from engine.channels import TryLater
-from engine.destination import Destination
+from engine.delivery.channels import TryLater
+from engine.delivery.backoff import Destination
 from engine.model import Effect, Receipt
 from tests.store.delivering import Bench, bench, jump
 

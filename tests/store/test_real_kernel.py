@@ -11,13 +11,13 @@ import pytest
 import trio
 
 from engine import limits
-from engine.channels import DEFAULT_NAMES, Channel, Outbox
-from engine.checkpoint import Checkpoints
+from engine.delivery.channels import DEFAULT_NAMES, Channel, Outbox
+from engine.store.checkpoint import Checkpoints
 from engine.clock import VirtualClock
 from engine.errors import Refused
-from engine.journal import Journal
+from engine.store.journal import Journal
 from engine.kernel import Kernel
-from engine.recover import recover
+from engine.store.recover import recover
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
 from tests.store.helpers import Collector, line, run, until

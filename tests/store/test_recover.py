@@ -10,12 +10,12 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from engine import frame
-from engine.checkpoint import Checkpoints
+from engine.store import frame
+from engine.store.checkpoint import Checkpoints
 from engine.errors import StoreError
-from engine.journal import Journal
+from engine.store.journal import Journal
 from engine.model import KERNEL_VERSION, Batch
-from engine.recover import Progress, Recovered, recover
+from engine.store.recover import Progress, Recovered, recover
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import events, line, run
@@ -211,7 +211,7 @@ def test_stores_of_two_directories_are_not_mixed(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_a_later_kernel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("engine.checkpoint.KERNEL_VERSION", KERNEL_VERSION + 1)
+        patch.setattr("engine.store.checkpoint.KERNEL_VERSION", KERNEL_VERSION + 1)
         made(tmp_path, batches=3, checkpoint_at=(3,))
     with pytest.raises(StoreError, match="Start the newer release"):
         recovered(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from engine.errors import Refused, StoreError, Unavailable
-from engine.recover import Progress
+from engine.store.recover import Progress
 from engine.service import running
 from tests.store.helpers import config, events, run
 

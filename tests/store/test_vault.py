@@ -17,10 +17,10 @@ import msgspec
 import pytest
 import trio
 
-from engine import directory, store
+from engine.store import directory, environment
 from engine.errors import Refused, StoreError, Unavailable
 from engine.service import Service, running
-from engine.verify import Verified, verify
+from engine.store.verify import Verified, verify
 from engine.wire import decode_lines
 from tests.store.helpers import events, line, run
 from tests.store.test_erasure import fill, settings
