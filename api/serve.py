@@ -1,7 +1,7 @@
 """The composition root: everything that runs in `tidemill serve`, started and stopped in order.
 
-    signals ── engine (engine.service) ── management API (api.web)
-                                       └─ intake, stream (api.intake, api.stream)
+    signals ── engine (engine.service) ── management API (api.management.server)
+                                       └─ intake, stream (api.intake.http_listener, api.intake.stream_listener)
 
 The engine's tasks are outermost, the ways in are children: they end first, so that nothing is taken that
 could not be acknowledged. One signal stops cleanly: accept no more, answer what was taken, deliver what is
@@ -27,16 +27,16 @@ from typing import NoReturn
 import trio
 from rich.progress import TaskID
 
-from api import web
+from api.management import server
 from api.channels import make_channels
 from api.config import Address, Settings
-from api.documents import read_schema
-from api.intake import Intake
+from api.read_files import read_schema
+from api.intake.http_listener import Intake
 from api.keyfile import read_keys, watch
 from api.keys import Keys
 from api.listen import bound, listening
-from api.stream import Stream
-from api.terminal import progress, thousands
+from api.intake.stream_listener import Stream
+from api.terminal.terminal import progress, thousands
 from engine.errors import TidemillError
 from engine.flow.schema import Schema
 from engine.limits import OPEN_FILES_WANTED
@@ -136,7 +136,7 @@ async def open_ways_in(service: Service, settings: Settings, say: Say, stop: tri
     async with AsyncExitStack() as stack, trio.open_nursery() as outer:
         outer.start_soon(watch, data, keys)
         http = await outer.start(
-            partial(web.serve, service, settings.addresses("http"), keys=keys, certificate=certificate)
+            partial(server.serve, service, settings.addresses("http"), keys=keys, certificate=certificate)
         )
         taken: dict[str, list[trio.SocketListener]] = {}
         for name in ("intake", "stream"):

@@ -10,13 +10,13 @@ import gzip
 
 import trio
 
-from api.feed import send_stream
-from api.http1 import Http1, encode_response
-from api.intake import Intake
-from api.lines import LineCutter
+from api.client.stream import send_stream
+from api.intake.http1 import Http1, encode_response
+from api.intake.http_listener import Intake
+from api.intake.lines import LineCutter
 from api.listen import Address, bound, open_listeners
-from api.segment import Head, Reception, Taking, unpack
-from api.stream import Stream
+from api.intake.segment_api import Head, Reception, Taking, unpack
+from api.intake.stream_listener import Stream
 from bench.conftest import Measure
 from engine.limits import STREAM_READ_BYTES
 from engine.wire import Decoded, decode_lines

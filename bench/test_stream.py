@@ -22,7 +22,7 @@ import lmdb
 import msgspec
 import pytest
 
-from api.client import Client
+from api.client.http import Client
 from api.config import Address
 from bench.conftest import Record
 from engine import limits
@@ -60,7 +60,7 @@ class Engine:
         self.folder = folder
         self.client = Client(Address(path=str(folder / "h")))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from api.cli import main; main()", "serve", *OPTIONS],
+            [sys.executable, "-c", "from api.cli.main import main; main()", "serve", *OPTIONS],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.lines import LineCutter
-from api.messages import take_batch, take_message
-from api.segment import PACKED, Head, Reception, Response, unpack
+from api.intake.lines import LineCutter
+from api.intake.segment_messages import take_batch, take_message
+from api.intake.segment_api import PACKED, Head, Reception, Response, unpack
 from engine.store import frame
 from engine.errors import StoreError
 from engine.flow.cel.expression import ExpressionError, Scope, compile_condition, compile_value, evaluate

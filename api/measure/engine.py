@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from api.client import Client
+from api.client.http import Client
 from api.config import FILE_NAME, Address, parse_address
 from engine.errors import TidemillError
 
-SERVE = (sys.executable, "-c", "from api.cli import main; main()", "serve", "--data")
+SERVE = (sys.executable, "-c", "from api.cli.main import main; main()", "serve", "--data")
 """What runs the engine of this installation; the data directory is to follow."""
 PORTS = ("--http", "127.0.0.1:0", "--intake", "127.0.0.1:0", "--stream", "127.0.0.1:0")
 STOP_S = 120.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.client import Client
+from api.client.http import Client
 from api.measure.engine import MeasureError
 from engine.limits import LIST_LIMIT_MAX
 from ext.wire import instant

@@ -21,9 +21,9 @@ from statistics import median
 
 import msgspec
 
-from api.commands.machine import machine, number
+from api.cli.commands.machine import machine, number
 from api.measure import floor
-from api.terminal import console, table
+from api.terminal.terminal import console, table
 from bench.peers.work import (
     HERE,
     NEEDS,

@@ -12,8 +12,8 @@ import msgspec
 import trio
 from werkzeug.datastructures import Headers
 
-from api.app import create_app
-from api.problems import MEDIA_TYPE, ProblemAnswer
+from api.management.app import create_app
+from api.management.problems import MEDIA_TYPE, ProblemAnswer
 from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from api.intake import Intake
+from api.intake.http_listener import Intake
 from api.listen import Address, bound, open_listeners
 from tests.api.fakes import FakeEngine
 

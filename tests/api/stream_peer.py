@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from api.listen import Address, bound, open_listeners
-from api.stream import Stream
+from api.intake.stream_listener import Stream
 from tests.api.fakes import FakeEngine
 
 LOOPBACK = Address(host="127.0.0.1", port=0)

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 from click.testing import CliRunner, Result
 
-from api.cli import main
+from api.cli.main import main
 
-TIDEMILL = [sys.executable, "-c", "from api.cli import main; main()"]
+TIDEMILL = [sys.executable, "-c", "from api.cli.main import main; main()"]
 ROOT = Path(__file__).parents[2]
 START_S = 20
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.access import LOOKING, need_of, needs
+from api.management.access import LOOKING, need_of, needs
 from api.keys import SCOPES, Key, Keys, Scope, sha256_of
 from tests.api.house import FLOW, Api, with_api
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api import shapes
+from api.management import answers
 from engine.limits import API_SIMULATE_INPUTS_MAX
 from tests.api.house import FLOW, Api, signed_up, with_api
 from tests.api.terminal import answer, tidemill
@@ -67,7 +67,7 @@ def test_a_backtest_prints_what_happened_at_each_node(folder: Path) -> None:
 def test_a_program_gets_what_the_statistics_of_the_api_answer(folder: Path) -> None:
     events = folder / "events.ndjson"
     found = answer(tidemill("backtest", folder / "flow.yaml", "--events", events, "--json"))
-    stats = msgspec.convert(found, shapes.Stats)
+    stats = msgspec.convert(found, answers.Stats)
     assert (stats.flow, stats.version) == ("welcome", 1)
     assert stats.nodes["pause"]["waiting"] == 2
 
@@ -89,7 +89,7 @@ def test_packed_events_known_contacts_an_end_and_a_schema(folder: Path) -> None:
             *("--until", DAY.format(5), "--schema", folder / "schema.yaml", "--json"),
         )
     )
-    nodes = msgspec.convert(found, shapes.Stats).nodes
+    nodes = msgspec.convert(found, answers.Stats).nodes
     assert (nodes["begin"]["entered"], nodes["hello"]["executed"], nodes["thanks"]["executed"]) == (1, 1, 1)
 
 
@@ -152,11 +152,11 @@ WANTED: dict[str, Any] = {
 def test_a_backtest_answers_with_the_counts_and_touches_nothing(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         await api.post("/v1/flows", FLOW)
-        stats = (await api.post("/v1/flows/welcome/backtest", WANTED)).shaped(shapes.Stats)
+        stats = (await api.post("/v1/flows/welcome/backtest", WANTED)).shaped(answers.Stats)
         assert (stats.nodes["hello"]["executed"], stats.nodes["hello"]["not_sent"]) == (1, 1)
         assert stats.nodes["pause"]["waiting"] == 2
         later = {**WANTED, "until": DAY.format(4)}
-        stats = (await api.post("/v1/flows/welcome/backtest", later)).shaped(shapes.Stats)
+        stats = (await api.post("/v1/flows/welcome/backtest", later)).shaped(answers.Stats)
         assert (stats.nodes["pause"]["waiting"], stats.nodes["thanks"]["executed"]) == (1, 1)
         assert (await api.get("/v1/contacts/a")).status == 404
         assert (await api.get("/v1/flows/welcome")).body["status"] == "ready"
@@ -218,7 +218,7 @@ def test_what_takes_too_long_is_given_up(tmp_path: Path, way: str, monkeypatch: 
         "simulate": {"start": DAY.format(1), "until": "9999-01-01T00:00:00Z"},
         "backtest": {**WANTED, "until": "9999-01-01T00:00:00Z"},
     }
-    monkeypatch.setattr("api.simulation.API_SIMULATE_S", 0.2)
+    monkeypatch.setattr("api.management.simulation.API_SIMULATE_S", 0.2)
 
     async def body(api: Api) -> None:
         await api.post("/v1/flows", {**FLOW, "nodes": daily})

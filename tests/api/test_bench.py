@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api.commands import bench
-from api.commands.machine import number
+from api.cli.commands import bench
+from api.cli.commands.machine import number
 from api.measure import work
 from api.measure.engine import Engine, MeasureError
 from api.measure.requests import ask

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.canonical import in_order, is_same, to_json, to_yaml
+from api.cli.flow_yaml import in_order, is_same, to_json, to_yaml
 from engine.flow.tables.containers import Record
 from engine.flow.tables.flow import NODES
 from engine.flow.source.source import load

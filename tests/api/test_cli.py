@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from api.cli import COMMANDS
+from api.cli.main import COMMANDS
 from tests.api.terminal import ROOT, answer, tidemill
 
 FLOW = """\

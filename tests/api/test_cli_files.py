@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from click.testing import Result
 
-from api.canonical import to_yaml
-from api.client import Client
+from api.cli.flow_yaml import to_yaml
+from api.client.http import Client
 from api.config import parse_address
 from tests.api.terminal import ANYWHERE, Engine, answer, serving, tidemill
 

@@ -7,15 +7,15 @@ from urllib.parse import quote
 
 import pytest
 
-from api import shapes
-from api.app import decoded_path
+from api.management import answers
+from api.management.app import decoded_path
 from tests.api.house import FLOW, Api, signed_up, with_api
 
 
 def test_a_contact_is_made_changed_and_deleted(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         made = await api.put("/v1/contacts/c1", {"traits": {"first": "Ada", "age": 36}})
-        assert made.shaped(shapes.Contact).traits == {"first": "Ada", "age": 36}
+        assert made.shaped(answers.Contact).traits == {"first": "Ada", "age": 36}
         patched = await api.patch("/v1/contacts/c1", {"traits": {"age": None, "city": "London"}})
         assert patched.body["traits"] == {"first": "Ada", "city": "London"}
         replaced = await api.put("/v1/contacts/c1", {"traits": {"city": "Paris"}})
@@ -81,12 +81,12 @@ def test_a_contact_shows_its_runs_and_why(tmp_path: Path) -> None:
         await api.launch(once)
         await api.put("/v1/contacts/c1", {"traits": {"email": "c1@example.com"}})
         await api.send(signed_up("c1"))
-        (run,) = (await api.get("/v1/contacts/c1/runs")).shaped(shapes.ContactRuns).runs
+        (run,) = (await api.get("/v1/contacts/c1/runs")).shaped(answers.ContactRuns).runs
         assert (run.flow, run.node, run.state) == ("welcome", "pause", "waiting")
-        why = (await api.get("/v1/contacts/c1/why?flow=welcome")).shaped(shapes.Why)
+        why = (await api.get("/v1/contacts/c1/why?flow=welcome")).shaped(answers.Why)
         assert (why.in_flow, why.may_enter, why.reason) == (True, False, "frequency")
         assert why.detail
-        shown = (await api.get("/v1/contacts/c1")).shaped(shapes.Contact)
+        shown = (await api.get("/v1/contacts/c1")).shaped(answers.Contact)
         assert shown.events["Signed Up"].count == 1
         assert shown.frequency["welcome"]["launches"] == 1
         assert (await api.get("/v1/contacts/c1/why")).problem.status == 422

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from api.demo import samples
-from api.shop import DAY_MS, SLOT_MS, Shop
+from api.demo.demo import samples
+from api.demo.shop import DAY_MS, SLOT_MS, Shop
 from engine.model import Effect
 from engine.wire import decode_lines
 from tests.api.terminal import ROOT, TIDEMILL, tidemill

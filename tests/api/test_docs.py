@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from api import docs
-from api.events import PATHS
-from api.segment import ROUTES
+from api.management import openapi
+from api.management.events import PATHS
+from api.intake.segment_api import ROUTES
 from tests.api.house import Api, with_api
 
 METHODS = {"get", "put", "post", "delete", "patch"}
@@ -151,5 +151,5 @@ def test_the_page_is_given_the_dialect_its_files_know(tmp_path: Path) -> None:
     ],
 )
 def test_a_schema_is_written_in_the_older_dialect(newer: dict[str, Any], older: dict[str, Any]) -> None:
-    whole = docs.in_the_older_dialect({"openapi": "3.1.0", "schema": newer})
+    whole = openapi.in_the_older_dialect({"openapi": "3.1.0", "schema": newer})
     assert whole == {"openapi": "3.0.3", "schema": older}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import familiar
-from api.familiar import Familiar
-from api.http1 import Exchange, Http1
-from api.segment import Head, Reception, Response
+from api.intake import head_cache
+from api.intake.head_cache import Familiar
+from api.intake.http1 import Exchange, Http1
+from api.intake.segment_api import Head, Reception, Response
 
 POST = b"POST /v1/track HTTP/1.1\r\nHost: a\r\n"
 PLAIN = POST + b"Content-Length: 3\r\n\r\nabc"
@@ -93,7 +93,7 @@ def test_pipelined_chunked_and_last_requests_are_parsed_every_time(read: bytes) 
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(familiar, "HEADS_MAX", 2)
     known, talk = Familiar(), Counting()
-    long = POST + b"X: " + b"x" * familiar.HEAD_BYTES_MAX + b"\r\nContent-Length: 1\r\n\r\n"
+    long = POST + b"X: " + b"x" * head_cache.HEAD_BYTES_MAX + b"\r\nContent-Length: 1\r\n\r\n"
     heads = [POST + b"X: %d\r\nContent-Length: 1\r\n\r\n" % n for n in range(3)]
     for head in (*heads, heads[2], heads[0], heads[2], long, long):
         assert bodies(known.feed, talk.http, head + b"!") == [b"!"]

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from api.feed import FeedError, Sent, send_stream
+from api.client.stream import FeedError, Sent, send_stream
 from api.keys import Keys
 from api.listen import Address
 from engine.wire import Rejection

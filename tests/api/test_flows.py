@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from api import shapes
+from api.management import answers
 from tests.api.house import FLOW, Api, signed_up, with_api
 
 WRONG = {**FLOW, "nodes": {**FLOW["nodes"], "pause": {"kind": "wait", "for": "three days", "next": "thanks"}}}
@@ -43,9 +43,9 @@ def test_a_created_flow_is_a_draft_with_an_etag_and_a_place(tmp_path: Path) -> N
         assert made.status == 201
         assert made.headers["Location"] == "/v1/flows/welcome"
         assert made.headers["ETag"] == '"1"'
-        draft = made.shaped(shapes.Draft)
+        draft = made.shaped(answers.Draft)
         assert (draft.flow, draft.status, draft.document, draft.problems) == ("welcome", "ready", FLOW, [])
-        shown = (await api.get("/v1/flows/welcome")).shaped(shapes.FlowDetail)
+        shown = (await api.get("/v1/flows/welcome")).shaped(answers.FlowDetail)
         assert (shown.status, shown.draft, shown.version, shown.active) == ("ready", True, None, None)
 
     with_api(tmp_path, body)
@@ -53,7 +53,7 @@ def test_a_created_flow_is_a_draft_with_an_etag_and_a_place(tmp_path: Path) -> N
 
 def test_a_flow_with_problems_is_kept_and_each_problem_has_its_place(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
-        draft = (await api.post("/v1/flows", WRONG)).shaped(shapes.Draft)
+        draft = (await api.post("/v1/flows", WRONG)).shaped(answers.Draft)
         assert draft.status == "draft"
         assert [(problem.node, problem.pointer) for problem in draft.problems] == [
             ("pause", "/nodes/pause/for")
@@ -129,7 +129,7 @@ def test_the_list_is_filtered_and_cut_into_pages(tmp_path: Path) -> None:
         seen: list[str] = []
         path = "/v1/flows?limit=2"
         while True:
-            page = (await api.get(path)).shaped(shapes.FlowList)
+            page = (await api.get(path)).shaped(answers.FlowList)
             seen += [flow.id for flow in page.flows]
             if page.cursor is None:
                 break
@@ -181,12 +181,12 @@ def test_a_draft_says_what_is_probably_not_meant(tmp_path: Path) -> None:
     lonely = {**FLOW, "nodes": {**FLOW["nodes"], "lonely": {"kind": "wait", "for": "1d"}}}
 
     async def body(api: Api) -> None:
-        made = (await api.post("/v1/flows", FLOW)).shaped(shapes.Draft)
+        made = (await api.post("/v1/flows", FLOW)).shaped(answers.Draft)
         assert made.warnings == []
-        saved = (await api.put("/v1/flows/welcome/draft", lonely)).shaped(shapes.Saved)
+        saved = (await api.put("/v1/flows/welcome/draft", lonely)).shaped(answers.Saved)
         assert (saved.status, saved.problems) == ("ready", [])
         assert [(warning.node, warning.code) for warning in saved.warnings] == [("lonely", "unreachable")]
-        shown = (await api.get("/v1/flows/welcome/draft")).shaped(shapes.Draft)
+        shown = (await api.get("/v1/flows/welcome/draft")).shaped(answers.Draft)
         assert shown.warnings == saved.warnings
         assert (await api.post("/v1/flows/welcome/launch")).status == 200
 
@@ -254,7 +254,7 @@ def test_a_save_based_on_an_old_revision_is_refused(tmp_path: Path) -> None:
         first = await api.get(path)
         saved = await api.put(path, {**FLOW, "name": "A"}, headers={"If-Match": first.headers["ETag"]})
         assert saved.status == 200
-        assert saved.headers["ETag"] == f'"{saved.shaped(shapes.Saved).revision}"' != first.headers["ETag"]
+        assert saved.headers["ETag"] == f'"{saved.shaped(answers.Saved).revision}"' != first.headers["ETag"]
         for tag in (first.headers["ETag"], '"none"', '"1", "2"'):
             stale = await api.put(path, {**FLOW, "name": "B"}, headers={"If-Match": tag})
             assert stale.problem.status == 412
@@ -303,18 +303,18 @@ def test_a_launch_and_a_save_that_meet_leave_nothing_unseen(tmp_path: Path) -> N
 def test_a_launched_flow_counts_and_shows_its_runs(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         await api.post("/v1/flows", FLOW)
-        launched = (await api.post("/v1/flows/welcome/launch")).shaped(shapes.Launched)
+        launched = (await api.post("/v1/flows/welcome/launch")).shaped(answers.Launched)
         assert (launched.version, launched.status, launched.removed.total) == (1, "active", 0)
         await api.send(signed_up("a"), signed_up("b"), signed_up("c"))
-        stats = (await api.get("/v1/flows/welcome/stats")).shaped(shapes.Stats)
+        stats = (await api.get("/v1/flows/welcome/stats")).shaped(answers.Stats)
         assert stats.nodes["hello"]["arrived"] == 3
         assert stats.nodes["pause"]["waiting"] == 3
-        page = (await api.get("/v1/flows/welcome/runs?node=pause&limit=2")).shaped(shapes.Runs)
-        rest = (await api.get(f"/v1/flows/welcome/runs?limit=2&cursor={page.cursor}")).shaped(shapes.Runs)
+        page = (await api.get("/v1/flows/welcome/runs?node=pause&limit=2")).shaped(answers.Runs)
+        rest = (await api.get(f"/v1/flows/welcome/runs?limit=2&cursor={page.cursor}")).shaped(answers.Runs)
         assert [run.contact for run in page.runs + rest.runs] == ["a", "b", "c"]
         assert rest.cursor is None
         assert (await api.get("/v1/flows/welcome/runs?node=hello")).body["runs"] == []
-        shown = (await api.get("/v1/flows/welcome")).shaped(shapes.FlowDetail)
+        shown = (await api.get("/v1/flows/welcome")).shaped(answers.FlowDetail)
         assert (shown.status, shown.entered, shown.waiting, shown.active) == ("active", 3, 3, FLOW)
 
     with_api(tmp_path, body)
@@ -332,18 +332,18 @@ def test_a_new_version_is_previewed_launched_and_kept_in_the_history(tmp_path: P
         assert (await api.post("/v1/flows/welcome/draft")).problem.status == 409
         assert (await api.post("/v1/flows/welcome/draft?replace=true")).status == 201
         assert (await api.put("/v1/flows/welcome/draft", shorter)).status == 200
-        impact = (await api.get("/v1/flows/welcome/impact")).shaped(shapes.Impact)
+        impact = (await api.get("/v1/flows/welcome/impact")).shaped(answers.Impact)
         assert (impact.version, impact.removed.nodes, impact.removed.contacts) == (
             2,
             {"pause": 2},
             ["a", "b"],
         )
-        launched = (await api.post("/v1/flows/welcome/launch")).shaped(shapes.Launched)
+        launched = (await api.post("/v1/flows/welcome/launch")).shaped(answers.Launched)
         assert (launched.stay, launched.removed) == (impact.stay, impact.removed)
-        versions = (await api.get("/v1/flows/welcome/versions")).shaped(shapes.Versions).versions
+        versions = (await api.get("/v1/flows/welcome/versions")).shaped(answers.Versions).versions
         assert [version.version for version in versions] == [1, 2]
         assert versions[0].stopped_at == versions[1].launched_at
-        first = (await api.get("/v1/flows/welcome/versions/1")).shaped(shapes.VersionDetail)
+        first = (await api.get("/v1/flows/welcome/versions/1")).shaped(answers.VersionDetail)
         assert first.document == FLOW
         assert (await api.get("/v1/flows/welcome/versions/3")).problem.status == 404
 
@@ -360,7 +360,7 @@ def test_an_old_version_is_restored_as_a_draft(tmp_path: Path) -> None:
         await api.post("/v1/flows/welcome/launch")
         restored = await api.post(f"{path}?version=1")
         assert restored.status == 201
-        assert restored.shaped(shapes.Draft).document == FLOW
+        assert restored.shaped(answers.Draft).document == FLOW
         assert restored.headers["ETag"] == f'"{restored.body["revision"]}"'
         assert (await api.post(f"{path}?version=2")).problem.code == "draft_exists"
         again = await api.post(f"{path}?version=2&replace=true")
@@ -369,7 +369,7 @@ def test_an_old_version_is_restored_as_a_draft(tmp_path: Path) -> None:
         assert (await api.post(f"{path}?version=0")).problem.status == 422
         assert (await api.get(path)).body == again.body
         await api.post(f"{path}?version=1&replace=true")
-        launched = (await api.post("/v1/flows/welcome/launch")).shaped(shapes.Launched)
+        launched = (await api.post("/v1/flows/welcome/launch")).shaped(answers.Launched)
         assert launched.version == 3
         assert (await api.get("/v1/flows/welcome")).body["active"] == FLOW
 
@@ -381,12 +381,12 @@ def test_an_ab_test_is_reported_on(tmp_path: Path) -> None:
 
     async def body(api: Api) -> None:
         await api.launch(AB_FLOW)
-        empty = (await api.get("/v1/flows/offer/report/test")).shaped(shapes.Report)
+        empty = (await api.get("/v1/flows/offer/report/test")).shaped(answers.Report)
         assert (empty.started_at, empty.contacts, empty.winner) == (None, 0, None)
         people = [f"c{number}" for number in range(24)]
         await api.send(*(signed_up(contact) for contact in people))
         await api.send(*(ordered(contact, 10.5) for contact in people[:6] + people[:2]))
-        report = (await api.get("/v1/flows/offer/report/test")).shaped(shapes.Report)
+        report = (await api.get("/v1/flows/offer/report/test")).shaped(answers.Report)
         assert (report.flow, report.node, report.metric, report.contacts) == ("offer", "test", METRIC, 24)
         assert [(one.name, one.control, one.share) for one in report.variants] == [
             ("plain", True, 50),
@@ -417,11 +417,11 @@ def test_a_draft_reports_on_nothing(tmp_path: Path) -> None:
 def test_a_flow_is_paused_resumed_scheduled_and_deleted(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         await api.launch(FLOW)
-        paused = (await api.post("/v1/flows/welcome/pause")).shaped(shapes.FlowDetail)
+        paused = (await api.post("/v1/flows/welcome/pause")).shaped(answers.FlowDetail)
         assert (paused.status, paused.reason) == ("paused", "manual")
         assert (await api.post("/v1/flows/welcome/resume")).body["status"] == "active"
         end = "2000-01-01T00:00:00Z"
-        ended = (await api.put("/v1/flows/welcome/schedule", {"end": end})).shaped(shapes.FlowDetail)
+        ended = (await api.put("/v1/flows/welcome/schedule", {"end": end})).shaped(answers.FlowDetail)
         assert (ended.status, ended.reason, ended.schedule) == (
             "paused",
             "schedule_end",
@@ -443,7 +443,7 @@ def test_a_copy_is_a_draft_of_its_own(tmp_path: Path) -> None:
         await api.launch(FLOW)
         made = await api.post("/v1/flows/welcome/duplicate")
         assert made.status == 201
-        copy = made.shaped(shapes.Draft)
+        copy = made.shaped(answers.Draft)
         assert made.headers["Location"] == f"/v1/flows/{copy.flow}"
         assert copy.flow != "welcome"
         named = await api.post("/v1/flows/welcome/duplicate", {"id": "greet", "name": "Greet"})
@@ -476,7 +476,7 @@ def test_a_simulation_shows_what_would_happen_and_touches_nothing(tmp_path: Path
 
     async def body(api: Api) -> None:
         await api.post("/v1/flows", FLOW)
-        shown = (await api.post("/v1/flows/welcome/simulate", wanted)).shaped(shapes.Simulated)
+        shown = (await api.post("/v1/flows/welcome/simulate", wanted)).shaped(answers.Simulated)
         assert [(record["at"], record["node"], record["what"]) for record in shown.trace] == [
             ("2026-08-10T12:00:00Z", "begin", "entered"),
             ("2026-08-10T12:00:00Z", "hello", "executed"),

@@ -14,11 +14,12 @@ import pytest
 import trio
 import trio.testing
 
-from api import app, serve, web
+from api import serve
+from api.management import app, server
 from api.config import Address
-from api.intake import Intake
-from api.segment import PACKED, Head, Response, unpack
-from api.stream import Stream
+from api.intake.http_listener import Intake
+from api.intake.segment_api import PACKED, Head, Response, unpack
+from api.intake.stream_listener import Stream
 from engine.limits import (
     API_HEADER_BYTES_MAX,
     EVENTS_BODY_BYTES_MAX,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http1 import CONTINUE, Exchange, Http1, encode_response
-from api.segment import Head, Reception, Response, refusal
+from api.intake.http1 import CONTINUE, Exchange, Http1, encode_response
+from api.intake.segment_api import Head, Reception, Response, refusal
 from engine.limits import (
     EVENTS_BODY_BYTES_MAX,
     INTAKE_HEADER_BYTES_MAX,

@@ -20,9 +20,9 @@ import msgspec
 import pytest
 import trio
 
-from api.client import Client
+from api.client.http import Client
 from api.config import Address
-from api.feed import send_stream
+from api.client.stream import send_stream
 from tests.api.terminal import ROOT, TIDEMILL
 
 ORDERS = ROOT / "tests" / "data" / "cdnow-orders.ndjson.gz"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.messages import take_batch, take_each, take_message
+from api.intake.segment_messages import take_batch, take_each, take_message
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.wire import Event, Rejection
 from ext.wire.event import Kind

@@ -9,8 +9,8 @@ import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from api import shapes
-from api.events import PATHS
+from api.management import answers
+from api.management.events import PATHS
 from api.keys import Keys
 from engine import limits
 from tests.api.house import FLOW, Api, engine, signed_up, with_api
@@ -19,7 +19,7 @@ from tests.api.house import FLOW, Api, engine, signed_up, with_api
 def test_a_running_engine_is_healthy_and_ready(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         for path in ("/healthz", "/readyz"):
-            assert (await api.get(path)).shaped(shapes.Health).status == "ok"
+            assert (await api.get(path)).shaped(answers.Health).status == "ok"
             assert (await api.ask("HEAD", path)).status == 200
 
     with_api(tmp_path, body)
@@ -70,7 +70,7 @@ def test_metrics_show_what_the_engine_counts(tmp_path: Path) -> None:
 
 
 def test_only_so_many_flows_have_series_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.metrics.METRICS_FLOWS_MAX", 2)
+    monkeypatch.setattr("api.management.metrics.METRICS_FLOWS_MAX", 2)
 
     async def body(api: Api) -> None:
         for number in range(5):

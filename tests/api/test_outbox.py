@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api import shapes
+from api.management import answers
 from tests.api.house import FLOW, Api, signed_up, with_api
 
 
@@ -22,8 +22,8 @@ async def three_messages(api: Api) -> None:
 def test_messages_are_pulled_in_pages_and_again_until_there_is_a_receipt(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         await three_messages(api)
-        page = (await api.get("/v1/outbox?limit=2")).shaped(shapes.Outbox)
-        rest = (await api.get(f"/v1/outbox?after={page.after}")).shaped(shapes.Outbox)
+        page = (await api.get("/v1/outbox?limit=2")).shaped(answers.Outbox)
+        rest = (await api.get(f"/v1/outbox?after={page.after}")).shaped(answers.Outbox)
         effects = page.effects + rest.effects
         assert [(effect.contact, effect.address) for effect in effects] == [
             ("a", "a@example.com"),
@@ -37,11 +37,11 @@ def test_messages_are_pulled_in_pages_and_again_until_there_is_a_receipt(tmp_pat
             {"effect": effects[1].id, "status": "bounced", "detail": "no such mailbox"},
             {"effect": "never-sent", "status": "failed"},
         ]
-        taken = (await api.post("/v1/outbox/receipts", {"receipts": receipts})).shaped(shapes.Accepted)
+        taken = (await api.post("/v1/outbox/receipts", {"receipts": receipts})).shaped(answers.Accepted)
         assert (taken.accepted, taken.unknown) == (2, ["never-sent"])
-        left = (await api.get("/v1/outbox")).shaped(shapes.Outbox)
+        left = (await api.get("/v1/outbox")).shaped(answers.Outbox)
         assert [effect.id for effect in left.effects] == [effects[2].id]
-        problems = (await api.get("/v1/monitoring/problems")).shaped(shapes.Monitoring).problems
+        problems = (await api.get("/v1/monitoring/problems")).shaped(answers.Monitoring).problems
         assert [(problem.contact, problem.detail) for problem in problems] == [("b", "no such mailbox")]
 
     with_api(tmp_path, body)
@@ -50,23 +50,23 @@ def test_messages_are_pulled_in_pages_and_again_until_there_is_a_receipt(tmp_pat
 def test_what_was_given_up_is_listed_and_tried_again_under_the_same_id(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         await three_messages(api)
-        sent = (await api.get("/v1/outbox")).shaped(shapes.Outbox)
+        sent = (await api.get("/v1/outbox")).shaped(answers.Outbox)
         receipts = [{"effect": one.id, "status": "failed", "detail": "no route"} for one in sent.effects]
         await api.post("/v1/outbox/receipts", {"receipts": receipts})
-        dead = (await api.get("/v1/monitoring/problems")).shaped(shapes.Monitoring).dead_letters
+        dead = (await api.get("/v1/monitoring/problems")).shaped(answers.Monitoring).dead_letters
         assert [(one.contact, one.channel, one.detail) for one in dead] == [
             (contact, "email", "no route") for contact in "cba"
         ]
         path = "/v1/monitoring/problems/retry"
-        one = (await api.post(path, {"effects": [dead[0].effect, "other"]})).shaped(shapes.Accepted)
+        one = (await api.post(path, {"effects": [dead[0].effect, "other"]})).shaped(answers.Accepted)
         assert (one.accepted, one.unknown) == (1, ["other"])
-        rest = (await api.post(path, {})).shaped(shapes.Accepted)
+        rest = (await api.post(path, {})).shaped(answers.Accepted)
         assert (rest.accepted, rest.unknown) == (2, [])
-        again = (await api.get(f"/v1/outbox?after={sent.after}")).shaped(shapes.Outbox)
+        again = (await api.get(f"/v1/outbox?after={sent.after}")).shaped(answers.Outbox)
         assert [(one.id, one.message) for one in again.effects] == [
             (sent.effects[place].id, sent.effects[place].message) for place in (2, 0, 1)
         ]
-        assert (await api.get("/v1/monitoring/problems")).shaped(shapes.Monitoring).dead_letters == []
+        assert (await api.get("/v1/monitoring/problems")).shaped(answers.Monitoring).dead_letters == []
         refused = await api.post(path, {"effects": "all"})
         assert (refused.status, refused.problem.errors[0].pointer) == (422, "/effects")
 

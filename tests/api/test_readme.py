@@ -37,7 +37,7 @@ def test_the_first_flow_works_as_it_is_written(tmp_path: Path) -> None:
     commands.mkdir()
     script = commands / "tidemill"
     script.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
-                      "from api.cli import main\nmain()\n")  # fmt: skip
+                      "from api.cli.main import main\nmain()\n")  # fmt: skip
     script.chmod(0o755)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMILL_")}
     environ["PATH"] = f"{commands}:{environ['PATH']}"

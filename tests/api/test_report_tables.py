@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from api import shapes
-from api.report_tables import report_tables
+from api.management import answers
+from api.terminal.report_tables import report_tables
 from engine.ab_test.report import VariantTotals, report
 
 DAY_MS = 24 * 3600 * 1000
@@ -19,7 +19,7 @@ def made(*variants: VariantTotals, days: int = 10, metric: str = "conversion_rat
     found = report(variants, metric=metric, confidence=0.95, started_ms=0, now_ms=days * DAY_MS)
     whole = {"flow": "offer", "node": "test", **found}
     answered = msgspec.json.encode(whole)
-    assert msgspec.json.encode(msgspec.json.decode(answered, type=shapes.Report), order="sorted") == (
+    assert msgspec.json.encode(msgspec.json.decode(answered, type=answers.Report), order="sorted") == (
         msgspec.json.encode(whole, order="sorted")
     )
     return whole

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api import shapes
+from api.management import answers
 from tests.api.house import Api, with_api
 
 
@@ -14,11 +14,11 @@ def test_members_come_go_and_are_listed_in_order(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
         for contact in ("c", "a", "b"):
             added = await api.put(f"/v1/segments/vip/members/{contact}")
-            assert added.shaped(shapes.Changed).changed == 1
+            assert added.shaped(answers.Changed).changed == 1
         assert (await api.put("/v1/segments/vip/members/a")).body["changed"] == 0
-        page = (await api.get("/v1/segments/vip/members?limit=2")).shaped(shapes.Members)
+        page = (await api.get("/v1/segments/vip/members?limit=2")).shaped(answers.Members)
         rest = (await api.get(f"/v1/segments/vip/members?limit=2&cursor={page.cursor}")).shaped(
-            shapes.Members
+            answers.Members
         )
         assert (page.members, rest.members, rest.cursor) == (["a", "b"], ["c"], None)
         assert (await api.get("/v1/contacts/a")).body["segments"] == ["vip"]
@@ -39,10 +39,10 @@ def test_a_segment_has_an_id(tmp_path: Path) -> None:
 
 def test_a_pool_counts_what_is_left(tmp_path: Path) -> None:
     async def body(api: Api) -> None:
-        assert (await api.get("/v1/promo-pools")).shaped(shapes.Pools).pools == []
-        pool = (await api.post("/v1/promo-pools/spring/codes", {"codes": ["A", "B"]})).shaped(shapes.Pool)
+        assert (await api.get("/v1/promo-pools")).shaped(answers.Pools).pools == []
+        pool = (await api.post("/v1/promo-pools/spring/codes", {"codes": ["A", "B"]})).shaped(answers.Pool)
         assert (pool.id, pool.available, pool.issued) == ("spring", 2, 0)
-        assert (await api.get("/v1/promo-pools")).shaped(shapes.Pools).pools == [pool]
+        assert (await api.get("/v1/promo-pools")).shaped(answers.Pools).pools == [pool]
 
     with_api(tmp_path, body)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from api import app
+from api.management import app
 from api.config import Address
-from api.intake import Intake
+from api.intake.http_listener import Intake
 from tests.api.fakes import FakeEngine
 from tests.api.house import engine
 from tests.api.smuggling import CASES, HIDDEN

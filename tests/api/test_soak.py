@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.commands import soak
+from api.cli.commands import soak
 from api.measure import journey, work
 from api.measure.flatness import Quantity, judge, slope
 from api.measure.load import Load, Order

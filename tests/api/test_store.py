@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from api import shapes
-from api.cli import main
+from api.management import answers
+from api.cli.main import main
 from engine.store.verify import Verified
 from tests.api.house import Api, with_api
 
@@ -40,7 +40,7 @@ def test_a_backup_is_written_and_verified(tmp_path: Path) -> None:
         assert (await api.ask("PUT", "/v1/contacts/ann", {"traits": {"city": "Oslo"}})).status == 200
         made = await api.ask("POST", "/v1/store/backup", {"folder": str(copy)})
         assert made.status == 200
-        assert made.shaped(shapes.BackedUp).folder == str(copy)
+        assert made.shaped(answers.BackedUp).folder == str(copy)
         for taken in (str(copy), "relative", str(tmp_path / "none" / "copy"), *NO_FOLDERS):
             refused = await api.ask("POST", "/v1/store/backup", {"folder": taken})
             assert (refused.status, refused.problem.code) == (422, "backup_folder"), taken

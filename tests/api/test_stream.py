@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.keys import Keys
-from api.lines import LineCutter
+from api.intake.lines import LineCutter
 from api.listen import Address
 from engine.errors import Unavailable
 from engine.limits import MESSAGE_BYTES_MAX
@@ -304,7 +304,7 @@ def test_without_keys_a_greeting_is_skipped() -> None:
 def test_peers_from_elsewhere_are_refused_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with serving(FakeEngine()) as (_, connect, _):
-            monkeypatch.setattr("api.connections.is_local", lambda _: False)
+            monkeypatch.setattr("api.intake.connections.is_local", lambda _: False)
             peer = await connect()
             [answer] = await peer.rest()
             assert answer["error"]["code"] == "forbidden"

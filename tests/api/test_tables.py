@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from api.shop import Customer, Deed
-from api.story import Storyteller, Traces
-from api.tables import flow_table, phrase
+from api.demo.shop import Customer, Deed
+from api.demo.story import Storyteller, Traces
+from api.terminal.flow_tables import flow_table, phrase
 from engine.model import TraceRecord
 
 MORNING_MS = 1_786_345_200_000  # 2026-08-10T07:00:00Z

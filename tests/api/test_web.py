@@ -17,7 +17,7 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api import web, web_connection
+from api.management import connection, server
 from api.config import Address, ConfigError, parse_address
 from engine.service import Service
 from tests.api.house import engine
@@ -30,7 +30,7 @@ async def serving(service: Service, *addresses: str) -> AsyncIterator[list[Addre
     """The server as a child of a nursery, which is cancelled at the end."""
     wanted = [parse_address(address) for address in addresses or ("127.0.0.1:0",)]
     async with trio.open_nursery() as nursery:
-        yield await nursery.start(web.serve, service, wanted)
+        yield await nursery.start(server.serve, service, wanted)
         nursery.cancel_scope.cancel()
 
 
@@ -256,7 +256,7 @@ def test_tls_speaks_http_1_and_nothing_else(tmp_path: Path, monkeypatch: pytest.
     async def main(file: str, trusts: ssl.SSLContext) -> None:
         where = [msgspec.structs.replace(parse_address("localhost:0"), tls=True)]
         async with engine(tmp_path / "data") as service, trio.open_nursery() as nursery:
-            serve = partial(web.serve, service, where, certificate=(file, file))
+            serve = partial(server.serve, service, where, certificate=(file, file))
             address = (await nursery.start(serve))[0]
             assert address.tls
             trusts.set_alpn_protocols(["h2", "http/1.1"])
@@ -301,9 +301,9 @@ def test_a_certificate_that_cannot_be_used_says_so(tmp_path: Path, file: str, sa
         async with engine(tmp_path / "data") as service:
             name = str(tmp_path / file)
             with pytest.raises(ConfigError, match=says):
-                await web.serve(service, where, certificate=(name, name))
+                await server.serve(service, where, certificate=(name, name))
             with pytest.raises(ConfigError, match="there is no certificate"):
-                await web.serve(service, where)
+                await server.serve(service, where)
 
     trio.run(main)
 
@@ -326,7 +326,7 @@ def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path) -> None:
                 stream = await connect(bound[0])
                 await stream.send_all(GET)
                 await answer_on(stream)
-            assert trio.current_time() - began < web.GRACE_S
+            assert trio.current_time() - began < server.GRACE_S
             assert await stream.receive_some() == b""
             await stream.aclose()
 
@@ -358,7 +358,7 @@ def test_a_request_in_progress_is_answered_before_the_end(
                 await started.wait()
             assert b" 200 " in await answer_on(stream)
             assert service.kernel.contact("c1")["id"] == "c1"
-            assert trio.current_time() - began < web.GRACE_S
+            assert trio.current_time() - began < server.GRACE_S
             await stream.aclose()
 
     trio.run(main)
@@ -374,7 +374,7 @@ def test_a_fault_of_the_app_is_answered_and_then_stops_the_engine(
         async with engine(tmp_path) as service:
             monkeypatch.setattr(service, "outbox", lambda *_: [][0])
             async with trio.open_nursery() as nursery:
-                (address,) = await nursery.start(web.serve, service, [parse_address("127.0.0.1:0")])
+                (address,) = await nursery.start(server.serve, service, [parse_address("127.0.0.1:0")])
                 answers.append(await ask(address, GET.replace(b"/healthz", b"/v1/outbox")))
                 await trio.sleep(5)
                 raise AssertionError("the fault did not reach the nursery")

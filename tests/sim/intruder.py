@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from api.access import scopes_for
+from api.management.access import scopes_for
 from tests.sim.account import INTRUDER, keep
 from tests.sim.clients import PORT as STREAM
 from tests.sim.clients import greeting

@@ -13,7 +13,7 @@
 | bounds of `engine.limits` | smaller ones, drawn from the seed |
 | `engine.store.frame.encode`, recovery | the same, and the account is told |
 | sockets, `select.epoll` and waiting for them, in the listeners of `api` | lines of a simulated network |
-| hypercorn and the guards before it (`api.web`) | a desk where the same app is asked by ASGI |
+| hypercorn and the guards before it (`api.management.server`) | a desk where the same app is asked by ASGI |
 | `keys.json`, and the look whether it has changed | the keys of the world |
 | bounds of the intake's bodies and of a stream's bytes under way | drawn from the seed |
 | the order in which trio runs what is ready | drawn from the seed |
@@ -45,11 +45,13 @@ import trio
 import trio._core._run as scheduler
 import trio.testing
 
-from api import bursts, connections, keyfile, serve, web
+from api import keyfile, serve
+from api.intake import bursts, connections
+from api.management import server
 from api.config import Address
-from api.intake import Intake
+from api.intake.http_listener import Intake
 from api.keys import Key
-from api.stream import Stream
+from api.intake.stream_listener import Stream
 from engine import gc_tuning, limits, service
 from engine.store import directory, environment, frame, page_check
 from tests.sim.network import Net

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import msgspec
 import trio
 
-from api.app import App, create_app
+from api.management.app import App, create_app
 from api.config import Address
 from api.keys import Keys
-from api.web import Alarm
+from api.management.server import Alarm
 from engine.service import Service
 
 
@@ -108,7 +108,7 @@ class Desk:
         certificate: tuple[str, str] | None,
         task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """What `api.web.serve` does, for those who ask at this desk."""
+        """What `api.management.server.serve` does, for those who ask at this desk."""
         send, receive = trio.open_memory_channel[Asked](100)
         task_status.started([])
         if not self._is_open:

@@ -1,0 +1,1 @@
+"""The commands of `tidemill`, a module per noun; `api.cli.main.COMMANDS` says which module holds which command."""

@@ -1,0 +1,69 @@
+"""The outbox over HTTP: for an application that delivers messages by itself.
+
+It asks for what is due (`GET /v1/outbox?after=`), delivers, and reports what became of each message. A
+message without a receipt is handed out again by a request that starts before it, always under the same id:
+deliver at least once, and let the id keep it at once. Nothing is handed out before it is durable.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from quart import Blueprint, Response
+from quart_schema import tag_blueprint
+
+from api.management import answers
+from api.management.openapi import operation
+from api.management.request import Limit, answer, body, query, service
+from engine.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
+from engine.model import Effect
+from ext.wire import instant
+
+outbox = Blueprint("outbox", __name__, url_prefix="/v1")
+tag_blueprint(outbox, ["outbox"])
+
+
+class OutboxQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From where on."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, description="Only effects with a `seq` beyond this.")] = 0
+    limit: Limit = LIST_LIMIT_DEFAULT
+
+
+class ReceiptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What became of one effect (rule 18)."""
+
+    effect: Annotated[str, msgspec.Meta(description="The effect's id.")]
+    status: Literal["delivered", "bounced", "failed"]
+    detail: str = ""
+
+
+class Receipts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What became of some effects."""
+
+    receipts: Annotated[list[ReceiptEntry], msgspec.Meta(min_length=1, max_length=LIST_LIMIT_MAX)]
+
+
+@outbox.get("/outbox")
+@operation(needs="outbox", query=OutboxQuery, answers={200: answers.Outbox}, refusals=(422,))
+async def list_effects() -> Response:
+    """List messages that have no receipt yet, the oldest first."""
+    asked = query(OutboxQuery)
+    effects = service().outbox(asked.after, asked.limit)
+    after = effects[-1].seq if effects else asked.after
+    return answer({"effects": [_entry(effect) for effect in effects], "after": after})
+
+
+@outbox.post("/outbox/receipts")
+@operation(needs="outbox", body=Receipts, answers={200: answers.Accepted})
+async def add_receipts() -> Response:
+    """Report what became of messages; reporting twice changes nothing."""
+    wanted = await body(Receipts)
+    receipts = msgspec.to_builtins(wanted.receipts)
+    return answer(await service().control("receipts", receipts=receipts))
+
+
+def _entry(effect: Effect) -> answers.EffectEntry:
+    fields = {name: getattr(effect, name) for name in effect.__struct_fields__}
+    return answers.EffectEntry(**fields | {"at": instant.format(effect.at)})

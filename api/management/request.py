@@ -1,0 +1,158 @@
+"""What a handler reads of its request, and how it writes its answer: bodies, queries, documents, JSON.
+
+Bodies are decoded from their bytes straight into msgspec Structs, so a wrong type is refused with its place.
+quart-schema's own validation was rejected: it takes `"5"` for 5, and says "bad request" where we can point.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+
+import msgspec
+import trio
+from quart import Response, current_app, request
+
+from api.management.problems import escaped, invalid, wrong
+from engine.errors import TidemillError
+from engine.flow.source.source import load
+from engine.limits import CONTROL_BYTES_MAX, FLOW_DOCUMENT_BYTES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
+
+if TYPE_CHECKING:
+    from engine.service import Service
+
+EXTENSION = "tidemill"
+JSON = "application/json"
+YAML = ("application/yaml", "application/x-yaml", "text/yaml")
+ENVELOPE_BYTES = 64 * 1024
+"""Room for what the engine writes around a body in its journal line."""
+
+INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
+
+T = TypeVar("T")
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=LIST_LIMIT_MAX, description="How many rows at most.")]
+Cursor = Annotated[
+    str, msgspec.Meta(description="The `cursor` of the answer before; absent: from the start.")
+]
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a list."""
+
+    limit: Limit = LIST_LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+def service() -> Service:
+    """The engine this app serves."""
+    return cast("Service", current_app.extensions[EXTENSION])
+
+
+def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer; `value` is anything msgspec encodes."""
+    return Response(msgspec.json.encode(value), status, headers, content_type=JSON)
+
+
+def nothing() -> Response:
+    """204: done, and there is nothing to say about it."""
+    return Response(b"", 204)
+
+
+def query(shape: type[T]) -> T:
+    """The query string as `shape`. Unknown and repeated parameters are refused with 422."""
+    given: dict[str, str] = {}
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise wrong(f"/{name}", "A parameter is given once")
+        given[name] = values[0]
+    return _converted(given, shape, strict=False)
+
+
+async def body(shape: type[T]) -> T:
+    """The JSON body as `shape`; refused with 400 if it is no JSON, 415 if it says so, 422 for its content."""
+    data = await _bytes(CONTROL_BYTES_MAX - ENVELOPE_BYTES)
+    if request.mimetype not in ("", JSON):
+        raise _unsupported(JSON)
+    return _decoded(data, shape)
+
+
+async def optional_body(shape: type[T]) -> T:
+    """As `body`, where no body at all means `{}`."""
+    data = await _bytes(CONTROL_BYTES_MAX - ENVELOPE_BYTES)
+    if data and request.mimetype not in ("", JSON):
+        raise _unsupported(JSON)
+    return _decoded(data or b"{}", shape)
+
+
+async def document() -> dict[str, Any]:
+    """A document as people write it, from JSON or YAML. What is wrong *in* it is for the engine to say."""
+    data = await _bytes(FLOW_DOCUMENT_BYTES_MAX)
+    if request.mimetype in YAML:
+        raw = await trio.to_thread.run_sync(_from_yaml, data)
+        _check_numbers(raw)
+        return _converted(raw, dict[str, Any])
+    if request.mimetype not in ("", JSON):
+        raise _unsupported(f"{JSON} and {YAML[0]}")
+    return _decoded(data, dict[str, Any])
+
+
+async def sent() -> bytes:
+    """The body as it was sent, within the bound of the app."""
+    data = await request.get_data(as_text=False)
+    assert isinstance(data, bytes)
+    return data
+
+
+async def _bytes(at_most: int) -> bytes:
+    data = await sent()
+    if len(data) > at_most:
+        raise TidemillError("too_large", f"A body has at most {at_most} bytes here.", status=413)
+    return data
+
+
+def _from_yaml(data: bytes) -> Any:
+    """In a worker thread: two megabytes of YAML take seconds to read."""
+    loaded = load(data, yaml=True)
+    if loaded.problems:
+        first = loaded.problems[0]
+        detail = f"The body is not YAML: line {first.line}: {first.detail}"
+        raise TidemillError("not_yaml", detail, problems=loaded.problems)
+    return loaded.raw
+
+
+def _converted(raw: object, shape: type[T], *, strict: bool = True) -> T:
+    try:
+        return msgspec.convert(raw, shape, strict=strict)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+
+
+def _decoded(data: bytes, shape: type[T]) -> T:
+    try:
+        taken = msgspec.json.decode(data, type=shape)
+        _check_numbers(msgspec.to_builtins(taken))
+        return taken
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TidemillError("not_json", f"The body is not JSON: {error}.") from None
+    except RecursionError:
+        raise TidemillError("not_json", "The body nests too deeply.") from None
+
+
+def _check_numbers(raw: object) -> None:
+    """Refuse a whole number of more than 64 bits: the engine keeps what it is given in MessagePack."""
+    left: list[tuple[str, object]] = [("", raw)]
+    while left:
+        pointer, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{pointer}/{escaped(str(key))}", item) for key, item in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{pointer}/{index}", item) for index, item in enumerate(value)]
+        elif isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
+            raise wrong(pointer, "A whole number has at most 64 bits")
+
+
+def _unsupported(wanted: str) -> TidemillError:
+    detail = f"The body says it is {request.mimetype}."
+    return TidemillError("unsupported_media_type", detail, remedy=f"Taken here: {wanted}.", status=415)
