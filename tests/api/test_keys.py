@@ -24,7 +24,7 @@ from engine.limits import KEYS_MAX
 from tests.api.fakes import FakeEngine
 from tests.api.intake_client import request
 from tests.api.intake_client import serving as intake_serving
-from tests.api.terminal import ROOT, answer, tidemill
+from tests.api.command_line import ROOT, answer, tidemill
 
 
 def key(name: str, *scopes: Scope, secret: str = "") -> Key:

@@ -23,7 +23,7 @@ import trio
 from api.client.http import Client
 from api.config import Address
 from api.client.stream import send_stream
-from tests.api.terminal import ROOT, TIDEMILL
+from tests.api.command_line import ROOT, TIDEMILL
 
 ORDERS = ROOT / "tests" / "data" / "cdnow-orders.ndjson.gz"
 

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 
 from api.config import OutboxSettings, load_settings
-from tests.api.terminal import ROOT
+from tests.api.command_line import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

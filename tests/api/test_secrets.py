@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from tests.api.house import FLOW
-from tests.api.terminal import ANYWHERE, TIDEMILL, serving
+from tests.api.command_line import ANYWHERE, TIDEMILL, serving
 from tests.store.test_erasure import records
 
 WRITE_KEY = "a-write-key-of-segment"

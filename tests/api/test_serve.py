@@ -13,7 +13,7 @@ import trio
 from api import serve
 from api.config import Address
 from engine.errors import StoreError, TidemillError
-from tests.api.terminal import ANYWHERE, serving
+from tests.api.command_line import ANYWHERE, serving
 
 
 async def signals(count: int) -> AsyncIterator[int]:

@@ -15,7 +15,7 @@ from api.intake.http_listener import Intake
 from tests.api.fakes import FakeEngine
 from tests.api.house import engine
 from tests.api.smuggling import CASES, HIDDEN
-from tests.api.test_web import serving
+from tests.api.management.test_server import serving
 
 ANSWER = re.compile(rb"HTTP/1\.[01] \d\d\d ")
 REFUSALS = (b"400", b"408", b"413", b"501", b"505")
