@@ -24,9 +24,9 @@ import msgspec
 import trio
 
 from api.keys import Key, Keys
-from engine.store.directory import sync_names
 from engine.errors import TidemillError
 from engine.limits import KEYS_MAX
+from engine.store.directory import sync_names
 
 FILE = "keys.json"
 FILE_BYTES_MAX = 1024 * 1024

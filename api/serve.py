@@ -27,21 +27,21 @@ from typing import NoReturn
 import trio
 from rich.progress import TaskID
 
-from api.management import server
 from api.channels import make_channels
 from api.config import Address, Settings
-from api.read_files import read_schema
 from api.intake.http_listener import Intake
+from api.intake.stream_listener import Stream
 from api.keyfile import read_keys, watch
 from api.keys import Keys
 from api.listen import bound, listening
-from api.intake.stream_listener import Stream
+from api.management import server
+from api.read_files import read_schema
 from api.terminal.terminal import progress, thousands
 from engine.errors import TidemillError
 from engine.flow.schema import Schema
 from engine.limits import OPEN_FILES_WANTED
-from engine.store.recover import Progress
 from engine.service import Service, ServiceConfig, running
+from engine.store.recover import Progress
 
 SCHEMA_FILE = "schema.yaml"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -10,10 +10,10 @@ import random
 import time
 from typing import Any
 
-from engine.store.checkpoint import Pace
 from engine.kernel import Kernel
 from engine.kernel.snapshot import Snapshot
 from engine.model import Batch, Control, Input
+from engine.store.checkpoint import Pace
 from engine.wire import decode_lines
 
 START_MS = 1_786_320_000_000

@@ -27,13 +27,13 @@ import msgspec
 import trio
 
 from engine import limits
-from engine.store import frame
 from engine.clock import Clock
 from engine.errors import Refused, Unavailable
-from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import KERNEL_VERSION, Batch, Control, Outcome
+from engine.store import frame
 from engine.store.environment import StoreFull
+from engine.store.journal import Journal
 from engine.submission import Submission, Ticket, pieces_of, stopping
 from engine.wire import Decoded, Rejection, decode_line, encode_control
 

@@ -23,17 +23,17 @@ import msgspec
 import trio
 
 from engine import gc_tuning, limits
-from engine.store import directory
-from engine.delivery.channels import DEFAULT_NAMES, Channel, Log, Outbox
-from engine.store.checkpoint import Checkpoints
-from engine.store.checkpointer import Checkpointer
 from engine.clock import Clock, SystemClock
+from engine.delivery.channels import DEFAULT_NAMES, Channel, Log, Outbox
 from engine.delivery.delivery import Delivery
 from engine.errors import StoreError, Unavailable
 from engine.ingest import Ingest
-from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import Effect, Outcome, Receipt
+from engine.store import directory
+from engine.store.checkpoint import Checkpoints
+from engine.store.checkpointer import Checkpointer
+from engine.store.journal import Journal
 from engine.store.recover import Progress, Recovered, recover
 from engine.submission import Ticket
 from engine.wire import Decoded

@@ -18,8 +18,8 @@ from engine.limits import (
     MESSAGE_BYTES_MAX,
 )
 from engine.model import Control, Input
-from ext.wire.line_reader import read_lines
 from ext.wire.event import Event, convert, narrow, survey
+from ext.wire.line_reader import read_lines
 
 NOTHING = msgspec.Raw(b"{}")
 _any = msgspec.json.Decoder()

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.intake.lines import LineCutter
-from api.intake.segment_messages import take_batch, take_message
 from api.intake.segment_api import PACKED, Head, Reception, Response, unpack
-from engine.store import frame
+from api.intake.segment_messages import take_batch, take_message
 from engine.errors import StoreError
 from engine.flow.cel.expression import ExpressionError, Scope, compile_condition, compile_value, evaluate
+from engine.flow.liquid.template import TemplateError, compile_template
 from engine.flow.schema import DEFAULT
 from engine.flow.source.source import load
-from engine.flow.liquid.template import TemplateError, compile_template
 from engine.flow.validate import check
+from engine.store import frame
 from engine.wire import Rejection, decode_lines
 from ext.expressions.plan import EvaluationError
 from tests.fuzz import in_time, mangled, nearly

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.delivery.channels import DEFAULT_NAMES
 from engine.clock import VirtualClock
+from engine.delivery.channels import DEFAULT_NAMES
 from engine.errors import Refused
 from engine.gc_tuning import THRESHOLDS, spared
 from engine.kernel import Kernel

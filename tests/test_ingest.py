@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from engine import limits
-from engine.store import frame
 from engine.clock import VirtualClock
 from engine.errors import Refused, StoreError, Unavailable
 from engine.ingest import Ingest
 from engine.kernel import Kernel
 from engine.kernel import kernel as kernel_module
 from engine.model import Outcome, TraceRecord
+from engine.store import frame
 from engine.store.environment import StoreFull
 from engine.submission import pieces_of
 from engine.wire import decode_lines

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from engine.errors import Refused, StoreError, Unavailable
-from engine.store.recover import Progress
 from engine.service import running
+from engine.store.recover import Progress
 from tests.store.helpers import config, events, run
 
 

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from api.cli.flow_files import FlowFile
 from api.cli.flow_yaml import is_same, to_yaml
 from api.client.http import Client, EngineError
-from api.cli.flow_files import FlowFile
 
 State = Literal["new", "changed", "unlaunched", "unchanged"]
 

@@ -1,7 +1,7 @@
 """A flow document as text that belongs under version control: the same document, the same YAML, byte for byte.
 
-Keys come in the order of the language's own tables (`engine.flow.tables.flow`), so the text does not depend on who wrote
-the document; nodes, messages and properties stay in the order they have. Everything is in block style, texts of
+Keys come in the order of the language's own tables (`engine.flow.tables.flow`), so the text does not depend on who
+wrote the document; nodes, messages and properties stay in the order they have. Everything is in block style, texts of
 several lines as they read, no line is folded: a change of one value is a change of one line.
 
 It is read back as the same document, strictly: what a reader of YAML 1.1 or of YAML 1.2 could take for anything but

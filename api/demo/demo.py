@@ -25,13 +25,13 @@ import trio
 from rich.console import Console
 
 from api.config import Address, Settings
-from api.serve import SIGNALS, Stop, call, open_ways_in
 from api.demo.shop import DAY_MS, SLOT_MS, Shop
 from api.demo.story import Storyteller, Traces
+from api.serve import SIGNALS, Stop, call, open_ways_in
 from api.terminal.flow_tables import flow_table
 from api.terminal.terminal import console, progress, thousands
-from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.clock import SystemClock
+from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.flow.source.source import load
 from engine.kernel import Kernel
 from engine.limits import LIST_LIMIT_MAX

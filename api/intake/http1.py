@@ -16,7 +16,15 @@ from collections.abc import Callable
 import httptools
 import msgspec
 
-from api.intake.segment_api import UNKNOWN_BODY_BYTES_MAX, Head, Response, reason_of, refusal, route_of, too_large
+from api.intake.segment_api import (
+    UNKNOWN_BODY_BYTES_MAX,
+    Head,
+    Response,
+    reason_of,
+    refusal,
+    route_of,
+    too_large,
+)
 from engine.limits import INTAKE_HEADER_BYTES_MAX
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -24,7 +24,6 @@ from api.intake.bursts import Bursts, Left, Talk
 from api.intake.connections import READ_BYTES, Connection, Connections, Gone
 from api.intake.enqueue import Enqueue, Ticket
 from api.intake.http1 import Exchange, Http1, encode_response
-from api.keys import Keys
 from api.intake.segment_api import (
     PACKED,
     SUCCESS,
@@ -37,6 +36,7 @@ from api.intake.segment_api import (
     unavailable,
     unpack,
 )
+from api.keys import Keys
 from engine.errors import Unavailable
 from engine.limits import INTAKE_BODIES_BYTES_MAX, INTAKE_BODY_S, INTAKE_CONNECTIONS_MAX
 

@@ -20,8 +20,8 @@ from http import HTTPStatus
 
 import msgspec
 
-from api.keys import Keys
 from api.intake.segment_messages import DECODE_ERRORS, pieces, sentence, take_batch, take_each, take_message
+from api.keys import Keys
 from engine.errors import Unavailable
 from engine.limits import (
     EVENTS_BODY_BYTES_MAX,

@@ -35,9 +35,9 @@ import trio
 
 from api.intake.connections import Connection, Connections, Gone
 from api.intake.enqueue import Enqueue, Ticket
-from api.keys import Keys
 from api.intake.lines import Block, LineCutter
 from api.intake.segment_api import Reception
+from api.keys import Keys
 from engine.errors import Unavailable
 from engine.limits import (
     INTAKE_BODY_S,

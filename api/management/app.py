@@ -12,17 +12,17 @@ from urllib.parse import unquote
 from quart_trio import QuartTrio
 from werkzeug.routing import UnicodeConverter
 
+from api.intake.segment_api import Reception
+from api.keys import Keys
 from api.management import openapi, problems
 from api.management.access import Access
 from api.management.contacts import contacts
 from api.management.events import RECEPTION, events
 from api.management.flows import flows
-from api.keys import Keys
 from api.management.health import operations
 from api.management.outbox import outbox
 from api.management.problems import OnBug
 from api.management.request import EXTENSION
-from api.intake.segment_api import Reception
 from api.management.segments import segments
 from api.management.store import store
 from engine.limits import API_ANSWER_S, API_BODY_S, EVENTS_BODY_BYTES_MAX

@@ -1,7 +1,7 @@
 """A flow over recorded events sent with the request: what `POST /v1/flows/{id}/backtest` does.
 
-As with a simulation (`api.management.simulation`) it runs in a worker thread on a kernel of its own. What the engine itself was
-sent in the past cannot be asked for: it keeps no archive of that yet.
+As with a simulation (`api.management.simulation`) it runs in a worker thread on a kernel of its own. What the engine
+itself was sent in the past cannot be asked for: it keeps no archive of that yet.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 import trio
 
-from api.management.problems import wrong
 from api.management.answers import Instant, Stats
+from api.management.problems import wrong
 from api.management.simulation import Deadline, document_meant, one_at_a_time
-from engine.simulation import backtest as virtual
 from engine.kernel import Kernel
 from engine.limits import API_SIMULATE_INPUTS_MAX
 from engine.model import Input
+from engine.simulation import backtest as virtual
 from engine.wire import Rejection, decode_line
+from ext.kernel.fast_forward import stamped
 from ext.wire import instant
 from ext.wire.event import Event, Kind
-from ext.kernel.fast_forward import stamped
 
 Messages = Annotated[list[dict[str, Any]], msgspec.Meta(max_length=API_SIMULATE_INPUTS_MAX)]
 

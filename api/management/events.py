@@ -14,9 +14,9 @@ from quart import Blueprint, Response, current_app, request
 from quart_schema import hide, tag_blueprint
 
 from api.intake import segment_api
-from api.management.openapi import operation
 from api.intake.http_listener import respond
 from api.listen import is_loopback
+from api.management.openapi import operation
 from api.management.request import sent, service
 
 events = Blueprint("events", __name__)

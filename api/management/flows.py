@@ -19,7 +19,17 @@ from quart_schema import tag_blueprint
 from api.management import answers
 from api.management.backtest import BacktestRequest, backtest
 from api.management.openapi import operation, with_yaml
-from api.management.request import Cursor, Limit, answer, body, document, nothing, optional_body, query, service
+from api.management.request import (
+    Cursor,
+    Limit,
+    answer,
+    body,
+    document,
+    nothing,
+    optional_body,
+    query,
+    service,
+)
 from api.management.simulation import SimulateRequest, simulate
 from engine.errors import Problem, Refused
 from engine.flow.tables.findings import Reader

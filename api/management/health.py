@@ -10,8 +10,8 @@ from quart import Blueprint, Response
 from quart_schema import tag_blueprint
 
 from api.management import answers
-from api.management.openapi import operation, with_yaml
 from api.management.metrics import registry_of
+from api.management.openapi import operation, with_yaml
 from api.management.request import answer, body, document, service
 from engine.errors import Unavailable
 from engine.limits import DEAD_LETTERS_MAX

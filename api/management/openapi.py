@@ -98,9 +98,9 @@ def operation(
     request_headers: Mapping[str, str] | None = None,
     answer_headers: Mapping[str, str] | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Describe a handler, and declare what it `needs` (`api.management.access`): `answers` by status (None: no body; a text: its
-    media type), what it reads, `media` being the types of its body, and with which statuses it refuses (those that
-    any body brings with it are added).
+    """Describe a handler, and declare what it `needs` (`api.management.access`): `answers` by status (None: no body; a
+    text: its media type), what it reads, `media` being the types of its body, and with which statuses it refuses
+    (those that any body brings with it are added).
 
     The handler's docstring is the text: its first line the summary, the rest the description.
     """

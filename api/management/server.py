@@ -28,10 +28,10 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 from hypercorn.utils import wrap_app
 
-from api.management.app import create_app
 from api.config import Address, ConfigError
 from api.keys import Keys
 from api.listen import bound, listening
+from api.management.app import create_app
 from api.management.connection import GRACE_S, Connection, Stream
 from engine.limits import API_CONNECTIONS_MAX, API_HEADER_BYTES_MAX, API_IDLE_S
 

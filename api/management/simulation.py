@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import trio
 
-from api.management.problems import wrong
 from api.management.answers import Instant, Simulated, Stats
+from api.management.problems import wrong
 from engine.errors import Refused, TidemillError
 from engine.kernel import Kernel
 from engine.limits import API_SIMULATE_INPUTS_MAX, API_SIMULATE_S, API_SIMULATE_TRACE_MAX

@@ -14,9 +14,9 @@ from api.client.stream import send_stream
 from api.intake.http1 import Http1, encode_response
 from api.intake.http_listener import Intake
 from api.intake.lines import LineCutter
-from api.listen import Address, bound, open_listeners
 from api.intake.segment_api import Head, Reception, Taking, unpack
 from api.intake.stream_listener import Stream
+from api.listen import Address, bound, open_listeners
 from bench.conftest import Measure
 from engine.limits import STREAM_READ_BYTES
 from engine.wire import Decoded, decode_lines

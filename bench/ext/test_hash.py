@@ -9,8 +9,8 @@ import pytest
 
 from bench.conftest import Measure, Record, Resident
 from engine.limits import RECENT_MESSAGES_MAX
-from ext.structures.fingerprints import Fingerprints
 from ext.kernel.limit_window import Passages
+from ext.structures.fingerprints import Fingerprints
 from ext.structures.siphash import siphash24
 
 ROUND = 10_000

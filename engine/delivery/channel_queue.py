@@ -1,9 +1,9 @@
 """A lane: one channel's way out of the outbox.
 
 Effects are begun in the order of their seq, at most `channel.workers` at once. One that could not be delivered is set
-aside until its next attempt, and others go on; `engine.delivery.backoff` says when that is, and when a destination is taken
-to be down, which sets aside all that go there. What is new, what was passed over, what is due again, and destinations
-that are to be tried again take turns, so none of them holds up another.
+aside until its next attempt, and others go on; `engine.delivery.backoff` says when that is, and when a destination is
+taken to be down, which sets aside all that go there. What is new, what was passed over, what is due again, and
+destinations that are to be tried again take turns, so none of them holds up another.
 
 Effects are read from the outbox a page at a time, when they are wanted. What its destination has no place for is passed
 over, and read again later by a second reading, behind the first. DELIVERY_ASIDE_MAX are set aside at most: then none is
@@ -26,8 +26,8 @@ from random import Random
 import trio
 
 from engine import limits
-from engine.delivery.channels import Channel, Forked, TryLater
 from engine.delivery.backoff import Attempts, Destination, asked_s, spread
+from engine.delivery.channels import Channel, Forked, TryLater
 from engine.model import STATUSES, Effect, Receipt
 
 log = logging.getLogger("tidemill.delivery")

@@ -1,9 +1,10 @@
 """Delivery: effects of durable batches go to their channels, receipts come back as ordinary input.
 
 The kernel's outbox is the queue: it is durable already, so nothing is copied. Each channel has a lane of its own
-(`engine.delivery.channel_queue`) that reads the outbox a page at a time, tries again what could not be delivered, and spares a
-destination that is down; it holds up no other lane, and memory stays bounded however many effects wait. A receipt for
-each effect is journaled (as the operation `receipts`, many at a time), which takes the effect out of the outbox.
+(`engine.delivery.channel_queue`) that reads the outbox a page at a time, tries again what could not be delivered, and
+spares a destination that is down; it holds up no other lane, and memory stays bounded however many effects wait. A
+receipt for each effect is journaled (as the operation `receipts`, many at a time), which takes the effect out of the
+outbox.
 
 At least once: after a crash, effects without a durable receipt are delivered again under the same id.
 Effects of a channel mapped to `Outbox`, or not configured any more, stay until the application sends
@@ -20,10 +21,10 @@ from random import Random
 import trio
 
 from engine import limits
+from engine.delivery.channel_queue import Lane
 from engine.delivery.channels import Channel, Holding, Outbox
 from engine.errors import Unavailable
 from engine.kernel import Kernel
-from engine.delivery.channel_queue import Lane
 from engine.model import Effect, Receipt
 
 log = logging.getLogger("tidemill.delivery")

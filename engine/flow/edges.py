@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.flow.tables.pointer import did_you_mean, escape, quoted
 from engine.flow.tables.findings import Edge, Reader
+from engine.flow.tables.pointer import did_you_mean, escape, quoted
 
 
 def check_edges(nodes: Mapping[str, Any], start: str | None, whole: bool, reader: Reader) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from engine.flow.cel.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
 from engine.flow.document import (
     AbTest,
     Action,
@@ -30,9 +31,8 @@ from engine.flow.document import (
     UpdateCustomer,
     Wait,
 )
-from engine.flow.cel.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
-from engine.flow.schema import Schema
 from engine.flow.liquid.template import Template, compile_template
+from engine.flow.schema import Schema
 from ext.expressions.plan import Plan
 
 KIND_OF: dict[type[Node], str] = {

@@ -14,13 +14,13 @@ from typing import Final
 
 import msgspec
 
-from engine.flow.document import EventTrigger, Launch
 from engine.flow.cel.environment import RESERVED_TRAITS
 from engine.flow.cel.expression import ExpressionError, Scope, compile_condition, compile_date, compile_value
-from engine.flow.tables.pointer import did_you_mean, quoted
-from engine.flow.tables.findings import Expression, Reader, Templated, Use
-from engine.flow.schema import ENTITIES, Schema
+from engine.flow.document import EventTrigger, Launch
 from engine.flow.liquid.template import Name, TemplateError, compile_template
+from engine.flow.schema import ENTITIES, Schema
+from engine.flow.tables.findings import Expression, Reader, Templated, Use
+from engine.flow.tables.pointer import did_you_mean, quoted
 from ext.expressions.plan import Plan
 
 _EVENT_FIELDS: Final = ("name", "timestamp", "properties")

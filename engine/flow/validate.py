@@ -11,15 +11,15 @@ from typing import Any, Final
 import msgspec
 
 from engine.errors import Problem
-from engine.flow.tables.containers import Key, Record
 from engine.flow.document import Flow, Launch, Node
 from engine.flow.edges import check_edges
-from engine.flow.tables.flow import FLOW, NODES
-from engine.flow.tables.scalars import an_id
-from engine.flow.tables.pointer import a_kind, escape, quoted
-from engine.flow.tables.findings import Reader
 from engine.flow.references import check_references
 from engine.flow.schema import Schema
+from engine.flow.tables.containers import Key, Record
+from engine.flow.tables.findings import Reader
+from engine.flow.tables.flow import FLOW, NODES
+from engine.flow.tables.pointer import a_kind, escape, quoted
+from engine.flow.tables.scalars import an_id
 from engine.flow.tables.shapes import WRONG, Choice, JsonSchema, Shape
 from engine.flow.values import ID_PATTERN
 from engine.limits import NODES_PER_FLOW_MAX

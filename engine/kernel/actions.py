@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 
 from engine.flow.document import ChangeSegments, Emit, IssuePromoCode, Points, Send, UpdateCustomer
-from engine.flow.program import PlannedNode, Program, fill
 from engine.flow.liquid.template import TemplateError
+from engine.flow.program import PlannedNode, Program, fill
 from engine.kernel.contacts import add_points, change_segments, change_traits, traits_of
-from engine.kernel.wait_ends import zone_name
 from engine.kernel.state import State
+from engine.kernel.wait_ends import zone_name
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Effect
-from ext.wire import instant
 from ext.kernel.records import Run
+from ext.wire import instant
 
 Failure = tuple[str, str] | None
 """None: executed. Else the outcome and the reason, a sentence."""

@@ -8,11 +8,11 @@ from engine.flow.document import Wait, Window
 from engine.flow.zone import leaving
 from engine.kernel import contacts
 from engine.kernel.actions import Act
-from engine.kernel.wait_ends import date_of, zone_of
 from engine.kernel.state import State
+from engine.kernel.wait_ends import date_of, zone_of
 from engine.limits import REVENUE_MAX
-from ext.kernel.flow import WHATS, FlowCore, NodeCore
 from ext.expressions.plan import EvaluationError, Plan, View
+from ext.kernel.flow import WHATS, FlowCore, NodeCore
 from ext.kernel.records import Contact, Run
 
 _WHAT = {name: code for code, name in enumerate(WHATS)}

@@ -21,9 +21,9 @@ from engine.flow.zone import zone
 from engine.kernel import fast_actions
 from engine.kernel.state import Draft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
-from ext.wire import instant
 from ext.kernel.flow import REASONS, FlowCore
 from ext.structures.siphash import siphash24
+from ext.wire import instant
 
 NOT_PAUSED = (1 << 63) - 1
 IMPACT_CONTACTS_MAX = 1_000

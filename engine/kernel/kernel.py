@@ -21,8 +21,8 @@ from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
 from engine.limits import REAPED_PER_BATCH_MAX, SIMULATED_TRACE_MAX, TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Effect, Outcome, TraceRecord
-from ext.kernel.fast_forward import Lane, open_batch
 from ext.kernel.core import Path
+from ext.kernel.fast_forward import Lane, open_batch
 
 
 class Kernel:
@@ -99,7 +99,8 @@ class Kernel:
     def drive(
         self, lane: Lane, until_ms: int | None, effects_max: int
     ) -> tuple[int, list[Effect], list[TraceRecord]]:
-        """Apply the batches of a lane (see `ext.kernel.fast_forward`), one an instant, each as `apply` would; `seq` counts them.
+        """Apply the batches of a lane (see `ext.kernel.fast_forward`), one an instant, each as `apply` would; `seq`
+        counts them.
 
         Whose turn it is then, and all the effects and trace records that the batches gave.
         """

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
+from engine.ab_test.report import VariantTotals, report
 from engine.errors import Refused
 from engine.flow.document import AbTest, Flow, Launch
 from engine.flow.values import format_duration
 from engine.kernel import contacts, flows
 from engine.kernel.state import FlowState, State
 from engine.limits import SCANNED_CONTACTS_MAX
-from engine.ab_test.report import VariantTotals, report
-from ext.wire import instant
 from ext.kernel.flow import NO_TRIALS, REASONS
 from ext.kernel.records import Contact, Run
+from ext.wire import instant
 
 FOREVER_AGO, NEVER = -(1 << 63), (1 << 63) - 1
 

@@ -11,11 +11,11 @@ from engine.flow.program import Program
 from engine.flow.schema import DEFAULT, Schema
 from engine.kernel.dead_letters import DeadLetters
 from engine.kernel.flow_snapshot import FrozenFlows
-from engine.kernel.problem_log import Monitor
 from engine.kernel.outbox import Outbox
 from engine.kernel.pools import Pools
-from ext.kernel.flow import FlowCore
+from engine.kernel.problem_log import Monitor
 from ext.kernel.core import Path
+from ext.kernel.flow import FlowCore
 
 
 class Draft(msgspec.Struct):

@@ -16,8 +16,8 @@ from engine.errors import TidemillError
 from engine.limits import CONTROL_BYTES_MAX
 from engine.model import Input
 from engine.wire import decode_lines
-from ext.wire.event import Event, Kind
 from ext.kernel.fast_forward import stamped
+from ext.wire.event import Event, Kind
 
 CHUNK_BYTES = 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"

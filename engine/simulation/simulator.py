@@ -3,8 +3,8 @@
 A simulator jumps from one instant at which something is due or received to the next; inputs received at the
 same instant share a batch, as they would live. No second implementation of anything lives here: what a
 simulation shows is what the service does with the same inputs (the slow twins that the rules and the clock are
-checked against are in `tests/reference/`). Nearly all instants pass in the compiled lane (`ext.kernel.fast_forward`), which comes
-back for operations and scheduled launches.
+checked against are in `tests/reference/`). Nearly all instants pass in the compiled lane (`ext.kernel.fast_forward`),
+which comes back for operations and scheduled launches.
 
 Messages are taken at once: the outbox is answered with receipts whenever `RECEIPTS_EVERY` effects have
 gathered. Receipts change neither frequency nor trace (rule 18), so when exactly this happens cannot be seen.
@@ -20,8 +20,8 @@ from engine.kernel import Kernel
 from engine.limits import BATCH_INPUTS_MAX, CHECKPOINT_PART_RECORDS_MAX, SIMULATED_EFFECTS_MAX
 from engine.model import Batch, Control, Effect, Input, Outcome, TraceRecord
 from engine.simulation.recorded_events import Timed
-from ext.wire import instant
 from ext.kernel.fast_forward import AGAIN, INPUTS, OVER, Lane
+from ext.wire import instant
 
 RECEIPTS_EVERY = SIMULATED_EFFECTS_MAX
 INSTANTS = ("until", "schedule")

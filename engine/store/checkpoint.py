@@ -23,13 +23,13 @@ import msgspec
 import trio
 
 from engine import limits
-from engine.store import frame
-from engine.store.compression import compress, decompress
 from engine.errors import StoreError
-from engine.store.frame import CHECKSUM_BYTES, checksum
 from engine.kernel import Kernel, Snapshot
 from engine.model import KERNEL_VERSION
+from engine.store import frame
+from engine.store.compression import compress, decompress
 from engine.store.environment import Environment
+from engine.store.frame import CHECKSUM_BYTES, checksum
 
 MANIFEST = b"\0"
 FORMAT = 2

@@ -25,11 +25,11 @@ from pathlib import Path
 import trio
 
 from engine import limits
+from engine.kernel import Kernel
 from engine.store import directory
 from engine.store.checkpoint import Checkpoints
-from engine.store.journal import Journal
-from engine.kernel import Kernel
 from engine.store.environment import StoreFull
+from engine.store.journal import Journal
 
 log = logging.getLogger("tidemill.checkpoint")
 

@@ -28,9 +28,9 @@ import lmdb
 import trio
 
 from engine import limits
+from engine.errors import StoreError, Unavailable
 from engine.store import frame, page_check
 from engine.store.directory import sync_names
-from engine.errors import StoreError, Unavailable
 
 T = TypeVar("T")
 Rows = list[tuple[bytes, bytes]]

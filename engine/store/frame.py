@@ -3,9 +3,10 @@
     magic 4 | format 2 | kernel version 2 | seq 8 | now_ms 8 | inputs 4 | body length 4 | previous digest 8
     | checksum 8 | body
 
-Big endian. The body is the input lines of the batch as `engine.wire` reads them. The checksum (`ext.structures.checksum`, 64 bits)
-is of everything else; LMDB itself does not notice a flipped bit in a value. `previous` is the kernel's running digest
-before the batch: replay compares it, so a kernel that has come to differ is found at the batch where it did.
+Big endian. The body is the input lines of the batch as `engine.wire` reads them. The checksum
+(`ext.structures.checksum`, 64 bits) is of everything else; LMDB itself does not notice a flipped bit in a value.
+`previous` is the kernel's running digest before the batch: replay compares it, so a kernel that has come to differ is
+found at the batch where it did.
 """
 
 from __future__ import annotations

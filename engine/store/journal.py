@@ -22,11 +22,11 @@ import lmdb
 import msgspec
 
 from engine import limits
+from engine.errors import StoreError
 from engine.store import frame
 from engine.store.compression import compress, decompress, length
-from engine.errors import StoreError
-from engine.store.frame import CHECKSUM_BYTES, Frame, checksum
 from engine.store.environment import Environment, StoreFull, live_bytes
+from engine.store.frame import CHECKSUM_BYTES, Frame, checksum
 
 META = b"\0"
 KEY_BYTES = 16

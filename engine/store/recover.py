@@ -15,12 +15,12 @@ from typing import Literal
 import msgspec
 
 from engine import gc_tuning
-from engine.store.checkpoint import Checkpoints, Manifest
 from engine.errors import StoreError
-from engine.store.frame import RESTORE, Frame, corrupt
-from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import KERNEL_VERSION, Batch
+from engine.store.checkpoint import Checkpoints, Manifest
+from engine.store.frame import RESTORE, Frame, corrupt
+from engine.store.journal import Journal
 from engine.wire import decode_lines
 from ext.structures.memory import give_back
 

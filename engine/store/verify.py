@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from engine.errors import StoreError
+from engine.kernel import Kernel
 from engine.store import directory
 from engine.store.checkpoint import Checkpoints
-from engine.errors import StoreError
 from engine.store.journal import Journal
-from engine.kernel import Kernel
 from engine.store.recover import recover
 
 

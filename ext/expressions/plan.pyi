@@ -28,8 +28,8 @@ class Plan:
         """For how many of the views the condition holds: `test` in a compiled loop, as the kernel calls it."""
 
     def value(self, view: View) -> object:
-        """The value as Python has it: datetime and timedelta to the microsecond, `ext.expressions.value.TypeName` for a type.
-        Raises EvaluationError."""
+        """The value as Python has it: datetime and timedelta to the microsecond, `ext.expressions.value.TypeName` for
+        a type. Raises EvaluationError."""
 
     def json(self, view: View) -> object:
         """The value as JSON can carry it: times as CEL's own text, bytes in base64, types by name, NaN and Infinity

@@ -1,9 +1,9 @@
 from typing import Any, final
 
-from ext.structures.fingerprints import Fingerprints
 from ext.kernel.flow import FlowCore
 from ext.kernel.records import Contact
 from ext.kernel.walk import Walk
+from ext.structures.fingerprints import Fingerprints
 
 def unpacked_json(packed: bytes) -> bytes:
     """A MessagePack map as JSON."""

@@ -1,9 +1,9 @@
 from collections.abc import Callable
 from typing import Any, Self, final
 
+from ext.expressions.plan import Plan
 from ext.kernel.fast_action import Deed
 from ext.kernel.limit_window import Passages
-from ext.expressions.plan import Plan
 from ext.kernel.records import Run
 
 WHATS: tuple[str, ...]

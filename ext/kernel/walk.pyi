@@ -1,10 +1,10 @@
 from typing import Any
 
-from ext.kernel.steps import Acting
-from ext.kernel.flow import FlowCore
-from ext.structures.name_table import Names
 from ext.expressions.plan import View
+from ext.kernel.flow import FlowCore
 from ext.kernel.records import Contact
+from ext.kernel.steps import Acting
+from ext.structures.name_table import Names
 
 GATES: tuple[str, ...]
 """What refuses an entry."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import trio
 
-from api.listen import Address, bound, open_listeners
 from api.intake.stream_listener import Stream
+from api.listen import Address, bound, open_listeners
 from tests.api.fakes import FakeEngine
 
 LOOPBACK = Address(host="127.0.0.1", port=0)

@@ -15,11 +15,11 @@ import trio
 import trio.testing
 
 from api import serve
-from api.management import app, server
 from api.config import Address
 from api.intake.http_listener import Intake
 from api.intake.segment_api import PACKED, Head, Response, unpack
 from api.intake.stream_listener import Stream
+from api.management import app, server
 from engine.limits import (
     API_HEADER_BYTES_MAX,
     EVENTS_BODY_BYTES_MAX,
@@ -116,7 +116,7 @@ def test_a_head_that_trickles_in_is_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     """A byte at a time does not count as being busy: the whole head has the time of an idle connection."""
-    monkeypatch.setattr(web, "API_IDLE_S", 0.3)
+    monkeypatch.setattr(server, "API_IDLE_S", 0.3)
 
     async def main() -> None:
         async with engine(tmp_path / "data") as service, serving(service) as [address]:

@@ -14,17 +14,17 @@ import pytest
 import trio
 
 from api import keyfile, keys
-from api.intake import connections
 from api.client.http import key_of
+from api.intake import connections
 from api.intake.http_listener import Intake
+from api.intake.stream_listener import Stream
 from api.keyfile import FILE, KeyFileError, add_key, read_keys, remove_key, watch
 from api.keys import Key, Keys, Scope, new_secret, sha256_of
-from api.intake.stream_listener import Stream
 from engine.limits import KEYS_MAX
+from tests.api.command_line import ROOT, answer, tidemill
 from tests.api.fakes import FakeEngine
 from tests.api.intake_client import request
 from tests.api.intake_client import serving as intake_serving
-from tests.api.command_line import ROOT, answer, tidemill
 
 
 def key(name: str, *scopes: Scope, secret: str = "") -> Key:
@@ -362,7 +362,15 @@ def test_the_key_is_shown_from_a_file_or_the_environment(tmp_path: Path) -> None
     assert key_of(None, {"TIDEMILL_KEY": " tm_x\n"}) == "tm_x"
     assert key_of(None, {}) == ""
     done = subprocess.run(
-        [sys.executable, "-c", "from api.cli.main import main; main()", "flows", "list", "--key-from", "absent"],
+        [
+            sys.executable,
+            "-c",
+            "from api.cli.main import main; main()",
+            "flows",
+            "list",
+            "--key-from",
+            "absent",
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

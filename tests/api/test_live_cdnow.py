@@ -21,8 +21,8 @@ import pytest
 import trio
 
 from api.client.http import Client
-from api.config import Address
 from api.client.stream import send_stream
+from api.config import Address
 from tests.api.command_line import ROOT, TIDEMILL
 
 ORDERS = ROOT / "tests" / "data" / "cdnow-orders.ndjson.gz"

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from api.management import app
 from api.config import Address
 from api.intake.http_listener import Intake
+from api.management import app
 from tests.api.fakes import FakeEngine
 from tests.api.house import engine
-from tests.api.smuggling import CASES, HIDDEN
 from tests.api.management.test_server import serving
+from tests.api.smuggling import CASES, HIDDEN
 
 ANSWER = re.compile(rb"HTTP/1\.[01] \d\d\d ")
 REFUSALS = (b"400", b"408", b"413", b"501", b"505")

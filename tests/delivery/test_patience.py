@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from engine import limits
-from engine.delivery.channels import TryLater
 from engine.delivery.backoff import Destination
+from engine.delivery.channels import TryLater
 from engine.model import Effect, Receipt
 from tests.delivery.delivering import Bench, bench, jump
 

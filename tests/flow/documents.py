@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from engine.errors import Problem
-from engine.flow.tables.pointer import steps
 from engine.flow.schema import DEFAULT
+from engine.flow.tables.pointer import steps
 from engine.flow.validate import check
 
 json_values: st.SearchStrategy[Any] = st.recursive(

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from engine.flow.schema import BUILT_IN_EVENTS, DEFAULT, ENGINE_EVENTS, TYPES, parse_schema
+from engine.flow.source.source import load
 from engine.flow.tables.actions import ACTIONS
 from engine.flow.tables.containers import Key, ListOf, Record
 from engine.flow.tables.flow import NODES
-from engine.flow.schema import BUILT_IN_EVENTS, DEFAULT, ENGINE_EVENTS, TYPES, parse_schema
 from engine.flow.tables.shapes import Shape
-from engine.flow.source.source import load
 from engine.flow.validate import DOCUMENT, check
 from engine.simulation.scenario.document import parse as parse_scenario
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.store import checkpoint, frame, journal
 from engine.model import KERNEL_VERSION
 from engine.service import running
+from engine.store import checkpoint, frame, journal
 from engine.store.verify import verify
 from tests.store.helpers import run
 from tests.store.test_erasure import fill, settings

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.simulation import scenario
 from engine.errors import TidemillError
+from engine.simulation import scenario
 from engine.simulation.simulator import Simulator
 from tests.reference import interpreter
 from tests.reference.journeys import Case, case

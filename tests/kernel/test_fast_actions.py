@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.simulation import scenario
 from engine.flow.document import Send
 from engine.flow.program import plan
 from engine.flow.schema import DEFAULT
@@ -21,6 +20,7 @@ from engine.flow.validate import check
 from engine.kernel import Kernel, fast_actions
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Batch, Control
+from engine.simulation import scenario
 from engine.wire import decode_lines
 from tests.kernel.test_against_reference import by_reference
 from tests.reference.journeys import Case, case
@@ -174,7 +174,7 @@ def test_what_a_step_does_does_not_depend_on_who_does_it(
     of_lines = [*of_lines, ("c1", "go"), ("c1", "go")]
     compiled = life(flows, of_lines, channels, trace)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deeds, "deed_of", fast_actions.for_python)
+        patch.setattr(fast_actions, "deed_of", fast_actions.for_python)
         assert life(flows, of_lines, channels, trace) == compiled
 
 
@@ -189,7 +189,7 @@ def played(of: Case) -> tuple[list[dict[str, Any]], Any, int, bytes]:
 def test_nor_does_a_whole_life(group: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = [of for of in map(case, range(group * 20, group * 20 + 20)) if by_reference(of) is not None]
     compiled = [played(of) for of in cases]
-    monkeypatch.setattr(deeds, "deed_of", fast_actions.for_python)
+    monkeypatch.setattr(fast_actions, "deed_of", fast_actions.for_python)
     for of, expected in zip(cases, compiled, strict=True):
         assert played(of) == expected, f"case {of.seed}"
 

@@ -1,6 +1,7 @@
 """The virtual clock, slowly: a batch an instant, each applied by the kernel as the service would apply it.
 
-What `engine.simulation.simulator` and `ext.kernel.fast_forward` do has to be this, byte for byte: the same batches, the same digest.
+What `engine.simulation.simulator` and `ext.kernel.fast_forward` do has to be this, byte for byte: the same batches,
+the same digest.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from engine.store import frame
 from engine.errors import Refused
-from engine.store.frame import Frame
 from engine.kernel import Kernel
 from engine.model import Batch, Effect
-from engine.store.recover import Recovered
 from engine.simulation.simulator import render
+from engine.store import frame
+from engine.store.frame import Frame
+from engine.store.recover import Recovered
 from engine.wire import decode_lines
 from tests.kernel.test_against_reference import plain
 from tests.reference import civil, interpreter

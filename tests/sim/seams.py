@@ -46,12 +46,12 @@ import trio._core._run as scheduler
 import trio.testing
 
 from api import keyfile, serve
-from api.intake import bursts, connections
-from api.management import server
 from api.config import Address
+from api.intake import bursts, connections
 from api.intake.http_listener import Intake
-from api.keys import Key
 from api.intake.stream_listener import Stream
+from api.keys import Key
+from api.management import server
 from engine import gc_tuning, limits, service
 from engine.store import directory, environment, frame, page_check
 from tests.sim.network import Net
@@ -162,13 +162,13 @@ def _replace_engine(
     patch.setattr(trio.to_thread, "run_sync", run_sync)
     patch.setattr(trio.from_thread, "run_sync", call)
     patch.setattr(trio.from_thread, "check_cancelled", lambda: None)
-    patch.setattr(store, "sync_names", lambda path: None)
-    patch.setattr(store, "free_bytes", lambda folder: 1 << 40)
+    patch.setattr(environment, "sync_names", lambda path: None)
+    patch.setattr(environment, "free_bytes", lambda folder: 1 << 40)
     patch.setattr(environment.Environment, "rewrite", rewrite)
-    patch.setattr(pages, "check", lambda file, name: None)
+    patch.setattr(page_check, "check", lambda file, name: None)
     patch.setattr(service, "wants_touch", lambda: False)
     patch.setattr(directory, "hold", hold)
-    patch.setattr(garbage, "spared", nothing)
+    patch.setattr(gc_tuning, "spared", nothing)
     patch.setattr(frame, "encode", encode_and_tell)
 
 
@@ -178,7 +178,7 @@ def _replace_ways_in(patch: pytest.MonkeyPatch, found: WaysIn) -> None:
     patch.setattr(serve, "bound", lambda listener: Address(host="127.0.0.1"))
     patch.setattr(serve, "Intake", partial(Intake, bodies_bytes_max=found.bodies_bytes_max))
     patch.setattr(serve, "Stream", partial(Stream, in_flight_bytes_max=found.in_flight_bytes_max))
-    patch.setattr(web, "serve", found.desk.serve)
+    patch.setattr(server, "serve", found.desk.serve)
     for module in (serve, keyfile):
         patch.setattr(module, "read_keys", found.keys)
     patch.setattr(keyfile, "mark", found.keys_mark)

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import msgspec
 import trio
 
-from api.management.app import App, create_app
 from api.config import Address
 from api.keys import Keys
+from api.management.app import App, create_app
 from api.management.server import Alarm
 from engine.service import Service
 

@@ -16,15 +16,15 @@ import trio.testing
 from api.config import Settings
 from api.serve import open_ways_in
 from engine import limits
-from engine.store import frame
 from engine.delivery.channels import DEFAULT_NAMES, Outbox
-from engine.store.checkpoint import Checkpoints
 from engine.errors import StoreError, Unavailable
-from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import Effect
-from engine.store.recover import Recovered, recover
 from engine.service import Service, ServiceConfig, running
+from engine.store import frame
+from engine.store.checkpoint import Checkpoints
+from engine.store.journal import Journal
+from engine.store.recover import Recovered, recover
 from tests.sim.account import SEQ_BYTES, Account, Breach, keep
 from tests.sim.clients import Channel, Client
 from tests.sim.clocks import WallClock

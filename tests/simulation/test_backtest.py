@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.errors import Refused, TidemillError
 from engine.simulation import recorded_events, scenario
 from engine.simulation.backtest import backtest
-from engine.errors import Refused, TidemillError
 from engine.simulation.recorded_events import RecordingError
 from engine.simulation.simulator import Simulator
 from ext.wire import instant

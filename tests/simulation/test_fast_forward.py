@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import limits
-from engine.simulation import scenario
 from engine.model import Control
+from engine.simulation import scenario
 from engine.simulation.scenario import Scenario
 from engine.simulation.simulator import Simulator, render
 from engine.wire import decode_lines
-from ext.wire.event import Event
 from ext.kernel.fast_forward import INPUTS, OVER, Lane
+from ext.wire.event import Event
 from tests.reference.clock import Clock, TooMuch
 from tests.reference.journeys import case
 

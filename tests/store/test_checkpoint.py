@@ -12,13 +12,13 @@ import pytest
 import trio
 
 from engine import limits
-from engine.store.checkpoint import Checkpoints, Pace
-from engine.store.checkpointer import Checkpointer
 from engine.errors import StoreError
-from engine.store.journal import Journal
 from engine.kernel import Kernel
 from engine.model import Batch
+from engine.store.checkpoint import Checkpoints, Pace
+from engine.store.checkpointer import Checkpointer
 from engine.store.environment import StoreFull
+from engine.store.journal import Journal
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import events, run, until

@@ -25,9 +25,9 @@ from random import Random
 import msgspec
 import pytest
 
-from engine.store import environment
 from engine.errors import StoreError
 from engine.kernel import Kernel
+from engine.store import environment
 from engine.store.recover import recover
 from tests.sim.disk import File
 from tests.store.recorded import HEAD
@@ -128,7 +128,7 @@ class Places:
 def test_each_place_a_crash_can_strike_leaves_one_of_two_neighbours(
     life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "sync_names", lambda path: None)
+    monkeypatch.setattr(environment, "sync_names", lambda path: None)
     places, chance, images = Places(tmp_path), Random(1), 0
     digests = {0: Kernel().digest().hex(), **life.digests}
     for number, call in enumerate(life.calls):

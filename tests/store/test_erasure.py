@@ -14,16 +14,16 @@ import pytest
 import trio
 
 from engine import limits
-from engine.store import environment
-from engine.delivery.channels import DEFAULT_NAMES, Outbox
-from engine.store.checkpoint import Checkpoints
 from engine.clock import VirtualClock
-from engine.store.compression import LENGTH_BYTES, decompress
+from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.errors import Refused, Unavailable
+from engine.service import Service, ServiceConfig, running
+from engine.store import environment
+from engine.store.checkpoint import Checkpoints
+from engine.store.compression import LENGTH_BYTES, decompress
+from engine.store.environment import Environment, StoreFull
 from engine.store.frame import CHECKSUM_BYTES
 from engine.store.journal import COMPRESSED
-from engine.service import Service, ServiceConfig, running
-from engine.store.environment import Environment, StoreFull
 from engine.wire import decode_lines
 from tests.store.helpers import line, run, until
 from tests.store.test_real_kernel import START, at_rest, crash, crashing, recovered
@@ -232,13 +232,13 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_store_that_still_owes_it(
         shutil.copytree(data, images / f"{len(list(images.iterdir())):03}")
 
     def before(patch: pytest.MonkeyPatch, name: str) -> None:
-        real = getattr(store, name)
+        real = getattr(environment, name)
 
         def told(*args: Any) -> Any:
             image()
             return real(*args)
 
-        patch.setattr(store, name, told)
+        patch.setattr(environment, name, told)
 
     async def test() -> None:
         async with running(settings(data)) as service:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store import frame
 from engine.errors import StoreError
+from engine.store import frame
 
 COUNTS = st.integers(0, 2**32 - 1)
 NUMBERS = st.integers(0, 2**64 - 1)

@@ -11,10 +11,10 @@ import pytest
 import trio
 
 from engine import limits
-from engine.store import frame
 from engine.errors import StoreError
-from engine.store.journal import Journal
+from engine.store import frame
 from engine.store.environment import StoreFull
+from engine.store.journal import Journal
 from tests.store.helpers import run
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.kernel import Kernel
 from engine.store.checkpoint import Checkpoints
 from engine.store.journal import Journal
-from engine.kernel import Kernel
 from engine.store.recover import recover
 from tests.store.fake_kernel import FakeKernel
 from tests.store.helpers import line

@@ -11,14 +11,14 @@ import pytest
 import trio
 
 from engine import limits
-from engine.delivery.channels import DEFAULT_NAMES, Channel, Outbox
-from engine.store.checkpoint import Checkpoints
 from engine.clock import VirtualClock
+from engine.delivery.channels import DEFAULT_NAMES, Channel, Outbox
 from engine.errors import Refused
-from engine.store.journal import Journal
 from engine.kernel import Kernel
-from engine.store.recover import recover
 from engine.service import Service, ServiceConfig, running
+from engine.store.checkpoint import Checkpoints
+from engine.store.journal import Journal
+from engine.store.recover import recover
 from engine.wire import decode_lines
 from tests.store.helpers import Collector, line, run, until
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from engine.errors import StoreError
+from engine.model import KERNEL_VERSION, Batch
 from engine.store import frame
 from engine.store.checkpoint import Checkpoints
-from engine.errors import StoreError
 from engine.store.journal import Journal
-from engine.model import KERNEL_VERSION, Batch
 from engine.store.recover import Progress, Recovered, recover
 from engine.wire import decode_lines
 from tests.store.fake_kernel import FakeKernel

@@ -17,9 +17,9 @@ import msgspec
 import pytest
 import trio
 
-from engine.store import directory, environment
 from engine.errors import Refused, StoreError, Unavailable
 from engine.service import Service, running
+from engine.store import directory, environment
 from engine.store.verify import Verified, verify
 from engine.wire import decode_lines
 from tests.store.helpers import events, line, run
@@ -223,7 +223,7 @@ def test_what_a_failed_backup_left_is_removed_beside_the_loop_and_the_engine_goe
         removed.append(threading.get_ident())
         remove(path)
 
-    monkeypatch.setattr(store, "_put_rows", fail)
+    monkeypatch.setattr(environment, "_put_rows", fail)
     monkeypatch.setattr(shutil, "rmtree", noted)
 
     async def test() -> None:
@@ -244,7 +244,7 @@ def test_what_a_failed_backup_left_is_removed_beside_the_loop_and_the_engine_goe
     run(test)
 
 
-@pytest.mark.parametrize(("where", "name"), [(store, "_put_rows"), (Path, "rename")])
+@pytest.mark.parametrize(("where", "name"), [(environment, "_put_rows"), (Path, "rename")])
 def test_what_cannot_be_removed_of_a_failed_backup_hides_nothing_and_is_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -11,10 +11,10 @@ from api.cli.commands.documents import check_file, tell
 from api.read_files import read_document, read_schema
 from api.terminal.flow_tables import flow_table
 from api.terminal.terminal import console, print_json, progress, thousands
-from engine.simulation import recorded_events
-from engine.simulation.backtest import backtest
 from engine.errors import TidemillError
 from engine.flow.schema import DEFAULT
+from engine.simulation import recorded_events
+from engine.simulation.backtest import backtest
 from engine.simulation.simulator import Simulator
 from ext.wire import instant
 

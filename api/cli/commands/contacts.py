@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from api.client.http import Client
 from api.cli.commands.asking import engine_options
+from api.client.http import Client
 from api.terminal.terminal import console, print_json, table
 
 

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import click
 
 from api.cli.apply_plan import Change, Plan, compare, launch, save
-from api.client.http import Client, EngineError
 from api.cli.commands.asking import engine_options
 from api.cli.flow_files import Folder, read_folder, write_flows
+from api.client.http import Client, EngineError
 from api.terminal.terminal import print_json
 from engine.errors import TidemillError
 from engine.flow.schema import Schema, parse_schema

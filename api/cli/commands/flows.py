@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from api.client.http import Client, EngineError
 from api.cli.commands.asking import engine_options
 from api.cli.commands.files import apply, export
 from api.cli.commands.reports import report, restore
+from api.client.http import Client, EngineError
 from api.read_files import read_document
 from api.terminal.flow_tables import flow_table
 from api.terminal.terminal import console, print_json, table

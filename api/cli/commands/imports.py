@@ -17,10 +17,10 @@ import click
 import msgspec
 import trio
 
-from api.client.http import key_of
 from api.cli.commands.asking import key_option
-from api.config import Address
+from api.client.http import key_of
 from api.client.stream import PATIENCE_S, FeedError, send_stream
+from api.config import Address
 from api.serve import the_error
 from api.terminal.terminal import console, print_json, progress, settings_of, table, thousands
 from engine.errors import TidemillError

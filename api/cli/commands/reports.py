@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from api.client.http import Client, EngineError
 from api.cli.commands.asking import engine_options
+from api.client.http import Client, EngineError
 from api.terminal.report_tables import report_tables
 from api.terminal.terminal import console, print_json
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from api.client.http import Client
 from api.cli.commands.asking import engine_options
+from api.client.http import Client
 from api.terminal.terminal import print_json, thousands
 
 

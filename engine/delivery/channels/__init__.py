@@ -1,9 +1,9 @@
 """Channels: where effects go. A channel is small: it is given one effect and says what became of it.
 
 `deliver` says what became of it, or raises; the delivery decides about further attempts, always with the same effect
-id (`Channel`). SMTP, webhooks (`engine.delivery.channels.webhook`) and the like fit behind the same method. `Outbox` is not a
-channel but the decision to have none: its effects stay in the kernel's outbox until the application pulls them and
-sends receipts.
+id (`Channel`). SMTP, webhooks (`engine.delivery.channels.webhook`) and the like fit behind the same method. `Outbox`
+is not a channel but the decision to have none: its effects stay in the kernel's outbox until the application pulls
+them and sends receipts.
 """
 
 from __future__ import annotations

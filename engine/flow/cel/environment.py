@@ -14,8 +14,8 @@ from typing import Any, Final
 from cel_expr_python import cel
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, timestamp_pb2
 
-from engine.flow.schema import Schema
 from engine.flow.cel.planner import TYPE_NAMES
+from engine.flow.schema import Schema
 from engine.limits import EXPRESSION_ENVIRONMENTS_MAX
 
 _Field = descriptor_pb2.FieldDescriptorProto

@@ -1,8 +1,8 @@
 """Expressions: CEL text to a plan, and `tidemill eval`.
 
 Google's compiler (`cel-expr-python`) parses and type-checks; `checked` reads what it gives; `term` turns that into
-terms; `ext.expressions.node` builds the plan that `ext.expressions.evaluate` runs. Its own evaluator is not used: it converts the whole
-context for every call. It is the oracle of the tests instead.
+terms; `ext.expressions.node` builds the plan that `ext.expressions.evaluate` runs. Its own evaluator is not used: it
+converts the whole context for every call. It is the oracle of the tests instead.
 
 Bounds come first: a text is measured before the compiler sees it, and the compiler has a bound on nesting of its own,
 which is met before its stack could be. What a person did wrong is an ExpressionError with line and column.
@@ -20,9 +20,9 @@ import ext.expressions.conversions
 from engine.errors import TidemillError
 from engine.flow.cel.checked_ast import read_checked
 from engine.flow.cel.environment import RESERVED_TRAITS, declarable, scope_environment, variables_environment
-from engine.flow.tables.pointer import did_you_mean
-from engine.flow.schema import ENTITIES, Schema
 from engine.flow.cel.planner import Names, Unplannable, plan_term
+from engine.flow.schema import ENTITIES, Schema
+from engine.flow.tables.pointer import did_you_mean
 from engine.flow.zone import is_zone, zone
 from engine.limits import (
     EXPRESSION_BYTES_MAX,
@@ -42,7 +42,7 @@ __all__ = [
     "evaluate",
 ]
 
-ext.conversions.use_zones(lambda name: zone(name) if is_zone(name) else None)
+ext.expressions.conversions.use_zones(lambda name: zone(name) if is_zone(name) else None)
 
 
 class ExpressionError(TidemillError):

@@ -15,8 +15,8 @@ from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
 from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
 from liquid.exceptions import LiquidError
 
-from engine.flow.tables.pointer import did_you_mean, is_text
 from engine.flow.liquid.sandbox import Bound, Sandbox
+from engine.flow.tables.pointer import did_you_mean, is_text
 from engine.limits import (
     TEMPLATE_BYTES_MAX,
     TEMPLATE_DEPTH_MAX,

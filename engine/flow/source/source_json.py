@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from engine.errors import Problem
-from engine.flow.tables.pointer import escape
 from engine.flow.source.position import Position
+from engine.flow.tables.pointer import escape
 from engine.limits import DOCUMENT_DEPTH_MAX
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+')

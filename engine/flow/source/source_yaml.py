@@ -14,8 +14,8 @@ from typing import Any, Final
 import yaml
 
 from engine.errors import Problem
-from engine.flow.tables.pointer import escape
 from engine.flow.source.position import Position
+from engine.flow.tables.pointer import escape
 from engine.limits import DOCUMENT_DEPTH_MAX, DOCUMENT_VALUES_MAX, YAML_ALIASES_MAX
 
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from engine.flow.tables.containers import Key, ListOf, MapOf, Record
 from engine.flow.document import (
     Action,
     ChangeSegments,
@@ -14,9 +13,10 @@ from engine.flow.document import (
     Send,
     UpdateCustomer,
 )
-from engine.flow.tables.scalars import EventName, an_id, matching
-from engine.flow.tables.pointer import a_kind, did_you_mean, quoted
+from engine.flow.tables.containers import Key, ListOf, MapOf, Record
 from engine.flow.tables.findings import Reader
+from engine.flow.tables.pointer import a_kind, did_you_mean, quoted
+from engine.flow.tables.scalars import EventName, an_id, matching
 from engine.flow.tables.shapes import WRONG, Flag, Json, JsonSchema, NumberOrTemplate, Shape, Text
 from engine.limits import MESSAGE_KEYS_MAX, SEGMENTS_PER_ACTION_MAX
 

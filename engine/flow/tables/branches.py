@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from engine.flow.tables.containers import Key, ListOf, Record
 from engine.flow.document import AbTest, Branch, Goal, Split
-from engine.flow.tables.scalars import PERIOD, EventName, a_kind_key, an_edge, an_id
-from engine.flow.tables.pointer import quoted
+from engine.flow.tables.containers import Key, ListOf, Record
 from engine.flow.tables.findings import Expression, Reader
+from engine.flow.tables.pointer import quoted
+from engine.flow.tables.scalars import PERIOD, EventName, a_kind_key, an_edge, an_id
 from engine.flow.tables.shapes import Between, Cel, Choice, Flag, Hundredths
 from engine.limits import BRANCHES_MAX, BRANCHES_MIN
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from engine.flow.tables.pointer import did_you_mean, escape, quoted
 from engine.flow.tables.findings import Reader
+from engine.flow.tables.pointer import did_you_mean, escape, quoted
 from engine.flow.tables.shapes import WRONG, JsonSchema, Shape, lower, upper
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from engine.flow.document import Condition, Frequency, Limit, Schedule, Step, Until, Wait, Window
 from engine.flow.tables.actions import ActionShape
 from engine.flow.tables.branches import AB_TEST, SPLIT
 from engine.flow.tables.containers import Key, ListOf, Record
-from engine.flow.document import Condition, Frequency, Limit, Schedule, Step, Until, Wait, Window
+from engine.flow.tables.findings import Reader
 from engine.flow.tables.launch import LAUNCH
+from engine.flow.tables.matches import MATCH, ExitShape
 from engine.flow.tables.scalars import (
     DURATION,
     INSTANT,
@@ -24,8 +26,6 @@ from engine.flow.tables.scalars import (
     an_edge,
     an_id,
 )
-from engine.flow.tables.matches import MATCH, ExitShape
-from engine.flow.tables.findings import Reader
 from engine.flow.tables.shapes import Cel, Choice, Text, Whole
 from engine.flow.values import DAY_NAMES
 from engine.limits import ACTIONS_PER_STEP_MAX, LIMIT_PASSAGES_MAX, TAGS_PER_FLOW_MAX, WINDOWS_PER_WAIT_MAX

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from engine.flow.tables.containers import Key, ListOf, Record
 from engine.flow.document import EventTrigger, Launch, ScheduleTrigger
-from engine.flow.tables.scalars import TIME, EventName, a_kind_key, an_edge
-from engine.flow.tables.pointer import quoted
+from engine.flow.tables.containers import Key, ListOf, Record
 from engine.flow.tables.findings import Reader
+from engine.flow.tables.pointer import quoted
+from engine.flow.tables.scalars import TIME, EventName, a_kind_key, an_edge
 from engine.flow.tables.shapes import WRONG, Cel, Choice, JsonSchema, Shape
 from engine.flow.values import DAY_NAMES
 from engine.limits import TRIGGER_EVENTS_MAX

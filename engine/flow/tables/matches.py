@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from engine.flow.tables.containers import Key, ListOf, Record
 from engine.flow.document import EventMatch
-from engine.flow.tables.scalars import EventName
+from engine.flow.tables.containers import Key, ListOf, Record
 from engine.flow.tables.findings import Expression, Reader
+from engine.flow.tables.scalars import EventName
 from engine.flow.tables.shapes import WRONG, Cel, JsonSchema, Shape
 from engine.limits import TRIGGER_EVENTS_MAX
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from engine.flow.tables.containers import Key
 from engine.flow.document import NO_RELEVANCE
-from engine.flow.tables.pointer import quoted
+from engine.flow.tables.containers import Key
 from engine.flow.tables.findings import Reader
+from engine.flow.tables.pointer import quoted
 from engine.flow.tables.shapes import WRONG, Choice, Parsed, Target, Text
 from engine.flow.values import (
     DURATION_PATTERN,

@@ -13,8 +13,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
 
-from engine.flow.tables.pointer import a_kind, did_you_mean, escape, is_text, quoted
 from engine.flow.tables.findings import Edge, Expression, Reader, Templated, Use
+from engine.flow.tables.pointer import a_kind, did_you_mean, escape, is_text, quoted
 from engine.limits import JSON_DEPTH_MAX, NAME_BYTES_MAX
 
 WRONG: Final[Any] = object()

@@ -17,8 +17,8 @@ from engine.flow.source.source import load as load_source
 from engine.model import Control, Input
 from engine.simulation.recorded_events import RecordingError, Timed, blocks
 from engine.wire import Rejection, control_of, decode_line, decode_lines
-from ext.wire import instant
 from ext.kernel.fast_forward import misplaced, stamped
+from ext.wire import instant
 
 KEYS = ("name", "source", "start", "flows", "input", "until", "only", "expect")
 WHAT = (

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.cli.flow_yaml import in_order, is_same, to_json, to_yaml
+from engine.flow.source.source import load
 from engine.flow.tables.containers import Record
 from engine.flow.tables.flow import NODES
-from engine.flow.source.source import load
 from engine.flow.validate import DOCUMENT
 from tests.api.command_line import ROOT
 from tests.flow.documents import whole

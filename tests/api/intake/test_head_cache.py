@@ -91,7 +91,7 @@ def test_pipelined_chunked_and_last_requests_are_parsed_every_time(read: bytes) 
 
 
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(familiar, "HEADS_MAX", 2)
+    monkeypatch.setattr(head_cache, "HEADS_MAX", 2)
     known, talk = Familiar(), Counting()
     long = POST + b"X: " + b"x" * head_cache.HEAD_BYTES_MAX + b"\r\nContent-Length: 1\r\n\r\n"
     heads = [POST + b"X: %d\r\nContent-Length: 1\r\n\r\n" % n for n in range(3)]

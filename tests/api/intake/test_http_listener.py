@@ -11,9 +11,9 @@ import trio
 import trio.testing
 
 from api.intake.http_listener import respond
+from api.intake.segment_api import Head, Reception
 from api.keys import Keys
 from api.listen import Address
-from api.intake.segment_api import Head, Reception
 from engine.errors import Unavailable
 from engine.limits import INTAKE_BODY_S, INTAKE_IDLE_S
 from tests.api.fakes import FakeEngine

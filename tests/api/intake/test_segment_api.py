@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.keys import Keys
-from api.intake.segment_messages import pieces, take_batch, take_message
 from api.intake.segment_api import ROUTES, Head, Reception, Response, Taking, unavailable, unpack
+from api.intake.segment_messages import pieces, take_batch, take_message
+from api.keys import Keys
 from engine.errors import Unavailable
 from engine.limits import EVENTS_BODY_BYTES_MAX, MESSAGE_BYTES_MAX, REJECTIONS_LISTED_MAX
 from engine.wire import Event, Rejection, decode_lines

@@ -11,8 +11,8 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.keys import Keys
 from api.intake.lines import LineCutter
+from api.keys import Keys
 from api.listen import Address
 from engine.errors import Unavailable
 from engine.limits import MESSAGE_BYTES_MAX

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from api.management.access import LOOKING, need_of, needs
 from api.keys import SCOPES, Key, Keys, Scope, sha256_of
+from api.management.access import LOOKING, need_of, needs
 from tests.api.house import FLOW, Api, with_api
 
 LOOPBACK = ("127.0.0.1", 40_000)

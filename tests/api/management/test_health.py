@@ -9,9 +9,9 @@ import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.keys import Keys
 from api.management import answers
 from api.management.events import PATHS
-from api.keys import Keys
 from engine import limits
 from tests.api.house import FLOW, Api, engine, signed_up, with_api
 

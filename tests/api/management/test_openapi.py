@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from api.intake.segment_api import ROUTES
 from api.management import openapi
 from api.management.events import PATHS
-from api.intake.segment_api import ROUTES
 from tests.api.house import Api, with_api
 
 METHODS = {"get", "put", "post", "delete", "patch"}

@@ -17,8 +17,8 @@ import trustme
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.management import connection, server
 from api.config import Address, ConfigError, parse_address
+from api.management import connection, server
 from engine.service import Service
 from tests.api.house import engine
 
@@ -166,7 +166,7 @@ BEGUN = b"POST /v1/flows HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExp
 
 
 def test_further_connections_wait_while_all_are_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(server, "API_CONNECTIONS_MAX", 2)
 
     async def body(service: Service, bound: list[Address]) -> None:
         first, second = [await connect(bound[0]) for _ in range(2)]
@@ -192,7 +192,7 @@ def test_further_connections_wait_while_all_are_busy(tmp_path: Path, monkeypatch
 def test_the_connection_that_is_idle_longest_makes_room_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
-    monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(server, "API_CONNECTIONS_MAX", 3)
 
     async def body(service: Service, bound: list[Address]) -> None:
         idle = []
@@ -212,7 +212,7 @@ def test_the_connection_that_is_idle_longest_makes_room_for_another(
 
 
 def test_a_silent_connection_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "API_IDLE_S", 0.1)
+    monkeypatch.setattr(server, "API_IDLE_S", 0.1)
 
     async def body(service: Service, bound: list[Address]) -> None:
         for begun in (b"", b"GET /healthz HT", GET):
@@ -228,8 +228,8 @@ def test_a_silent_connection_is_closed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_peer_that_does_not_take_its_answer_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web_connection, "API_ANSWER_S", 0.2)
-    monkeypatch.setattr(web, "API_CONNECTIONS_MAX", 1)
+    monkeypatch.setattr(connection, "API_ANSWER_S", 0.2)
+    monkeypatch.setattr(server, "API_CONNECTIONS_MAX", 1)
 
     async def body(service: Service, bound: list[Address]) -> None:
         stuck = await connect(bound[0])
@@ -251,7 +251,7 @@ def certified(tmp_path: Path) -> tuple[str, ssl.SSLContext]:
 
 
 def test_tls_speaks_http_1_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_connection, "API_HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(connection, "API_HANDSHAKE_S", 0.2)
 
     async def main(file: str, trusts: ssl.SSLContext) -> None:
         where = [msgspec.structs.replace(parse_address("localhost:0"), tls=True)]
@@ -367,7 +367,7 @@ def test_a_request_in_progress_is_answered_before_the_end(
 def test_a_fault_of_the_app_is_answered_and_then_stops_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(web, "ALARM_DELAY_S", 0.05)
+    monkeypatch.setattr(server, "ALARM_DELAY_S", 0.05)
     answers: list[bytes] = []
 
     async def main() -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from api.management import answers
 from api.cli.main import main
+from api.management import answers
 from engine.store.verify import Verified
 from tests.api.house import Api, with_api
 

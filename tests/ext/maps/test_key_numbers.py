@@ -35,9 +35,10 @@ def test_a_long_key_has_none(key: str) -> None:
 
 
 def test_numbers_go_up_from_one() -> None:
-    program = (
-        "from ext.maps.key_numbers import number_of; print(*[number_of(key) for key in ['b', 'a', 'b', 'é', 'x' * 64]])"
-    )
+    program = """
+from ext.maps.key_numbers import number_of
+print(*[number_of(key) for key in ['b', 'a', 'b', 'é', 'x' * 64]])
+"""
     assert in_a_process_of_its_own(program) == "1 2 1 3 4"
 
 
@@ -77,9 +78,10 @@ print(len(numbered()), sum(number is not None for number in first), max(n for n 
 
 
 def test_most_keys_of_a_thousand_find_a_place() -> None:
-    program = (
-        "from ext.maps.key_numbers import number_of; print(sum(number_of(f'property {n}') is None for n in range(1_000)))"
-    )
+    program = """
+from ext.maps.key_numbers import number_of
+print(sum(number_of(f'property {n}') is None for n in range(1_000)))
+"""
     assert in_a_process_of_its_own(program) == "0"
 
 

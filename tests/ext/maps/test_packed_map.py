@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from engine.flow.cel.expression import evaluate
 from engine.limits import TRAITS_BYTES_MAX
-from ext.maps.packed_map import as_given, as_kept
-from ext.maps.key_numbers import number_of, numbered
+from ext.expressions.view import View
 from ext.kernel.records import Contact
 from ext.maps.json_to_map import as_kept_json
-from ext.expressions.view import View
+from ext.maps.key_numbers import number_of, numbered
+from ext.maps.packed_map import as_given, as_kept
 from tests.kernel.test_kernel import Bench
 from tests.reference import packed_map as twin
 

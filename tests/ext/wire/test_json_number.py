@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from engine.limits import HISTORY_NUMBERS_PER_EVENT_MAX
 from engine.wire import decode_line, decode_lines
-from ext.wire.event import Event
 from ext.kernel.contact_writer import pack_contact
 from ext.maps.json_to_map import pack_json
+from ext.wire.event import Event
 from tests.ext.wire.test_line_reader import taken
 from tests.ext.wire.test_line_shapes import ESCAPES, PLAIN, WORDS, Writer
 from tests.kernel.test_kernel import Bench

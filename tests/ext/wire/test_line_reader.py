@@ -17,8 +17,8 @@ from engine.limits import (
     MESSAGE_ID_BYTES_MAX,
 )
 from engine.wire import decode_line, decode_lines
-from ext.wire.line_reader import read_lines
 from ext.wire.event import Event, Kind
+from ext.wire.line_reader import read_lines
 
 TRACK = (
     b'{"type":"track","userId":"c1","event":"Order Completed","messageId":"m1","properties":{"total":70.5}}'
