@@ -174,6 +174,17 @@ def test_what_is_built_is_not_committed() -> None:
     assert [line for line in listed.stdout.splitlines() if re.search(r"\.(?:so|c|html|pyc)$", line)] == []
 
 
+def test_the_workflow_runs_the_same_checks_on_every_python_that_is_named() -> None:
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    versions = re.search(r"python: \[(.*)\]", text)
+    assert versions is not None
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        classifiers = tomllib.load(file)["project"]["classifiers"]
+    named = [line.rsplit(" ", 1)[1] for line in classifiers if re.fullmatch(r".* :: Python :: 3\.\d+", line)]
+    assert re.findall(r"[\d.]+", versions[1]) == named
+    assert "- run: .ci/run\n" in text
+
+
 def test_the_tour_is_short() -> None:
     assert len((ROOT / "engine" / "README.md").read_text(encoding="utf-8").splitlines()) <= TOUR_LINES_MAX
 
