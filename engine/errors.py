@@ -1,4 +1,8 @@
-"""What a person did wrong: a code, a place, a sentence, a remedy. What we did wrong is an assertion."""
+"""Errors that a person can correct: a class, a code, a sentence, a remedy. Our own mistakes are assertions.
+
+The class tells what kind of failure it is, the code which one. Neither knows how the error is shown: HTTP statuses,
+paths, commands and options belong to the edge (`api.refusals`).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,12 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TidemillError(Exception):
-    """Base of all errors a person can mend. `status` is the HTTP status, `remedy` what to do about it."""
+    """Base of all errors that a person can correct.
+
+    `code` is a stable word for programs, `detail` a sentence that says what is wrong, `remedy` a sentence that says
+    what to do ("" where the edge knows better words), `problems` each thing wrong with its place, `named` the id of
+    what the error is about ("" if it has none).
+    """
 
     def __init__(
         self,
@@ -31,31 +40,39 @@ class TidemillError(Exception):
         detail: str,
         *,
         remedy: str = "",
-        status: int = 400,
         problems: tuple[Problem, ...] = (),
+        named: str = "",
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.remedy = remedy
-        self.status = status
         self.problems = problems
+        self.named = named
 
     def __str__(self) -> str:
         return f"{self.detail} {self.remedy}".strip()
 
 
 class Refused(TidemillError):
-    """An operation that changed nothing: not found (404), in conflict (409, 412) or invalid (422)."""
+    """An operation or a question that is invalid. Like its subclasses it has changed nothing."""
+
+
+class NotFound(Refused):
+    """A flow, version, contact or test that does not exist."""
+
+
+class Conflict(Refused):
+    """An operation that is valid, but not in the present state."""
 
 
 class Unavailable(TidemillError):
-    """The engine takes no input just now (503) or asks to slow down (429); `retry_after_s` says when to ask again."""
+    """Input that the engine does not take at present; `retry_after_s` says when to try again."""
 
-    def __init__(self, code: str, detail: str, *, retry_after_s: int = 1, status: int = 503) -> None:
-        super().__init__(code, detail, remedy=f"Try again in {retry_after_s} s.", status=status)
+    def __init__(self, code: str, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(code, detail, remedy=f"Try again in {retry_after_s} s.")
         self.retry_after_s = retry_after_s
 
 
 class StoreError(TidemillError):
-    """The data directory cannot be used: locked, corrupt, or written by another kernel version."""
+    """A data directory that cannot be used: locked, corrupt, or written by another kernel version."""

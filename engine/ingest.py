@@ -131,7 +131,7 @@ class Ingest:
         line = encode_control(Control(op, args))
         taken = decode_line(line, control=True)
         if isinstance(taken, Rejection):
-            raise Refused(taken.code, taken.detail, status=413 if taken.code == "too_large" else 422)
+            raise Refused(taken.code, taken.detail)
         ticket = await self._enqueue(Decoded([taken], line, [], 1))
         await ticket.wait()
         (answer,) = ticket.answers

@@ -34,7 +34,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "api.measure": ("api.client", "api.process", "api.config", "engine.simulation", *WORDS),
     "api.management": (
-        *("api.intake", "api.config", "api.keys", "api.listen"),
+        *("api.intake", "api.config", "api.keys", "api.listen", "api.refusals"),
         *(
             "engine.service",
             "engine.simulation",
@@ -45,6 +45,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "api.intake": (
+        "api.refusals",
         "api.keys",
         "api.listen",
         "api.config",
@@ -54,13 +55,14 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "api.process": ("api.config", "api.terminal", *BASE),
     "api.terminal": ("api.config", *BASE),
-    "api.client": ("api.config", "engine.wire", *BASE),
+    "api.client": ("api.config", "api.refusals", "engine.wire", *BASE),
     "api.read_files": ("engine.flow", *BASE),
     "api.keyfile": ("api.keys", "engine.store.directory", *BASE),
     "api.keys": BASE,
     "api.listen": ("api.config", *BASE),
     "api.channels": ("api.config", "engine.delivery.channels", *BASE),
     "api.config": BASE,
+    "api.refusals": BASE,
     # the engine
     "engine.service": (
         *("engine.ingest", "engine.submission", "engine.delivery", "engine.simulation", "engine.store"),

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from api.config import Address, Settings
+from api.refusals import terminal_sentence
 from engine.errors import Problem, TidemillError
 
 TIMEOUT_S = 30.0
@@ -187,4 +188,5 @@ def _refusal(status: int, answer: bytes) -> EngineError:
     detail = str(problem.get("detail") or problem.get("title") or f"The engine answered {status}.")
     raw = problem.get("errors") or []
     problems = tuple(msgspec.convert(entry, Problem) for entry in raw if isinstance(entry, dict))
-    return EngineError(str(problem.get("code", "refused")), detail, status=status, problems=problems)
+    code = str(problem.get("code", "refused"))
+    return EngineError(code, terminal_sentence(code, detail), problems=problems)

@@ -45,7 +45,7 @@ UNPACK_IN_THREAD_BYTES = 64 * 1024
 
 _FULL = refusal(503, "too_many_connections", "There are too many connections.")
 _SLOW = refusal(408, "too_slow", f"A request must arrive within {INTAKE_BODY_S} s.")
-_SHED = unavailable(Unavailable("slow_down", "Too much is arriving at once.", status=429))
+_SHED = unavailable(Unavailable("slow_down", "Too much is arriving at once."))
 
 
 async def respond(

@@ -22,6 +22,7 @@ import msgspec
 
 from api.intake.segment_messages import DECODE_ERRORS, pieces, sentence, take_batch, take_each, take_message
 from api.keys import Keys
+from api.refusals import status_of
 from engine.errors import Unavailable
 from engine.limits import (
     EVENTS_BODY_BYTES_MAX,
@@ -337,9 +338,9 @@ def too_large(route: Route | None) -> Response:
 
 
 def unavailable(error: Unavailable) -> Response:
-    """503, or 429 where the engine asks to slow down; with Retry-After."""
+    """Return the answer to an error that says when to try again: 503, or 429 for `slow_down`, with Retry-After."""
     body = msgspec.json.encode({"code": error.code, "message": error.detail})
-    return Response(error.status, body, retry_after_s=max(1, error.retry_after_s))
+    return Response(status_of(error), body, retry_after_s=max(1, error.retry_after_s))
 
 
 def refusal(status: int, code: str, message: str, *, allow: str = "") -> Response:

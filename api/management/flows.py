@@ -334,7 +334,7 @@ def _expected() -> int | None:
         return None
     text = wanted.removeprefix('"').removesuffix('"')
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise Refused("stale_revision", "No revision of the draft is called that.", status=412)
+        raise Refused("stale_revision", "No revision of the draft is called that.")
     return int(text)
 
 

@@ -18,7 +18,8 @@ import msgspec
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from engine.errors import Problem, StoreError, TidemillError, Unavailable
+from api.refusals import http_sentence, status_of
+from engine.errors import Problem, Refused, StoreError, TidemillError, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -67,18 +68,18 @@ def problem(
     return Response(msgspec.json.encode(body), status, headers, content_type=MEDIA_TYPE)
 
 
-def invalid(error: msgspec.ValidationError) -> TidemillError:
+def invalid(error: msgspec.ValidationError) -> Refused:
     """What msgspec found in a body or a query, with the place it found it at."""
     match = _PLACE.match(str(error))
     assert match is not None
     return wrong(pointer_of(match["path"] or ""), match["said"])
 
 
-def wrong(pointer: str, said: str) -> TidemillError:
+def wrong(pointer: str, said: str) -> Refused:
     """What was sent is wrong at `pointer`; `said` is the sentence without its full stop."""
     found = Problem("", pointer, "invalid", f"{said}.")
     where = f" at {pointer}" if pointer else ""
-    return TidemillError("invalid", f"{said}{where}.", status=422, problems=(found,))
+    return Refused("invalid", f"{said}{where}.", problems=(found,))
 
 
 def pointer_of(path: str) -> str:
@@ -104,7 +105,8 @@ def install(app: Quart, on_bug: OnBug) -> None:
 
     async def refused(error: TidemillError) -> Response:
         headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
-        return problem(error.status, error.code, str(error), errors=error.problems, headers=headers)
+        sentence = http_sentence(error)
+        return problem(status_of(error), error.code, sentence, errors=error.problems, headers=headers)
 
     async def of_the_store(error: StoreError) -> Response:
         on_bug(error)

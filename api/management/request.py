@@ -13,7 +13,7 @@ import trio
 from quart import Response, current_app, request
 
 from api.management.problems import escaped, invalid, wrong
-from engine.errors import TidemillError
+from engine.errors import Refused, TidemillError
 from engine.flow.source.source import load
 from engine.limits import CONTROL_BYTES_MAX, FLOW_DOCUMENT_BYTES_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
 
@@ -106,7 +106,7 @@ async def sent() -> bytes:
 async def _bytes(at_most: int) -> bytes:
     data = await sent()
     if len(data) > at_most:
-        raise TidemillError("too_large", f"A body has at most {at_most} bytes here.", status=413)
+        raise Refused("too_large", f"A body has at most {at_most} bytes here.")
     return data
 
 
@@ -116,7 +116,7 @@ def _from_yaml(data: bytes) -> Any:
     if loaded.problems:
         first = loaded.problems[0]
         detail = f"The body is not YAML: line {first.line}: {first.detail}"
-        raise TidemillError("not_yaml", detail, problems=loaded.problems)
+        raise Refused("not_yaml", detail, problems=loaded.problems)
     return loaded.raw
 
 
@@ -153,6 +153,6 @@ def _check_numbers(raw: object) -> None:
             raise wrong(pointer, "A whole number has at most 64 bits")
 
 
-def _unsupported(wanted: str) -> TidemillError:
+def _unsupported(wanted: str) -> Refused:
     detail = f"The body says it is {request.mimetype}."
-    return TidemillError("unsupported_media_type", detail, remedy=f"Taken here: {wanted}.", status=415)
+    return Refused("unsupported_media_type", detail, remedy=f"Taken here: {wanted}.")

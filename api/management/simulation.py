@@ -16,7 +16,7 @@ import trio
 
 from api.management.answers import Instant, Simulated, Stats
 from api.management.problems import wrong
-from engine.errors import Refused, TidemillError
+from engine.errors import Conflict, Refused
 from engine.kernel import Kernel
 from engine.limits import API_SIMULATE_INPUTS_MAX, API_SIMULATE_S, API_SIMULATE_TRACE_MAX
 from engine.model import Control
@@ -55,12 +55,12 @@ class Deadline:
         self._ends = time.monotonic() + API_SIMULATE_S
 
     def look(self, now_ms: int) -> None:
-        """Raises TidemillError when the time is used up."""
+        """Raise Refused when the time is used up."""
         if time.monotonic() > self._ends:
             detail = (
                 f"It took longer than {API_SIMULATE_S} s, and had come to {instant.format(now_ms)} by then."
             )
-            raise TidemillError("too_long", detail, remedy="Simulate less at once.", status=422)
+            raise Refused("too_long", detail, remedy="Simulate less at once.")
 
 
 class Trace:
@@ -96,7 +96,7 @@ async def simulate(kernel: Kernel, flow: str, wanted: SimulateRequest) -> Simula
         scenario = parse(raw, place=PLACE, folder=Path())
         return await trio.to_thread.run_sync(_run, scenario, flow, schema, limiter=one_at_a_time)
     except ScenarioError as error:
-        raise TidemillError("invalid", error.detail, remedy=error.remedy, status=422) from None
+        raise Refused("invalid", error.detail, remedy=error.remedy) from None
 
 
 def _is_before_time(text: str) -> bool:
@@ -113,7 +113,7 @@ def document_meant(kernel: Kernel, flow: str, version: str | None) -> dict[str, 
     if version == "active" or (version is None and not found["draft"]):
         document = found["active"]
         if document is None:
-            raise Refused("not_launched", f"The flow {flow!r} was never launched.", status=409)
+            raise Conflict("not_launched", f"The flow {flow!r} was never launched.", named=flow)
     else:
         document = kernel.draft(flow)["document"]
     _without_files({"flow": document}, "/flow")

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import Refused
+from engine.errors import NotFound, Refused
 from engine.kernel.state import State
 from engine.limits import TRAITS_BYTES_MAX
 from ext.kernel.flow import REASONS
@@ -137,10 +137,10 @@ def alias(state: State, contact: Contact, previous_id: str) -> None:
 
 
 def known(state: State, contact_id: str) -> Contact:
-    """The contact, or Refused with 404."""
+    """The contact, or raise NotFound."""
     contact = state.path.contact(contact_id)
     if contact is None:
-        raise Refused("no_such_contact", f"There is no contact {contact_id!r}.", status=404)
+        raise NotFound("no_such_contact", f"There is no contact {contact_id!r}.", named=contact_id)
     return contact
 
 
@@ -161,7 +161,7 @@ def _changed_or_refused(state: State, contact_id: str, traits: dict[str, Any], *
     changes = traits if keep else {**dict.fromkeys(before), **traits}
     if len(_pack(_after(before, changes))) > TRAITS_BYTES_MAX:
         detail = f"A contact's traits take at most {TRAITS_BYTES_MAX} bytes."
-        raise Refused("traits_too_large", detail, status=422)
+        raise Refused("traits_too_large", detail)
     contact = state.path.contact_or_new(contact_id)
     change_traits(state, contact, changes, depth=1)
     return contact

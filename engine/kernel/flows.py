@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import Problem, Refused
+from engine.errors import Conflict, NotFound, Problem, Refused
 from engine.flow.document import Launch, ScheduleTrigger
 from engine.flow.occurrences import next_occurrence
 from engine.flow.program import plan
@@ -37,15 +37,10 @@ def salt_of(key: bytes, flow: str, node: str) -> bytes:
 
 
 def known(state: State, flow_id: object) -> FlowState:
-    """The flow, or Refused with 404."""
+    """The flow, or raise NotFound."""
     flow = state.flows.get(flow_id) if isinstance(flow_id, str) else None
     if flow is None:
-        raise Refused(
-            "no_such_flow",
-            f"There is no flow {flow_id!r}.",
-            remedy="List them with GET /v1/flows.",
-            status=404,
-        )
+        raise NotFound("no_such_flow", f"There is no flow {flow_id!r}.", named=str(flow_id))
     return flow
 
 
@@ -72,12 +67,12 @@ def create(state: State, document: dict[str, Any]) -> FlowState:
         problem = Problem(
             "", "/id", "invalid_id", "A flow needs an id of lower-case letters, digits and dashes."
         )
-        raise Refused("invalid_flow", problem.detail, status=422, problems=(problem,))
+        raise Refused("invalid_flow", problem.detail, problems=(problem,))
     if flow_id in state.flows:
         detail = f"There is a flow {flow_id!r} already."
-        raise Refused("flow_exists", detail, remedy="Edit its draft, or choose another id.", status=409)
+        raise Conflict("flow_exists", detail, remedy="Edit its draft, or choose another id.")
     if len(state.flows) >= FLOWS_MAX:
-        raise Refused("too_many_flows", f"An engine holds at most {FLOWS_MAX} flows.", status=409)
+        raise Conflict("too_many_flows", f"An engine holds at most {FLOWS_MAX} flows.")
     flow = FlowState(flow_id, state.now_ms, state.now_ms)
     _save(state, flow, document)
     state.flows[flow_id] = flow
@@ -87,22 +82,21 @@ def create(state: State, document: dict[str, Any]) -> FlowState:
 def save_draft(state: State, flow: FlowState, document: dict[str, Any], revision: int | None) -> None:
     """Keep what was typed, whatever is wrong with it (rule 24)."""
     if flow.draft is None:
-        detail = f"The flow {flow.id!r} has no draft."
-        raise Refused("no_draft", detail, remedy="Start one with POST /v1/flows/{id}/draft.", status=409)
+        raise Conflict("no_draft", f"The flow {flow.id!r} has no draft.", named=flow.id)
     check_revision(flow, revision)
     if document.get("id") != flow.id:
         problem = Problem(
             "", "/id", "id_changed", f"The id of this flow is {flow.id!r} and cannot be changed."
         )
-        raise Refused("id_changed", problem.detail, status=422, problems=(problem,))
+        raise Refused("id_changed", problem.detail, problems=(problem,))
     _save(state, flow, document)
 
 
 def check_revision(flow: FlowState, revision: int | None) -> None:
-    """Refused with 412 where the draft is no longer the one that was read; None: whatever it is."""
+    """Raise Refused `stale_revision` if `revision` is given and is not the draft's."""
     if revision is not None and flow.draft is not None and revision != flow.draft.revision:
         detail = f"The draft was saved by somebody else meanwhile (revision {flow.draft.revision})."
-        raise Refused("stale_revision", detail, remedy="Read it again and repeat your change.", status=412)
+        raise Refused("stale_revision", detail, remedy="Read it again and repeat your change.")
 
 
 def _save(state: State, flow: FlowState, document: dict[str, Any]) -> None:
@@ -117,26 +111,25 @@ def start_draft(state: State, flow: FlowState, *, replace: bool, version: int | 
     """Begin to edit a launched flow: a copy of the active version, or of an old one to restore (rule 25)."""
     if flow.active is None:
         detail = f"The flow {flow.id!r} was never launched, so its draft is all there is."
-        raise Refused("not_launched", detail, remedy="Save the draft, or launch it.", status=409)
+        raise Conflict("not_launched", detail, remedy="Save the draft, or launch it.")
     if flow.draft is not None and not replace:
-        detail = f"The flow {flow.id!r} has a draft already."
-        raise Refused("draft_exists", detail, remedy="Repeat with replace=true to start over.", status=409)
+        raise Conflict("draft_exists", f"The flow {flow.id!r} has a draft already.", named=flow.id)
     source = flow.active if version is None else version_of(flow, version)
     _save(state, flow, source.document)
 
 
 def version_of(flow: FlowState, number: int) -> Version:
-    """A launched version, or Refused with 404."""
+    """A launched version, or raise NotFound."""
     for version in flow.versions:
         if version.version == number:
             return version
-    raise Refused("no_such_version", f"The flow {flow.id!r} has no version {number}.", status=404)
+    raise NotFound("no_such_version", f"The flow {flow.id!r} has no version {number}.")
 
 
 def delete_draft(state: State, flow: FlowState) -> None:
     """Throw the draft away; a flow never launched goes with it."""
     if flow.draft is None:
-        raise Refused("no_draft", f"The flow {flow.id!r} has no draft.", status=404)
+        raise NotFound("no_draft", f"The flow {flow.id!r} has no draft.", named=flow.id)
     state.frozen.touch(flow)
     flow.draft = None
     flow.updated_ms = state.now_ms
@@ -166,7 +159,7 @@ def delete(state: State, flow: FlowState) -> None:
     """Take a flow out, its runs ended as `deleted`."""
     if status_of(state, flow)[0] in ("active", "launching"):
         detail = f"The flow {flow.id!r} is active."
-        raise Refused("flow_active", detail, remedy="Pause it first.", status=409)
+        raise Conflict("flow_active", detail, remedy="Pause it first.")
     state.frozen.touch(flow)
     if flow.core is not None:
         state.path.remove_flow(flow.core, REASONS.index("deleted"))
@@ -182,7 +175,7 @@ def launch_draft(state: State, flow: FlowState) -> dict[str, Any]:
     """Make the draft the active version (rule 25); the same figures as `impact`."""
     if flow.draft is None:
         detail = f"The flow {flow.id!r} has no draft to launch."
-        raise Refused("no_draft", detail, remedy="Start one, or resume the flow.", status=409)
+        raise Conflict("no_draft", detail, remedy="Start one, or resume the flow.")
     answer = launch_document(state, flow.draft.document, flow)
     flow.draft = None
     return answer
@@ -193,7 +186,7 @@ def launch_document(state: State, document: dict[str, Any], flow: FlowState | No
     checked = check(document, state.schema)
     if checked.flow is None or checked.problems:
         detail = f"The flow has {len(checked.problems)} problem(s), the first: {checked.problems[0].detail}"
-        raise Refused("flow_has_problems", detail, status=422, problems=checked.problems)
+        raise Refused("flow_has_problems", detail, problems=checked.problems)
     if flow is None:
         flow = state.flows.get(checked.flow.id)
     if flow is None:
@@ -201,7 +194,7 @@ def launch_document(state: State, document: dict[str, Any], flow: FlowState | No
         flow.draft = None
     if len(flow.versions) >= VERSIONS_PER_FLOW_MAX:
         detail = f"A flow has at most {VERSIONS_PER_FLOW_MAX} versions."
-        raise Refused("too_many_versions", detail, remedy="Duplicate it and go on with the copy.", status=409)
+        raise Conflict("too_many_versions", detail, remedy="Duplicate it and go on with the copy.")
     state.frozen.touch(flow)
     if flow.active is not None:
         flow.active.stopped_ms = state.now_ms
@@ -288,7 +281,7 @@ def _count_removed(core: FlowCore, gone: list[int]) -> dict[str, Any]:
 def impact(state: State, flow: FlowState) -> dict[str, Any]:
     """What launching the draft would do to waiting runs (rule 26). Changes nothing."""
     if flow.draft is None:
-        raise Refused("no_draft", f"The flow {flow.id!r} has no draft to launch.", status=409)
+        raise Conflict("no_draft", f"The flow {flow.id!r} has no draft to launch.", named=flow.id)
     nodes = flow.draft.document.get("nodes")
     kinds = (
         {id: node.get("kind") for id, node in nodes.items() if isinstance(node, dict)}
@@ -319,7 +312,7 @@ def impact(state: State, flow: FlowState) -> dict[str, Any]:
 def _launched(flow: FlowState) -> FlowCore:
     if flow.core is None:
         detail = f"The flow {flow.id!r} has not been launched."
-        raise Refused("not_launched", detail, remedy="Launch it first.", status=409)
+        raise Conflict("not_launched", detail, remedy="Launch it first.")
     return flow.core
 
 
@@ -350,7 +343,7 @@ def set_schedule(state: State, flow: FlowState, args: dict[str, Any]) -> None:
     start = None if start == -NOT_PAUSED - 1 else start
     end = None if end == NOT_PAUSED else end
     if start is not None and end is not None and start >= end:
-        raise Refused("invalid_schedule", "The end has to come after the start.", status=422)
+        raise Refused("invalid_schedule", "The end has to come after the start.")
     state.frozen.touch(flow)
     core.set_schedule(start, end)
     flow.updated_ms = state.now_ms
@@ -364,4 +357,4 @@ def _instant(args: dict[str, Any], key: str) -> int | None:
         return instant.parse(value)
     except (TypeError, ValueError):
         detail = f"`{key}` is an instant with an offset, such as 2026-12-01T00:00:00Z, or null."
-        raise Refused("invalid_instant", detail, status=422) from None
+        raise Refused("invalid_instant", detail) from None

@@ -117,7 +117,7 @@ class Kernel:
         operation = OPERATIONS.get(control.op)
         if operation is None:
             detail = f"There is no operation {control.op!r}."
-            return Refused("no_such_operation", detail, remedy=f"Known: {', '.join(OPERATIONS)}.", status=422)
+            return Refused("no_such_operation", detail, remedy=f"Known: {', '.join(OPERATIONS)}.")
         try:
             answer = operation(self._state, control.args)
         except Refused as refused:
@@ -152,7 +152,7 @@ class Kernel:
         """16 bytes over the whole state. Slow: for tests and `verify`."""
         return snapshot.digest(self._state)
 
-    # Reads. `flow` and `contact` arguments are ids; what does not exist raises Refused with status 404.
+    # Reads. `flow` and `contact` arguments are ids; what does not exist raises NotFound.
 
     def flows(self) -> list[dict[str, Any]]:
         """All flows, in order of id."""

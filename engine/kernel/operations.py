@@ -28,7 +28,7 @@ def _get(args: Args, name: str, kind: type, *, optional: bool = False) -> Any:
     if value is None and optional:
         return None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise Refused("invalid_argument", f"`{name}` is missing or of the wrong type.", status=422)
+        raise Refused("invalid_argument", f"`{name}` is missing or of the wrong type.")
     return value
 
 
@@ -39,14 +39,14 @@ def _flow(state: State, args: Args) -> FlowState:
 def _contact_id(args: Args) -> str:
     contact: str = _get(args, "contact", str)
     if not 0 < len(contact.encode("utf-8", "replace")) <= CONTACT_ID_BYTES_MAX:
-        raise Refused("invalid_contact", f"A contact id has 1 to {CONTACT_ID_BYTES_MAX} bytes.", status=422)
+        raise Refused("invalid_contact", f"A contact id has 1 to {CONTACT_ID_BYTES_MAX} bytes.")
     return contact
 
 
 def _traits(args: Args) -> dict[str, Any]:
     traits: dict[str, Any] = _get(args, "traits", dict)
     if depth_of(msgspec.json.encode(traits)) > JSON_DEPTH_MAX:
-        raise Refused("too_deep", f"Traits nest at most {JSON_DEPTH_MAX} levels deep.", status=422)
+        raise Refused("too_deep", f"Traits nest at most {JSON_DEPTH_MAX} levels deep.")
     return traits
 
 
@@ -154,7 +154,7 @@ def _segment(args: Args) -> tuple[str, list[str]]:
     segment: str = _get(args, "segment", str)
     if not is_id(segment):
         detail = "A segment's id has lower-case letters, digits and dashes."
-        raise Refused("invalid_segment", detail, status=422)
+        raise Refused("invalid_segment", detail)
     ids: list[str] = _get(args, "contacts", list)
     return segment, [_contact_id({"contact": id}) for id in ids]
 
@@ -166,7 +166,7 @@ def add_codes(state: State, args: Args) -> Answer:
     pool: str = _get(args, "pool", str)
     if not is_id(pool):
         detail = "A pool's id has lower-case letters, digits and dashes."
-        raise Refused("invalid_pool", detail, status=422)
+        raise Refused("invalid_pool", detail)
     return state.pools.add(pool, _get(args, "codes", list))
 
 
@@ -175,7 +175,7 @@ def receipts(state: State, args: Args) -> Answer:
     try:
         given = msgspec.convert(_get(args, "receipts", list), list[Receipt])
     except msgspec.ValidationError as error:
-        raise Refused("invalid_receipt", f"{error}.", status=422) from None
+        raise Refused("invalid_receipt", f"{error}.") from None
     unknown = []
     for receipt in given:
         effect = state.outbox.settle(receipt.effect)
@@ -217,7 +217,7 @@ def retry(state: State, args: Args) -> Answer:
 def set_schema(state: State, args: Args) -> Answer:
     schema, problems = parse_schema(args.get("schema"))
     if schema is None:
-        raise Refused("invalid_schema", problems[0].detail, status=422, problems=tuple(problems))
+        raise Refused("invalid_schema", problems[0].detail, problems=tuple(problems))
     state.schema = schema
     return schema.document()
 

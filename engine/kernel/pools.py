@@ -72,9 +72,9 @@ class Pools:
     def add(self, pool_id: str, codes: list[str]) -> dict[str, object]:
         """Add codes at the end. A code that is in the pool already is added again: pools are not sets."""
         if not all(isinstance(code, str) and 0 < len(code.encode()) <= CODE_BYTES_MAX for code in codes):
-            raise Refused("invalid_code", f"A code is a text of 1 to {CODE_BYTES_MAX} bytes.", status=422)
+            raise Refused("invalid_code", f"A code is a text of 1 to {CODE_BYTES_MAX} bytes.")
         if self.available(pool_id) + len(codes) > CODES_PER_POOL_MAX:
-            raise Refused("pool_full", f"A pool holds at most {CODES_PER_POOL_MAX} codes.", status=422)
+            raise Refused("pool_full", f"A pool holds at most {CODES_PER_POOL_MAX} codes.")
         self.by_id.setdefault(pool_id, Pool()).fill(codes)
         return self.entry(pool_id)
 

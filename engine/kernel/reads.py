@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from engine.ab_test.report import VariantTotals, report
-from engine.errors import Refused
+from engine.errors import NotFound, Refused
 from engine.flow.document import AbTest, Flow, Launch
 from engine.flow.values import format_duration
 from engine.kernel import contacts, flows
@@ -110,15 +110,15 @@ def version_row(version: Any) -> dict[str, Any]:
 
 
 def version_detail(flow: FlowState, number: int) -> dict[str, Any]:
-    """A version with its document; 404 where there is none."""
+    """A version with its document; NotFound if there is none."""
     version = flows.version_of(flow, number)
     return {**version_row(version), "flow": flow.id, "document": version.document}
 
 
 def draft(state: State, flow: FlowState) -> dict[str, Any]:
-    """The draft with its problems; 404 where there is none."""
+    """The draft with its problems; NotFound if there is none."""
     if flow.draft is None:
-        raise Refused("no_draft", f"The flow {flow.id!r} has no draft.", status=404)
+        raise NotFound("no_draft", f"The flow {flow.id!r} has no draft.", named=flow.id)
     return {
         "flow": flow.id,
         "status": "draft" if flow.draft.problems else "ready",
@@ -140,7 +140,7 @@ def ab_report(state: State, flow: FlowState, node: str) -> dict[str, Any]:
     planned = None if flow.program is None else flow.program.flow.nodes.get(node)
     if not isinstance(planned, AbTest) or flow.core is None:
         detail = f"The flow {flow.id!r} runs no A/B test {node!r}."
-        raise Refused("no_such_test", detail, status=404)
+        raise NotFound("no_such_test", detail)
     number = flow.core.numbers[node]
     totals = [
         VariantTotals(
@@ -179,7 +179,7 @@ def _cursor(cursor: str | None) -> tuple[int, int]:
         return 0, 0
     node, _, arrival = cursor.partition(".")
     if not (node.isdecimal() and arrival.isdecimal() and len(cursor) <= 32 and int(arrival) <= NEVER):
-        raise Refused("invalid_cursor", "This is not a cursor that a list gave.", status=400)
+        raise Refused("invalid_cursor", "This is not a cursor that a list gave.")
     return int(node), int(arrival)
 
 

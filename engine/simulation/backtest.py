@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from engine.errors import TidemillError
+from engine.errors import Refused
 from engine.model import Control
 from engine.simulation.recorded_events import Timed
 from engine.simulation.scenario import channels_of
@@ -35,18 +35,18 @@ def backtest(
     """Run the flow of `document` over `events`; what has become of everybody is in the simulator.
 
     `schema`: what the flow is checked against, the default schema if None. `look`: see Simulator. Raises Refused for a
-    flow with problems, TidemillError `no_events` or `too_early` where there is nothing to run it over.
+    flow with problems, and with `no_events` or `too_early` where there is nothing to run it over.
     """
     coming = iter(events)
     first = next(coming, None)
     if first is None:
-        raise TidemillError("no_events", "There is no event to run the flow over.", status=422)
+        raise Refused("no_events", "There is no event to run the flow over.")
     start_ms = first[0]
     if start_ms < 0:
         detail = "The first event is from before 1970, when the engine's time begins."
-        raise TidemillError("too_early", detail, status=422)
+        raise Refused("too_early", detail)
     if until_ms is not None and until_ms < start_ms:
-        raise TidemillError("too_early", "The end is before the first event.", status=422)
+        raise Refused("too_early", "The end is before the first event.")
     simulator = Simulator(start_ms, look=look)
     simulator.play(((start_ms, item) for item in contacts), start_ms)
     simulator.play(((start_ms, item) for item in _opening(document, schema)), start_ms)

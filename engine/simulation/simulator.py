@@ -158,11 +158,10 @@ class Simulator:
         for item, answer in zip(inputs, answers, strict=True):
             if isinstance(answer, Refused):
                 operation = item.op if isinstance(item, Control) else "an input"
-                raise Refused(
+                raise type(answer)(
                     answer.code,
                     f"{instant.format(self.now_ms)}: {operation} was refused: {answer.detail}",
                     remedy=answer.remedy,
-                    status=answer.status,
                     problems=answer.problems,
                 )
 

@@ -40,7 +40,7 @@ def hold(data: Path) -> Iterator[Path]:
         raise StoreError(
             "unusable",
             f"The data directory {data} cannot be used: {error.strerror}.",
-            remedy="Choose another with --data, or mend its owner and permissions.",
+            remedy="Choose another directory, or correct its owner and permissions.",
         ) from error
     try:
         _lock(descriptor, data)
@@ -58,7 +58,7 @@ def _lock(descriptor: int, data: Path) -> None:
         raise StoreError(
             "locked",
             f"The data directory {data} is in use by {who}.",
-            remedy="Stop it, or choose another directory with --data.",
+            remedy="Stop that process, or choose another data directory.",
         ) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -84,13 +84,12 @@ def _made_beside(folder: Path, data: Path) -> Path:
     try:
         if not folder.is_absolute() or os.path.lexists(folder) or not folder.parent.is_dir():
             detail = f"A backup needs a whole path to a new directory in one that is there; {folder} is none."
-            raise Refused("backup_folder", detail, status=422)
+            raise Refused("backup_folder", detail)
         if folder.parent.resolve().is_relative_to(data.resolve()):  # no compaction erases what is in a copy
             raise Refused(
                 "backup_folder",
                 f"{folder} is in the data directory, of which it is to be a copy.",
                 remedy="Choose a directory outside it.",
-                status=422,
             )
         partial = folder.with_name(f"{folder.name}.partial")
         partial.mkdir(mode=0o700)
@@ -99,11 +98,10 @@ def _made_beside(folder: Path, data: Path) -> Path:
             "backup_folder",
             f"{folder}.partial is there: a backup grows in it, or one that was cut short has left it.",
             remedy="Unless one is under way, remove it and try again.",
-            status=422,
         ) from error
     except (OSError, ValueError) as error:  # ValueError: no path at all, with a NUL in it
         detail = f"{folder!s:.200} cannot be made: {getattr(error, 'strerror', None) or error}."
-        raise Refused("backup_folder", detail, status=422) from error
+        raise Refused("backup_folder", detail) from error
     return partial
 
 

@@ -106,7 +106,7 @@ class Operator:
             try:
                 await self._world.control(raw["op"], {key: raw[key] for key in raw if key != "op"})
             except Unavailable as error:
-                keep(6, error.status in (429, 503) and error.retry_after_s > 0, f"{error}")
+                keep(6, error.retry_after_s > 0, f"{error}")
                 await trio.sleep(self._chance.uniform(0.1, 2))
             except Refused as refused:
                 self._world.tell("operator", f"{raw['op']} is refused: {refused.code}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import Refused
+from engine.errors import Conflict, Refused
 from engine.model import Batch, Control, Effect, Outcome
 from ext.wire.event import Event
 
@@ -78,7 +78,7 @@ class FakeKernel:
                 seq = int(receipt["effect"].removeprefix("e"))
                 self.pending.pop(seq, None)
         elif one.op == "refuse":
-            return Refused("conflict", "It is refused.", status=409)
+            return Conflict("conflict", "It is refused.")
         return {"op": one.op, **one.args}
 
     def _effect(self, contact: str, channel: str, at: int) -> Effect:

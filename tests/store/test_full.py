@@ -68,7 +68,7 @@ def test_a_full_disk_refuses_new_input_until_there_is_room(
                 await until(lambda: not service.accepts_input)
                 with pytest.raises(Unavailable) as refused:
                     await service.submit(events(1, first=11))
-                assert (refused.value.status, refused.value.code) == (503, "store_full")
+                assert refused.value.code == "store_full"
                 with pytest.raises(Unavailable):
                     await service.control("echo")
                 assert not waiting.done

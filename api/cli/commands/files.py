@@ -195,7 +195,7 @@ def _at(change: Change, done: str) -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        raise EngineError(error.code, f"{change.flow}: {error}", remedy=done, status=error.status) from error
+        raise EngineError(error.code, f"{change.flow}: {error}", remedy=done) from error
 
 
 def _account(folder: Folder, plan: Plan, *, applied: bool) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def _tests(client: Client, flow: str) -> list[str]:
     nodes = (client.get("flows", flow)["active"] or {}).get("nodes", {})
     tests = [id for id, node in nodes.items() if node["kind"] == "ab_test"]
     if not tests:
-        raise EngineError("no_such_test", f"The flow {flow!r} runs no A/B test.", status=404)
+        raise EngineError("no_such_test", f"The flow {flow!r} runs no A/B test.")
     return tests
 
 
@@ -46,13 +46,7 @@ def _tests(client: Client, flow: str) -> list[str]:
 @engine_options
 def restore(client: Client, flow: str, version: int, replace: bool, as_json: bool) -> None:
     """Make VERSION of FLOW its draft; launching that brings it back as a new version."""
-    try:
-        draft = client.post("flows", flow, "draft", version=version, replace="true" if replace else None)
-    except EngineError as error:
-        if error.code == "draft_exists":
-            detail = f"{flow} has a draft, or was never launched."
-            raise EngineError(error.code, detail, remedy="Say --replace to throw its draft away.") from None
-        raise
+    draft = client.post("flows", flow, "draft", version=version, replace="true" if replace else None)
     if as_json:
         print_json(draft)
         return

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import Problem, TidemillError
+from engine.errors import Problem, Refused
 from engine.flow.source.position import Position
 from engine.flow.source.source_json import load_json
 from engine.flow.source.source_yaml import load_yaml
@@ -25,13 +25,11 @@ class Loaded(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
     def demand(self) -> Any:
-        """`raw`, or a TidemillError that names the line, for callers who report one error."""
+        """`raw`, or a Refused that names the line, for callers who report one error."""
         if not self.problems:
             return self.raw
         first = self.problems[0]
-        raise TidemillError(
-            "document", f"Line {first.line}: {first.detail}", status=422, problems=self.problems
-        )
+        raise Refused("document", f"Line {first.line}: {first.detail}", problems=self.problems)
 
 
 def load(data: bytes, *, yaml: bool) -> Loaded:

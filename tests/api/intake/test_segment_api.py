@@ -393,4 +393,4 @@ def test_unavailable_says_when_to_ask_again() -> None:
     response = unavailable(Unavailable("journal_full", "The disk is full.", retry_after_s=7))
     assert (response.status, response.retry_after_s) == (503, 7)
     assert msgspec.json.decode(response.body) == {"code": "journal_full", "message": "The disk is full."}
-    assert unavailable(Unavailable("slow_down", "x", status=429)).status == 429
+    assert unavailable(Unavailable("slow_down", "x")).status == 429
