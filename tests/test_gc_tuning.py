@@ -18,7 +18,7 @@ from engine.model import Batch, Control
 from engine.service import ServiceConfig, running
 from engine.wire import decode_lines
 from tests.store.helpers import Collector, config, run
-from tests.store.test_real_kernel import DAY, FLOW, START, orders, prepare
+from tests.store.live_store import DAY, FLOW, START, orders, prepare
 
 TRIOS = ("CancelScope", "tuple")
 """Trio keeps up to about a thousand deadlines that are over."""

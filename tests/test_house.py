@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine import limits
-
-ROOT = Path(__file__).parents[1]
-TREES = ("engine", "api", "ext", "bench", "tests")
+from tests.source_tree import ROOT, TREES, files, imports, name
 
 FILE_LINES_MAX = {".py": 400, ".pyi": 400, ".pxd": 400, ".pyx": 700}
 """Compiled files may be longer: what one of them splits off is a call through Python or another header."""
@@ -62,16 +60,6 @@ OUTSIDE = re.compile(
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b")
 
 
-def files(*suffixes: str) -> list[Path]:
-    """The project's own files, without what builds leave behind."""
-    found = [path for tree in TREES for path in (ROOT / tree).rglob("*") if path.suffix in suffixes]
-    return sorted(path for path in found if "__pycache__" not in path.parts)
-
-
-def name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
 SOURCES = [path for path in files(".py", ".pyx", ".pxd", ".pyi") if path.stat().st_size]
 PYTHON = [path for path in SOURCES if path.suffix == ".py"]
 
@@ -111,6 +99,15 @@ def test_nothing_is_unfinished_and_nothing_outside_is_named(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert OUTSIDE.search(text) is None
     assert UNFINISHED.search(text) is None
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in PYTHON if name(path).startswith(("tests/", "bench/"))], ids=name
+)
+def test_helpers_do_not_live_in_test_modules(path: Path) -> None:
+    """A module that others import has a noun for a name: what pytest collects is imported by pytest alone."""
+    imported = {part for whole in imports(path) for part in whole.split(".")[:-1]}
+    assert [part for part in sorted(imported) if part.startswith("test_")] == []
 
 
 def test_every_extension_tells_its_types() -> None:

@@ -32,7 +32,7 @@ from tests.api.fakes import FakeEngine
 from tests.api.house import Api, engine, with_api
 from tests.api.intake_client import request
 from tests.api.intake_client import serving as intake_serving
-from tests.api.management.test_server import GET, answer_on, ask, connect, serving
+from tests.api.management.web_server import GET, answer_on, ask, connect, serving
 
 IDLE = 1_000
 CPU_S_MAX = 0.5

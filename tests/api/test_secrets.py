@@ -17,7 +17,7 @@ import trustme
 
 from tests.api.command_line import ANYWHERE, TIDEMILL, serving
 from tests.api.house import FLOW
-from tests.store.test_erasure import records
+from tests.store.secret_contact import records
 
 WRITE_KEY = "a-write-key-of-segment"
 WRONG = "tm_" + "wrong" * 8 + "_secret"

@@ -14,7 +14,7 @@ from api.intake.http_listener import Intake
 from api.management import app
 from tests.api.fakes import FakeEngine
 from tests.api.house import engine
-from tests.api.management.test_server import serving
+from tests.api.management.web_server import serving
 from tests.api.smuggling import CASES, HIDDEN
 
 ANSWER = re.compile(rb"HTTP/1\.[01] \d\d\d ")

@@ -15,8 +15,8 @@ from engine.delivery.channels.log import line_of
 from engine.model import Effect, Receipt
 from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
-from tests.delivery.delivering import bench, jump
-from tests.kernel.test_dead_letters import HELLO
+from tests.delivery.delivery_bench import bench, jump
+from tests.kernel.kernel_bench import HELLO
 from tests.store.helpers import Collector, config, line, run, until
 
 

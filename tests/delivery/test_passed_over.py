@@ -10,8 +10,8 @@ import trio
 
 from engine import limits
 from engine.model import Effect, Receipt
-from tests.delivery.delivering import Bench, bench, jump
-from tests.delivery.test_patience import HOUR_S, Several
+from tests.delivery.delivery_bench import DeliveryBench, bench, jump
+from tests.delivery.failing_channels import HOUR_S, Several
 
 
 class Places(Several):
@@ -46,13 +46,13 @@ def little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DELIVERY_PAGE_EFFECTS", 4)
 
 
-def add(b: Bench, count: int, to: Callable[[int], str]) -> None:
+def add(b: DeliveryBench, count: int, to: Callable[[int], str]) -> None:
     for n in range(count):
         b.kernel._effect(to(n), "email", 0)
     b.delivery.wake()
 
 
-def held(b: Bench) -> int:
+def held(b: DeliveryBench) -> int:
     (lane,) = b.delivery._lanes
     assert len(lane._held) == sum(to.effects for to in lane._destinations.values())
     return len(lane._held)

@@ -14,43 +14,8 @@ from engine import limits
 from engine.delivery.backoff import Destination
 from engine.delivery.channels import TryLater
 from engine.model import Effect, Receipt
-from tests.delivery.delivering import Bench, bench, jump
-
-HOUR_S = 3600.0
-
-
-class Fickle:
-    """A channel that fails as `fails(effect, now)` says; `begun` lists the attempts as (effect, time)."""
-
-    def __init__(
-        self, fails: Callable[[str, float], Exception | None], *, workers: int = 1, takes_s: float = 0.0
-    ) -> None:
-        self.workers = workers
-        self.begun: list[tuple[str, float]] = []
-        self.delivered: list[str] = []
-        self._fails = fails
-        self._takes_s = takes_s
-
-    async def deliver(self, effect: Effect) -> Receipt:
-        self.begun.append((effect.id, trio.current_time()))
-        await trio.sleep(self._takes_s)
-        if (error := self._fails(effect.id, trio.current_time())) is not None:
-            raise error
-        self.delivered.append(effect.id)
-        return Receipt(effect.id, "delivered")
-
-    def times(self, effect: str) -> list[float]:
-        return [at for one, at in self.begun if one == effect]
-
-    def pauses(self, effect: str) -> list[float]:
-        return [after - before for before, after in pairwise(self.times(effect))]
-
-
-class Several(Fickle):
-    """Each effect goes to a host of its own, given by its contact."""
-
-    def destination(self, effect: Effect) -> str:
-        return effect.contact
+from tests.delivery.delivery_bench import DeliveryBench, bench, jump
+from tests.delivery.failing_channels import HOUR_S, Fickle, Several
 
 
 def only(*effects: str, error: Exception | None = None) -> Callable[[str, float], Exception | None]:
@@ -65,7 +30,7 @@ def until(up_s: float, *effects: str) -> Callable[[str, float], Exception | None
     )
 
 
-async def kept_busy(b: Bench, seconds: float, every_s: float = 10.0) -> None:
+async def kept_busy(b: DeliveryBench, seconds: float, every_s: float = 10.0) -> None:
     """Further effects, which keep the channel from being taken to be down."""
     for _ in range(math.ceil(seconds / every_s)):
         b.add("email")

@@ -20,8 +20,8 @@ from engine.service import running
 from engine.store import checkpoint, frame, journal
 from engine.store.verify import verify
 from tests.store.helpers import run
-from tests.store.test_erasure import fill, settings
-from tests.store.test_real_kernel import at_rest, crash, crashing
+from tests.store.live_store import at_rest, crash, crashing
+from tests.store.secret_contact import fill, settings
 
 FOLDER = Path(__file__).parent
 DIGESTS = FOLDER / "digests.json"

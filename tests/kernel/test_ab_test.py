@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import NotFound
 from engine.kernel import Kernel
-from tests.kernel.test_kernel import DAY, Bench, flow, reached
+from tests.kernel.kernel_bench import DAY, Bench, flow, reached
 
 
 def ab_flow(control: float = 50, gift: float = 50, **goal: Any) -> dict[str, Any]:

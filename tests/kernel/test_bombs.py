@@ -15,7 +15,7 @@ from engine.kernel import Kernel
 from engine.model import Batch, Control, Outcome
 from engine.wire import decode_lines
 from tests.kernel.bombs import EXPRESSIONS, TEMPLATES
-from tests.kernel.test_kernel import START, flow
+from tests.kernel.kernel_bench import START, flow
 
 BATCH_S_MAX = 0.2
 """Of CPU, for one batch with one bomb in it: to check it, or to carry it out once."""

@@ -7,17 +7,7 @@ import pytest
 from engine.kernel import Kernel, dead_letters
 from engine.kernel.dead_letters import DeadLetters
 from engine.model import Control, Effect
-from tests.kernel.test_kernel import Bench, flow
-
-HELLO = flow(
-    {
-        "start": {"kind": "launch", "trigger": {"event": "X"}, "next": "send"},
-        "send": {
-            "kind": "step",
-            "actions": [{"send": "webhook", "message": {"text": "Hello {{ customer.city }}"}}],
-        },
-    }
-)
+from tests.kernel.kernel_bench import HELLO, Bench
 
 
 def given_up(*contacts: str) -> Bench:

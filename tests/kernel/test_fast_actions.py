@@ -22,7 +22,7 @@ from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Batch, Control
 from engine.simulation import scenario
 from engine.wire import decode_lines
-from tests.kernel.test_against_reference import by_reference
+from tests.kernel.comparison import by_reference
 from tests.reference.journeys import Case, case
 
 NOW_MS = 1_786_320_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.kernel import Kernel, flows, kernel
-from tests.kernel.test_kernel import DAY, WAITING, Bench, flow, reached
+from tests.kernel.kernel_bench import DAY, WAITING, Bench, flow, reached
 
 SHORTER = flow({"start": {**WAITING["nodes"]["start"], "next": "a"}, "a": reached()})
 

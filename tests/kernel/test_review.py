@@ -19,7 +19,7 @@ from engine.limits import (
 from engine.model import Control, Input
 from engine.wire import decode_lines
 from ext.kernel.contact_writer import pack_contact
-from tests.kernel.test_kernel import DAY, Bench, flow, reached
+from tests.kernel.kernel_bench import DAY, Bench, flow, reached
 
 
 def again(bench: Bench) -> Bench:

@@ -9,7 +9,7 @@ import pytest
 from engine import limits
 from engine.kernel import Kernel, schedules
 from ext.wire import instant
-from tests.kernel.test_kernel import DAY, START, Bench, flow, reached
+from tests.kernel.kernel_bench import DAY, START, Bench, flow, reached
 
 HOUR = DAY // 24
 

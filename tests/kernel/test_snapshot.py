@@ -12,7 +12,7 @@ from engine.kernel import Kernel
 from engine.kernel.outbox import Outbox
 from engine.kernel.pools import Pool
 from engine.model import Effect
-from tests.kernel.test_kernel import Bench, flow
+from tests.kernel.kernel_bench import Bench, flow
 
 GIFT = flow(
     {

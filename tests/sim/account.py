@@ -20,7 +20,7 @@ from engine.store import frame
 from engine.store.frame import Frame
 from engine.store.recover import Recovered
 from engine.wire import decode_lines
-from tests.kernel.test_against_reference import plain
+from tests.kernel.comparison import plain
 from tests.reference import civil, interpreter
 from tests.sim.disk import Disk
 from tests.sim.environment import Commit, newest

@@ -31,7 +31,7 @@ from engine.store import environment
 from engine.store.recover import recover
 from tests.sim.disk import File
 from tests.store.recorded import HEAD
-from tests.store.test_kill import opened
+from tests.store.sidecar_process import opened
 
 SHIM = Path(__file__).with_name("file_calls.h")
 FILES = {b"j": "journal", b"c": "checkpoints"}

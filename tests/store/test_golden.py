@@ -16,7 +16,7 @@ from engine.service import running
 from engine.store.verify import verify
 from tests.golden.make import DIGESTS, FOLDER, NAMES, name_of, write
 from tests.store.helpers import events, run
-from tests.store.test_erasure import settings
+from tests.store.secret_contact import settings
 
 PRESENT = {name_of(store) for store in NAMES}
 EARLIER = "journal2-frame2-checkpoint2-kernel1"

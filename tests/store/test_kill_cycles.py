@@ -17,7 +17,7 @@ import pytest
 from engine.kernel import Kernel
 from engine.store.recover import recover
 from tests.store.helpers import line
-from tests.store.test_kill import Sidecar, opened
+from tests.store.sidecar_process import Sidecar, opened
 
 CYCLES, NIGHTLY_CYCLES = 20, 200
 LINES_PER_CYCLE = 3_000

@@ -23,8 +23,8 @@ from engine.store import directory, environment
 from engine.store.verify import Verified, verify
 from engine.wire import decode_lines
 from tests.store.helpers import events, line, run
-from tests.store.test_erasure import fill, settings
-from tests.store.test_real_kernel import at_rest, crash, crashing
+from tests.store.live_store import at_rest, crash, crashing
+from tests.store.secret_contact import fill, settings
 
 PAGE_BYTES = 4096
 BITS_A_PAGE = 16

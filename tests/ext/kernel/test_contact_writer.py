@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ext.kernel.contact_writer import pack_contact
 from ext.kernel.records import Contact
-from tests.kernel.test_kernel import Bench, flow
+from tests.kernel.kernel_bench import Bench, flow
 
 EDGES = [2**bits + more for bits in (0, 5, 7, 8, 15, 16, 31, 32, 62) for more in (-1, 0, 1)]
 integers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.sampled_from([*EDGES, *(-edge for edge in EDGES)]))

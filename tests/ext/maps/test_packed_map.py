@@ -17,7 +17,7 @@ from ext.kernel.records import Contact
 from ext.maps.json_to_map import as_kept_json
 from ext.maps.key_numbers import number_of, numbered
 from ext.maps.packed_map import as_given, as_kept
-from tests.kernel.test_kernel import Bench
+from tests.kernel.kernel_bench import Bench
 from tests.reference import packed_map as twin
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode

@@ -17,9 +17,8 @@ from engine.wire import decode_line, decode_lines
 from ext.kernel.contact_writer import pack_contact
 from ext.maps.json_to_map import pack_json
 from ext.wire.event import Event
-from tests.ext.wire.test_line_reader import taken
-from tests.ext.wire.test_line_shapes import ESCAPES, PLAIN, WORDS, Writer
-from tests.kernel.test_kernel import Bench
+from tests.ext.wire.line_samples import ESCAPES, PLAIN, WORDS, Writer, taken
+from tests.kernel.kernel_bench import Bench
 
 History = list[tuple[str, dict[str, list[bytes]]]]
 

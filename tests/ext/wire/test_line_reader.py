@@ -16,9 +16,10 @@ from engine.limits import (
     MESSAGE_BYTES_MAX,
     MESSAGE_ID_BYTES_MAX,
 )
-from engine.wire import decode_line, decode_lines
-from ext.wire.event import Event, Kind
+from engine.wire import decode_lines
+from ext.wire.event import Kind
 from ext.wire.line_reader import read_lines
+from tests.ext.wire.line_samples import BAD_TEXTS, taken
 
 TRACK = (
     b'{"type":"track","userId":"c1","event":"Order Completed","messageId":"m1","properties":{"total":70.5}}'
@@ -27,25 +28,6 @@ IDENTIFY = b'{"traits":{"a":[1,{}],"n":-0.5},"anonymousId":"a1","timestamp":"202
 ALIAS = (
     b'{ "type" : "alias", "userId" : "c1", "previousId" : "\xc3\xa9", "x" : [ null, true, "\\n\\u00e9" ] }\r'
 )
-
-
-def said(event: Event) -> tuple[object, ...]:
-    body, previous = event.body, event.previous
-    return event.kind, event.contact, event.name, body, event.timestamp_ms, event.message_id, previous
-
-
-def taken(line: bytes) -> bool:
-    """Whether a line is read in one pass. What it says is then what the slow way says."""
-    left: list[bytes] = []
-    found = read_lines(line, left.append)
-    if found is None:
-        assert left == [line]
-        return False
-    (event,) = found
-    slow = decode_line(line)
-    assert isinstance(slow, Event), f"{slow} is taken"
-    assert said(event) == said(slow)
-    return True
 
 
 # What is typical is taken
@@ -182,44 +164,6 @@ def test_a_line_that_is_not_plain_is_left_to_the_slow_way(line: bytes) -> None:
 def test_a_line_with_something_that_is_not_plain_too(more: str) -> None:
     assert taken(b'{"type":"track","userId":"c","event":"E","y":0}')
     assert not taken(b'{"type":"track","userId":"c","event":"E",%s,"y":0}' % more.encode())
-
-
-BAD_TEXTS = [
-    *(
-        b"\\",
-        b"\\x",
-        b"\\u",
-        b"\\u12",
-        b"\\u00g0",
-        b"\\U0041",
-        b"\\ud800",
-        b"\\uDBFF",
-        b"\\udc00",
-        b"\\uDFFF",
-        b"\\'",
-    ),
-    *(b"\x00", b"\x01", b"\x1f", b"\t", b"\r"),
-    *(
-        b"\x80",
-        b"\xbf",
-        b"\xc3",
-        b"\xc3(",
-        b"\xc0\x80",
-        b"\xc1\xbf",
-        b"\xe2\x82",
-        b"\xe0\x9f\xbf",
-        b"\xe0\x80\x80",
-    ),
-    *(
-        b"\xed\xa0\x80",
-        b"\xed\xbf\xbf",
-        b"\xf0\x9f\x98",
-        b"\xf0\x8f\xbf\xbf",
-        b"\xf0\x80\x80\x80",
-        b"\xf4\x90\x80\x80",
-    ),
-    *(b"\xf5\x80\x80\x80", b"\xf8\x88\x80\x80\x80", b"\xfe", b"\xff"),
-]
 
 
 @pytest.mark.parametrize("bad", BAD_TEXTS, ids=repr)

@@ -16,7 +16,7 @@ from engine.model import Receipt
 from tests.store.fake_kernel import FakeKernel
 
 
-class Bench:
+class DeliveryBench:
     """A delivery over a fake kernel whose outbox the test fills."""
 
     def __init__(self, channels: dict[str, Channel | Outbox]) -> None:
@@ -53,7 +53,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(channels: dict[str, Channel | Outbox]):  # type: ignore[no-untyped-def]
-    made = Bench(channels)
+    made = DeliveryBench(channels)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.delivery.run)
         yield made
