@@ -1,8 +1,8 @@
-"""The words everybody uses: batch, outcome, trace record, effect, receipt."""
+"""The words of every room: batch, outcome, trace record, effect, receipt, and the names that have one place here."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -12,6 +12,38 @@ from ext.wire.event import Event
 KERNEL_VERSION = 2
 """Written into every journal frame; a tail is replayed only by the version that wrote it. It grows with a release in
 which any batch does anything else than before."""
+
+CHANNELS: Final = ("email", "sms", "mobile_push", "web_push", "webhook")
+"""The channels that every engine has; others are configured under names of their own."""
+
+ENGINE_TRAITS: Final = frozenset({"points", "segments"})
+"""Names that no trait may have: the engine keeps these values itself, changed by `points` and `segment` only."""
+
+STANDING_TRAITS: Final = ENGINE_TRAITS | {"subscriptions"}
+"""Names that every contact has in an expression, even if no trait of the name was set."""
+
+NODE_KINDS: Final = ("launch", "step", "wait", "condition", "split", "ab_test", "limit")
+"""The kinds of nodes, in the order of their numbers in compiled code."""
+
+LAUNCH_MODES: Final = ("every_time", "once", "periodically")
+"""How often a flow launches for one contact, in the order of their numbers in compiled code."""
+
+TRACE_WORDS: Final = (
+    *("entered", "refused", "condition", "branch", "waiting", "executed", "not_sent", "failed", "expired"),
+    *("passed", "over", "left"),
+)
+"""What may happen to a run: `TraceRecord.what`, in the order of the counters of a node."""
+
+END_REASONS: Final = ("completed", "no_date", "limit_reached", "stopped", "removed", "deleted", "exited")
+"""Why a run may end: `reason` of a trace record `left`, in the order of the counters of a node."""
+
+AB_METRICS: Final = ("conversion_rate", "average_order_value", "revenue_per_contact")
+"""The metrics of an A/B test (rule 22); the first is the default."""
+
+ReceiptStatus = Literal["delivered", "bounced", "failed"]
+
+RECEIPT_STATUSES: Final[tuple[str, ...]] = get_args(ReceiptStatus)
+"""What may become of an effect; `failed` means that its channel gave up."""
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -63,10 +95,6 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     channel: str
     address: Any
     message: dict[str, Any]
-
-
-STATUSES = ("delivered", "bounced", "failed")
-"""Of receipts."""
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -54,7 +54,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         *WORDS,
     ),
     "api.process": ("api.config", "api.terminal", *BASE),
-    "api.terminal": ("api.config", *BASE),
+    "api.terminal": ("api.config", "engine.model", *BASE),
     "api.client": ("api.config", "api.refusals", "engine.wire", *BASE),
     "api.read_files": ("engine.flow", *BASE),
     "api.keyfile": ("api.keys", "engine.store.directory", *BASE),

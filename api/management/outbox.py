@@ -7,7 +7,7 @@ deliver at least once, and let the id keep it at once. Nothing is handed out bef
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from quart import Blueprint, Response
@@ -17,7 +17,7 @@ from api.management import answers
 from api.management.openapi import operation
 from api.management.request import Limit, answer, body, query, service
 from engine.limits import LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX
-from engine.model import Effect
+from engine.model import Effect, ReceiptStatus
 from ext.wire import instant
 
 outbox = Blueprint("outbox", __name__, url_prefix="/v1")
@@ -35,7 +35,7 @@ class ReceiptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What became of one effect (rule 18)."""
 
     effect: Annotated[str, msgspec.Meta(description="The effect's id.")]
-    status: Literal["delivered", "bounced", "failed"]
+    status: ReceiptStatus
     detail: str = ""
 
 

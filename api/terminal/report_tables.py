@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from api.terminal.terminal import thousands
+from engine.model import AB_METRICS
 
-METRICS = ("conversion_rate", "average_order_value", "revenue_per_contact")
 UNKNOWN = "–"
 
 
@@ -59,7 +59,7 @@ def _name(variant: Mapping[str, Any]) -> Text:
 def _metrics(report: Mapping[str, Any]) -> Table:
     interval = f"{report['confidence'] * 100:g} % interval"
     made = _table("metric", "variant", "value", "lift", interval, "p", left=2)
-    for metric in METRICS:
+    for metric in AB_METRICS:
         title = Text(metric.replace("_", " "))
         if metric == report["metric"]:
             title.append(" (decides)", style="dim")

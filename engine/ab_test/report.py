@@ -26,9 +26,8 @@ from typing import Any, Final
 import msgspec
 
 from engine.ab_test.distributions import chi_square_tail, student_t_quantile, student_t_tail
+from engine.model import AB_METRICS
 from ext.wire import instant
-
-METRICS: Final = ("conversion_rate", "average_order_value", "revenue_per_contact")
 
 TUNING_CONTACTS: Final = 5_000
 """Contacts of both variants together at which the interval is narrowest for its confidence. GrowthBook's default, and
@@ -228,18 +227,18 @@ def report(
 ) -> dict[str, Any]:
     """The report of rule 22, JSON-able: what cannot be said is None, never NaN or infinite.
 
-    `metric` (one of METRICS) decides the winner, at `confidence` (between 0 and 1, both excluded); `started_ms` is
+    `metric` (one of AB_METRICS) decides the winner, at `confidence` (between 0 and 1, both excluded); `started_ms` is
     when the first contact arrived. In the answer shares are per cent, revenue is in currency units, lifts and
     intervals are fractions of the control's value. With several variants, intervals and p-values allow for as many
     comparisons (Bonferroni), so that one of them errs at all with a probability of at most 1 - `confidence`.
     """
-    assert metric in METRICS, metric
+    assert metric in AB_METRICS, metric
     assert 0 < confidence < 1, confidence
     control = next((one for one in totals if one.control), None)
     rivals = [one for one in totals if one is not control and (one.share > 0 or one.contacts > 0)]
     times = max(len(rivals), 1)
     figures = {
-        one.name: {key: _figures(control, one, key, 1 - confidence, times) for key in METRICS}
+        one.name: {key: _figures(control, one, key, 1 - confidence, times) for key in AB_METRICS}
         for one in totals
     }
     elapsed_ms = 0 if started_ms is None else max(now_ms - started_ms, 0)

@@ -28,7 +28,7 @@ import trio
 from engine import limits
 from engine.delivery.backoff import Attempts, Destination, asked_s, spread
 from engine.delivery.channels import Channel, Forked, TryLater
-from engine.model import STATUSES, Effect, Receipt
+from engine.model import RECEIPT_STATUSES, Effect, Receipt
 
 log = logging.getLogger("tidemill.delivery")
 
@@ -271,6 +271,8 @@ def _checked(receipt: object) -> Receipt:
     """What a channel gave back. Raises TypeError, as for any mistake of the channel's."""
     if not isinstance(receipt, Receipt):
         raise TypeError(f"the channel returned {type(receipt).__name__} instead of a Receipt")
-    if receipt.status not in STATUSES:
-        raise TypeError(f"the channel returned a Receipt whose status is none of {', '.join(STATUSES)}")
+    if receipt.status not in RECEIPT_STATUSES:
+        raise TypeError(
+            f"the channel returned a Receipt whose status is none of {', '.join(RECEIPT_STATUSES)}"
+        )
     return receipt

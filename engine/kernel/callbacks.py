@@ -11,11 +11,12 @@ from engine.kernel.actions import Act
 from engine.kernel.state import State
 from engine.kernel.wait_ends import date_of, zone_of
 from engine.limits import REVENUE_MAX
+from engine.model import TRACE_WORDS
 from ext.expressions.plan import EvaluationError, Plan, View
-from ext.kernel.flow import WHATS, FlowCore, NodeCore
+from ext.kernel.flow import FlowCore, NodeCore
 from ext.kernel.records import Contact, Run
 
-_WHAT = {name: code for code, name in enumerate(WHATS)}
+_WHAT = {name: code for code, name in enumerate(TRACE_WORDS)}
 
 
 class Host:

@@ -15,11 +15,8 @@ import msgspec
 from engine.errors import NotFound, Refused
 from engine.kernel.state import State
 from engine.limits import TRAITS_BYTES_MAX
-from ext.kernel.flow import REASONS
+from engine.model import END_REASONS, ENGINE_TRAITS
 from ext.kernel.records import Contact
-
-ENGINE_OWNED = frozenset({"segments", "points"})
-"""Names that `identify` may not set: they are the engine's."""
 
 _unpack = msgspec.msgpack.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
@@ -45,7 +42,7 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
     changed = [
         name
         for name, value in changes.items()
-        if name not in ENGINE_OWNED and not same(before.get(name), value)
+        if name not in ENGINE_TRAITS and not same(before.get(name), value)
     ]
     if not changed:
         return True
@@ -65,7 +62,7 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
 
 
 def _after(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    changed = {name: value for name, value in changes.items() if name not in ENGINE_OWNED}
+    changed = {name: value for name, value in changes.items() if name not in ENGINE_TRAITS}
     return {name: value for name, value in {**before, **changed}.items() if value is not None}
 
 
@@ -174,7 +171,7 @@ def delete(state: State, contact_id: str) -> str:
     """
     state.erasures += 1
     contact = known(state, contact_id)
-    state.path.end_runs(contact, REASONS.index("deleted"))
+    state.path.end_runs(contact, END_REASONS.index("deleted"))
     state.path.forget(contact)
     ids = frozenset((contact.id, *contact.aliases))
     state.outbox.forget_contact(ids)

@@ -12,8 +12,8 @@ import msgspec
 from engine.flow.document import ChangeSegments, Emit, Points, Send, UpdateCustomer
 from engine.flow.program import PlannedAction, PlannedNode
 from engine.kernel.actions import ADDRESS_TRAIT, is_empty, number_of
-from engine.kernel.contacts import ENGINE_OWNED
 from engine.limits import MESSAGE_BYTES_MAX
+from engine.model import STANDING_TRAITS
 from ext.kernel.fast_action import Deed
 from ext.kernel.trait_edits import EDITS_MAX, Edits
 
@@ -67,7 +67,7 @@ def _edits_of(action: UpdateCustomer) -> Edits | None:
     names = changes.keys() | sums.keys()
     if len(changes) + len(sums) > EDITS_MAX or len(names) < len(changes) + len(sums):
         return None
-    if names & {"subscriptions", *ENGINE_OWNED} or any(len(name.encode()) > NAME_BYTES_MAX for name in names):
+    if names & STANDING_TRAITS or any(len(name.encode()) > NAME_BYTES_MAX for name in names):
         return None
     if not all(
         type(by) is float or (type(by) is int and WHOLE_MIN <= by <= WHOLE_MAX) for by in sums.values()

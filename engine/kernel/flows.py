@@ -21,7 +21,8 @@ from engine.flow.zone import zone
 from engine.kernel import fast_actions
 from engine.kernel.state import Draft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
-from ext.kernel.flow import REASONS, FlowCore
+from engine.model import END_REASONS
+from ext.kernel.flow import FlowCore
 from ext.structures.siphash import siphash24
 from ext.wire import instant
 
@@ -162,7 +163,7 @@ def delete(state: State, flow: FlowState) -> None:
         raise Conflict("flow_active", detail, remedy="Pause it first.")
     state.frozen.touch(flow)
     if flow.core is not None:
-        state.path.remove_flow(flow.core, REASONS.index("deleted"))
+        state.path.remove_flow(flow.core, END_REASONS.index("deleted"))
         state.path.reap(REAPED_PER_BATCH_MAX)
     state.sweeps = [sweep for sweep in state.sweeps if sweep.flow != flow.id]
     del state.flows[flow.id]
@@ -226,7 +227,7 @@ def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
     state.path.plan_triggers()
     removed = _count_removed(core, gone)
     for node in gone:
-        state.path.end_runs_at(core, node, REASONS.index("removed"))
+        state.path.end_runs_at(core, node, END_REASONS.index("removed"))
     state.path.reap(REAPED_PER_BATCH_MAX)
     core.paused_ms = NOT_PAUSED
     plan_occurrence(state, flow)

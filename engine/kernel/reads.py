@@ -13,7 +13,8 @@ from engine.flow.values import format_duration
 from engine.kernel import contacts, flows
 from engine.kernel.state import FlowState, State
 from engine.limits import SCANNED_CONTACTS_MAX
-from ext.kernel.flow import NO_TRIALS, REASONS
+from engine.model import END_REASONS
+from ext.kernel.flow import NO_TRIALS
 from ext.kernel.records import Contact, Run
 from ext.wire import instant
 
@@ -240,7 +241,7 @@ def contact_runs(state: State, contact_id: str) -> list[dict[str, Any]]:
                     "node": flow.core.ids[node],
                     "entered_at": when(entered_ms),
                     "left_at": when(left_ms),
-                    "reason": REASONS[reason],
+                    "reason": END_REASONS[reason],
                 }
             )
     return sorted(rows, key=lambda row: -row["run"])

@@ -6,13 +6,7 @@ from ext.kernel.fast_action import Deed
 from ext.kernel.limit_window import Passages
 from ext.kernel.records import Run
 
-WHATS: tuple[str, ...]
-"""What may happen to a run, in the order of the counters."""
-REASONS: tuple[str, ...]
-"""Why a run may leave."""
-KINDS: tuple[str, ...]
 NO_TRIALS: list[int]
-MODES: tuple[str, ...]
 
 @final
 class NodeCore:

@@ -17,15 +17,9 @@ from ext.structures.siphash cimport siphash24_c
 
 from sortedcontainers import SortedList
 
-# What may happen to a run, and why it may leave, in the order of the counters.
-WHATS = (
-    "entered", "refused", "condition", "branch", "waiting", "executed",
-    "not_sent", "failed", "expired", "passed", "over", "left",
-)
-REASONS = ("completed", "no_date", "limit_reached", "stopped", "removed", "deleted", "exited")
-KINDS = ("launch", "step", "wait", "condition", "split", "ab_test", "limit")
+from engine.model import END_REASONS, LAUNCH_MODES, NODE_KINDS, TRACE_WORDS
+
 NO_TRIALS = [0] * 8
-MODES = ("every_time", "once", "periodically")
 
 
 @cython.final
@@ -39,7 +33,7 @@ cdef class NodeCore:
         self.no = flow.numbers[planned.id]
         self.acted = (<char*>&self.no)[: sizeof(int32_t)]
         self.kind = planned.kind
-        self.code = KINDS.index(planned.kind)
+        self.code = NODE_KINDS.index(planned.kind)
         self.planned = planned
         self.deeds = deeds
         self.plan = planned.plan
@@ -184,7 +178,7 @@ cdef class FlowCore:
         self.exit_events = flow.exit_when.events if self.exits else ()
         self.exit_where = program.exit_where
         self.listens = self.exits or any((<NodeCore>node).matches for node in self.nodes if node is not None)
-        self.mode = MODES.index(flow.frequency.mode)
+        self.mode = LAUNCH_MODES.index(flow.frequency.mode)
         self.every_ms = 0 if flow.frequency.every_ms is None else flow.frequency.every_ms
         self.max_launches = -1 if flow.frequency.max is None else flow.frequency.max
         self.hold = flow.when_paused == "hold"
@@ -255,10 +249,10 @@ cdef class FlowCore:
             no = self.numbers[id]
             counts = self.counters(no)
             row = {"arrived": counts[ARRIVED], "waiting": self.waiting[no] - self.doomed[no]}
-            for i, name in enumerate(WHATS):
+            for i, name in enumerate(TRACE_WORDS):
                 if i != WAITING:
                     row[name] = counts[i]
-            for i, name in enumerate(REASONS):
+            for i, name in enumerate(END_REASONS):
                 row[name] = counts[WHATS_END + i]
             row["true"] = counts[TRUE]
             row["false"] = counts[FALSE]

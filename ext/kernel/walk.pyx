@@ -22,8 +22,7 @@ from ext.expressions.plan cimport Plan, View
 from ext.kernel.records cimport *
 from ext.structures.siphash cimport siphash24_c
 
-from engine.model import TraceRecord
-from ext.kernel.flow import REASONS, WHATS
+from engine.model import END_REASONS, TRACE_WORDS, TraceRecord
 
 cdef enum:
     RUNS_AHEAD = 4  # entries after which a run finds its slot in the table fetched
@@ -132,7 +131,7 @@ cdef class Walk(Acting):
         if self.trace is not None:
             self.trace.append(
                 TraceRecord(
-                    self.now_ms, flow.id, flow.version, run, contact.id, flow.ids[node], WHATS[what],
+                    self.now_ms, flow.id, flow.version, run, contact.id, flow.ids[node], TRACE_WORDS[what],
                     {} if detail is None else detail,
                 )
             )
@@ -395,7 +394,7 @@ cdef class Walk(Acting):
         cdef Contact contact = run.contact
         flow.counters(node)[WHATS_END + reason] += 1
         self.note(
-            flow, run.id, contact, node, LEFT, reason, {"reason": REASONS[reason]} if self.trace is not None else None
+            flow, run.id, contact, node, LEFT, reason, {"reason": END_REASONS[reason]} if self.trace is not None else None
         )
         if not run.counted:
             mark_or_new(contact, flow.no).reserved -= 1

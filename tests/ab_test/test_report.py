@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from engine.ab_test.distributions import chi_square_tail, student_t_quantile, student_t_tail
 from engine.ab_test.report import (
     DAY_MS,
-    METRICS,
     Comparison,
     Estimate,
     VariantTotals,
@@ -26,6 +25,7 @@ from engine.ab_test.report import (
     sample_ratio,
     sequential,
 )
+from engine.model import AB_METRICS
 from tests.reference import report as reference
 
 ALPHA = 0.05
@@ -208,7 +208,7 @@ def test_one_of_four_equal_variants_is_ever_significant_in_at_most_five_of_a_hun
 
 @pytest.mark.parametrize("spread", [0.8, 1.6])
 def test_revenue_is_ever_significant_in_at_most_five_of_a_hundred_aa_tests(spread: float) -> None:
-    draw, alarms = random.Random(7), dict.fromkeys(METRICS, 0)
+    draw, alarms = random.Random(7), dict.fromkeys(AB_METRICS, 0)
     for _ in range(250):
         counted = {"a": [0] * 7, "b": [0] * 7}
         ever = set()
@@ -224,7 +224,7 @@ def test_revenue_is_ever_significant_in_at_most_five_of_a_hundred_aa_tests(sprea
                     for name, counts in counted.items()
                 )
             )
-            ever |= {metric for metric in METRICS if measured(answer, "b", metric)["significant"]}
+            ever |= {metric for metric in AB_METRICS if measured(answer, "b", metric)["significant"]}
         for metric in ever:
             alarms[metric] += 1
     assert {metric: count for metric, count in alarms.items() if count > 250 * 0.05} == {}
@@ -457,7 +457,7 @@ SUM = COUNT | st.just(10**320)
 ROW = st.tuples(st.integers(0, 10_000), *[COUNT] * 3, *[SUM] * 4, st.booleans())
 
 
-@given(st.lists(ROW, max_size=5), st.sampled_from(METRICS))
+@given(st.lists(ROW, max_size=5), st.sampled_from(AB_METRICS))
 def test_totals_that_cannot_be_make_a_report_all_the_same(rows: list[tuple[Any, ...]], metric: str) -> None:
     totals = [
         VariantTotals(str(i), share, control, *counts) for i, (share, *counts, control) in enumerate(rows)
@@ -473,7 +473,7 @@ CONTACTS = st.lists(
 )
 
 
-@given(CONTACTS, st.sampled_from(METRICS))
+@given(CONTACTS, st.sampled_from(AB_METRICS))
 def test_the_sums_say_what_the_contacts_say(contacts: list[reference.Contact], metric: str) -> None:
     found, slow = estimate(reference.totals("a", contacts), metric), reference.estimate(contacts, metric)
     if slow is None:
@@ -513,7 +513,7 @@ def test_another_currency_changes_values_and_nothing_else(
         )
 
     plain, scaled = answer(1), answer(times)
-    for metric in METRICS:
+    for metric in AB_METRICS:
         one, other = measured(plain, "b", metric), measured(scaled, "b", metric)
         if one["value"] is not None:
             one["value"] *= 1 if metric == "conversion_rate" else times

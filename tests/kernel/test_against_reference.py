@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.model import TRACE_WORDS
 from engine.simulation import scenario
 from engine.simulation.simulator import Simulator
 from tests.kernel.comparison import by_reference, disagreement, report
@@ -52,7 +53,7 @@ def test_the_cases_meet_every_kind_of_record() -> None:
             met.add(record["detail"].get("reason", record["what"]))
     reasons = {"frequency", "schedule", "too_old", "run_key", "completed", "no_date", "exited"}
     reasons |= {"limit_reached", "stopped", "removed"}
-    assert met == (set(scenario.WHAT) - {"refused", "left"}) | reasons
+    assert met == (set(TRACE_WORDS) - {"refused", "left"}) | reasons
 
 
 def test_a_case_is_the_same_every_time() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.model import TRACE_WORDS
 from engine.simulation import scenario
 from ext.wire import instant
 from tests.simulation.cdnow_counts import counts
@@ -53,7 +54,7 @@ def test_the_trace_tells_the_same_as_the_counts() -> None:
         (node, what): number
         for node, row in found.items()
         for what, number in row.items()
-        if number and what in scenario.WHAT and what != "waiting"
+        if number and what in TRACE_WORDS and what != "waiting"
     }
     assert {place: number for place, number in seen.items() if place[1] != "waiting"} == told
     assert seen["month", "waiting"] == found["month"]["arrived"]

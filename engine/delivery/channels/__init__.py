@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 from engine.delivery.channels.log import Log
 from engine.delivery.channels.outbox import Outbox
 from engine.delivery.channels.trouble import TryLater
-from engine.model import Effect, Receipt
+from engine.model import CHANNELS, Effect, Receipt
 
 
 class Channel(Protocol):
@@ -50,7 +50,7 @@ class Forked(Protocol):
     def destination(self, effect: Effect) -> str: ...
 
 
-DEFAULT_NAMES = ("email", "mobile_push", "sms", "web_push", "webhook")
+DEFAULT_NAMES = tuple(sorted(CHANNELS))
 """The channels every engine has; each is `log` unless configured."""
 
 __all__ = ["DEFAULT_NAMES", "Channel", "Forked", "Holding", "Log", "Outbox", "TryLater"]

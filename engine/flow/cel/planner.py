@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from engine.flow.cel.checked_ast import Call, Checked, Const, Expr, Ident, ListOf, Loop, MapOf, Select
 from engine.limits import EXPRESSION_DEPTH_MAX, EXPRESSION_NODES_MAX
+from engine.model import ENGINE_TRAITS, STANDING_TRAITS
 from ext.expressions.value import Kind
 
 Term = tuple[str, tuple[Any, ...], tuple["Term", ...], bool]
@@ -24,9 +25,6 @@ Term = tuple[str, tuple[Any, ...], tuple["Term", ...], bool]
 TRAITS, PROPERTIES, VARIABLES = 0, 1, 2
 SLOTS_MAX: Final = 32
 """Macros within macros; as many as the compiler's own bound on nesting lets through."""
-
-ENGINES_OWN: Final = frozenset({"points", "segments", "subscriptions"})
-"""What the engine keeps of every contact: there even where no trait of the name is."""
 
 TYPE_NAMES: Final[dict[str, int]] = {
     "null_type": Kind.NULL_,
@@ -159,9 +157,9 @@ class Planner:
     def selected(self, id: int, operand: Draft, key: str, test: bool) -> Draft:
         """`operand.key`, `operand["key"]` or `has(operand.key)`."""
         if operand.op == "customer":
-            if key in ENGINES_OWN and test:
+            if key in STANDING_TRAITS and test:
                 return Draft("constant", id, (int(Kind.BOOL), True))
-            if key in ("points", "segments"):
+            if key in ENGINE_TRAITS:
                 return Draft(key, id)
             return self.path(id, TRAITS, key, self.names.traits.get(key), test)
         if operand.op == "properties":

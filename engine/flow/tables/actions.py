@@ -19,12 +19,7 @@ from engine.flow.tables.pointer import a_kind, did_you_mean, quoted
 from engine.flow.tables.scalars import EventName, an_id, matching
 from engine.flow.tables.shapes import WRONG, Flag, Json, JsonSchema, NumberOrTemplate, Shape, Text
 from engine.limits import MESSAGE_KEYS_MAX, SEGMENTS_PER_ACTION_MAX
-
-CHANNELS: Final = ("email", "sms", "mobile_push", "web_push", "webhook")
-"""The channels every engine knows; others are configured by their own names."""
-
-ENGINE_TRAITS: Final = ("points", "segments")
-"""Traits that only the engine changes, by `points` and `segment`."""
+from engine.model import CHANNELS, ENGINE_TRAITS
 
 _CHANNEL_PATTERN: Final = "[a-z0-9][a-z0-9_-]{0,63}"
 _CODE_PATTERN: Final = "[A-Za-z_][A-Za-z0-9_]{0,63}"

@@ -11,11 +11,11 @@ from engine.flow.tables.pointer import quoted
 from engine.flow.tables.scalars import PERIOD, EventName, a_kind_key, an_edge, an_id
 from engine.flow.tables.shapes import Between, Cel, Choice, Flag, Hundredths
 from engine.limits import BRANCHES_MAX, BRANCHES_MIN
+from engine.model import AB_METRICS
 
 WHOLE: Final = 10_000
 """What shares add up to, in hundredths of a per cent."""
 
-METRICS: Final = ("conversion_rate", "average_order_value", "revenue_per_contact")
 
 _BRANCH_KEYS: Final = {
     "name": Key(an_id("a branch"), "The name of the branch.", required=True),
@@ -90,7 +90,7 @@ def _ab_test_rule(got: dict[str, Any], at: str, reader: Reader) -> None:
     if isinstance(variants, tuple) and (controls := sum(variant.control for variant in variants)) != 1:
         detail = f"Exactly one variant has `control: true`, here {controls} do."
         reader.problem(f"{at}/variants", "control", detail)
-    if isinstance(goal, Goal) and goal.revenue is None and got.get("metric") in METRICS[1:]:
+    if isinstance(goal, Goal) and goal.revenue is None and got.get("metric") in AB_METRICS[1:]:
         detail = f"The metric {got['metric']} needs `revenue`, such as revenue: order.total."
         reader.problem(f"{at}/goal/revenue", "missing_key", detail)
 
@@ -104,11 +104,11 @@ AB_TEST: Final = Record(
             required=True,
         ),
         "goal": Key(GOAL, "What a variant is measured by (rule 22).", required=True),
-        "metric": Key(Choice(*METRICS), "The metric that decides the winner; default conversion_rate."),
+        "metric": Key(Choice(*AB_METRICS), "The metric that decides the winner; default conversion_rate."),
         "confidence": Key(Between(0.5, 1), "The confidence of the intervals; default 0.95."),
     },
     make=lambda got: AbTest(
-        got["variants"], got["goal"], got.get("metric", METRICS[0]), got.get("confidence", 0.95)
+        got["variants"], got["goal"], got.get("metric", AB_METRICS[0]), got.get("confidence", 0.95)
     ),
     rule=_ab_test_rule,
 )

@@ -16,12 +16,10 @@ from typing import Any
 import msgspec
 
 from engine.errors import Refused
-from engine.model import Control, Input
+from engine.model import CHANNELS, Control, Input
 from engine.simulation.scenario.compare import difference, matches
-from engine.simulation.scenario.document import WHAT, Scenario, ScenarioError, load, parse
+from engine.simulation.scenario.document import Scenario, ScenarioError, load, parse
 from engine.simulation.simulator import Simulator, Sink
-
-CHANNELS = ("email", "sms", "mobile_push", "web_push", "webhook")
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -92,7 +90,6 @@ def _sends(raw: Any) -> list[str]:
 
 
 __all__ = [
-    "WHAT",
     "Refused",
     "Result",
     "Scenario",

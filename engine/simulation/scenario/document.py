@@ -14,17 +14,13 @@ import msgspec
 
 from engine.errors import TidemillError
 from engine.flow.source.source import load as load_source
-from engine.model import Control, Input
+from engine.model import TRACE_WORDS, Control, Input
 from engine.simulation.recorded_events import RecordingError, Timed, blocks
 from engine.wire import Rejection, control_of, decode_line, decode_lines
 from ext.kernel.fast_forward import misplaced, stamped
 from ext.wire import instant
 
 KEYS = ("name", "source", "start", "flows", "input", "until", "only", "expect")
-WHAT = (
-    *("entered", "refused", "condition", "branch", "waiting", "executed", "not_sent", "failed", "expired"),
-    *("passed", "over", "left"),
-)
 RECORD_KEYS = ("at", "flow", "version", "run", "contact", "node", "what", "detail")
 ENVELOPE = (
     *("at", "type", "userId", "anonymousId", "messageId", "timestamp", "context", "integrations"),
@@ -133,11 +129,13 @@ def parse(raw: Any, *, place: str, folder: Path) -> Scenario:
             raise ScenarioError(place, f"has no `{key}`.")
     inputs = document.get("input", [])
     expect = document.get("expect")
-    only = tuple(_list(document.get("only", list(WHAT)), f"{place}: only"))
+    only = tuple(_list(document.get("only", list(TRACE_WORDS)), f"{place}: only"))
     for what in only:
-        if what not in WHAT:
+        if what not in TRACE_WORDS:
             raise ScenarioError(
-                f"{place}: only", f"`{what}` is no kind of trace record.", f"One of: {', '.join(WHAT)}."
+                f"{place}: only",
+                f"`{what}` is no kind of trace record.",
+                f"One of: {', '.join(TRACE_WORDS)}.",
             )
     scenario = Scenario(
         name=str(document.get("name", place)),
