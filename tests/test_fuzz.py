@@ -6,6 +6,7 @@ The nightly form does the same with many more examples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,11 @@ json = st.recursive(
 )
 
 
-def long_and_short(*strategies: Any) -> Any:
-    """The test twice: with few examples in the ordinary run, with many by night."""
-
+def long_and_short(*strategies: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Run the test twice: with few examples in the ordinary form, with many in the nightly one."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
-    def make(test: Any) -> Any:
+    def make(test: Callable[..., None]) -> Callable[..., None]:
         def one(values: tuple[Any, ...]) -> None:
             test(*values)
 
@@ -58,7 +58,8 @@ def long_and_short(*strategies: Any) -> Any:
             (nightly if form == "nightly" else ordinary)()
 
         forms = ["ordinary", pytest.param("nightly", marks=pytest.mark.nightly)]
-        return pytest.mark.parametrize("form", forms)(run)
+        parametrized: Callable[..., None] = pytest.mark.parametrize("form", forms)(run)
+        return parametrized
 
     return make
 

@@ -10,7 +10,8 @@ import trio
 from engine.errors import Conflict, Refused, StoreError, Unavailable
 from engine.service import running
 from engine.store.recover import Progress
-from tests.store.helpers import config, events, run
+from tests.store.fake_kernel import fake_of
+from tests.store.helpers import config, events, recovery_of, run
 
 
 def test_what_was_submitted_is_there_after_a_clean_stop(tmp_path: Path) -> None:
@@ -22,8 +23,8 @@ def test_what_was_submitted_is_there_after_a_clean_stop(tmp_path: Path) -> None:
     async def second() -> None:
         async with running(config(tmp_path)) as service:
             assert service.kernel.digest() == digest
-            assert service.recovered.batches == 0, "a clean stop leaves no tail"
-            assert service.kernel.counted == {f"c{n}": 3 if n < 5 else 2 for n in range(10)}
+            assert recovery_of(service).batches == 0, "a clean stop leaves no tail"
+            assert fake_of(service).counted == {f"c{n}": 3 if n < 5 else 2 for n in range(10)}
 
     digest = run(first)
     run(second)
@@ -92,8 +93,8 @@ def test_an_error_in_the_block_leaves_it_as_it_is_after_a_clean_stop(tmp_path: P
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert service.recovered.batches == 0
-            assert sum(service.kernel.counted.values()) == 5
+            assert recovery_of(service).batches == 0
+            assert sum(fake_of(service).counted.values()) == 5
 
     with pytest.raises(KeyError):
         run(test)
@@ -112,8 +113,8 @@ def test_a_cancellation_from_outside_is_a_clean_stop(tmp_path: Path) -> None:
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert service.recovered.batches == 0
-            assert sum(service.kernel.counted.values()) == 5
+            assert recovery_of(service).batches == 0
+            assert sum(fake_of(service).counted.values()) == 5
 
     run(test)
     run(again)
@@ -131,8 +132,8 @@ def test_a_fault_of_the_kernel_stops_everything_and_writes_nothing_more(tmp_path
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert service.recovered.checkpoint_seq == 0, "no checkpoint is made of a state that failed"
-            assert sum(service.kernel.counted.values()) in (5, 6)
+            assert recovery_of(service).checkpoint_seq == 0, "no checkpoint is made of a state that failed"
+            assert sum(fake_of(service).counted.values()) in (5, 6)
 
     with pytest.raises(ExceptionGroup) as stopped:
         run(test)

@@ -35,6 +35,7 @@ class Contact:
     def live_runs(self) -> list[Run]:
         """Runs in progress, in order of their ids."""
 
+    def packed_trials(self) -> list[tuple[int, tuple[int, int, int, str]]]: ...
     def packed_history(self) -> list[tuple[int, list[int], list[tuple[int, list[float]]]]]:
         """`(name number, instants, [(property number, numbers, NaN where an event had none)])`, in order."""
 

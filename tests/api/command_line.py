@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from click.testing import CliRunner, Result
@@ -25,8 +26,8 @@ def tidemill(*arguments: object, stdin: str | bytes | None = None) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
 
 
-def answer(result: Result) -> object:
-    """What a call with `--json` printed."""
+def answer(result: Result) -> Any:
+    """Return the JSON that a command with `--json` printed."""
     assert result.exit_code == 0, result.stderr
     return msgspec.json.decode(result.stdout)
 

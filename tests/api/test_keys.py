@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import stat
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from api import keyfile, keys
+from api import keyfile
 from api.client.http import key_of
 from api.intake import connections
 from api.intake.http_listener import Intake
@@ -64,7 +65,7 @@ def test_every_key_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch)
         compared.append(kept)
         return given == kept
 
-    monkeypatch.setattr(keys.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     held = Keys(["w"], [key("a", "read"), key("b", "read")])
     for secret in (b"w", b"a", b"b", b"none"):
         compared.clear()
@@ -183,7 +184,7 @@ def test_a_write_that_fails_leaves_the_keys_there_were(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keyfile.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(KeyFileError, match="No space left"):
         remove_key(tmp_path, "a")
     assert (tmp_path / FILE).read_bytes() == before

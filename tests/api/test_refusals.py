@@ -59,7 +59,9 @@ def raised(*trees: str) -> Iterator[tuple[str, str, str | None]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CLASSES:
                 code = node.args[0] if node.args else None
-                literal = code.value if isinstance(code, ast.Constant) else None
+                literal = (
+                    code.value if isinstance(code, ast.Constant) and isinstance(code.value, str) else None
+                )
                 yield str(path.relative_to(ROOT)), node.func.id, literal
 
 

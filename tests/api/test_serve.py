@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -41,7 +42,7 @@ def test_a_signal_during_recovery_gives_the_recovery_up() -> None:
 
 def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
-    monkeypatch.setattr(serve.os, "_exit", codes.append)
+    monkeypatch.setattr(os, "_exit", codes.append)
     heard(2, recovering=False)
     assert codes == [1]
 

@@ -17,6 +17,7 @@ from engine.service import Service, ServiceConfig, running
 from engine.wire import decode_lines
 from tests.delivery.delivery_bench import bench, jump
 from tests.kernel.kernel_bench import HELLO
+from tests.store.fake_kernel import fake_of
 from tests.store.helpers import Collector, config, line, run, until
 
 
@@ -26,8 +27,8 @@ def sends(*channels: str) -> bytes:
 
 async def receipted(service: Service, count: int) -> dict[str, str]:
     """The receipts, once there are `count`."""
-    await until(lambda: len(service.kernel.receipts) >= count)
-    return service.kernel.receipts
+    await until(lambda: len(fake_of(service).receipts) >= count)
+    return fake_of(service).receipts
 
 
 def test_an_effect_is_delivered_and_its_receipt_journaled(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_stop_lets_deliveries_under_way_end(tmp_path: Path) -> None:
         async with running(config(tmp_path, channel=slow)) as service:
             await service.submit(decode_lines(sends("email")))
             await trio.sleep(0.02)
-        assert service.kernel.receipts == {"e1": "delivered"}
+        assert fake_of(service).receipts == {"e1": "delivered"}
 
     run(test)
 

@@ -44,7 +44,9 @@ values = st.one_of(
         ["York", "", "x" * 40, "é", True, False, [], ["a"], {}, {"a": 1, "b": 2}, {"b": 2, "a": 1}]
     ),
 )
-addresses = st.sampled_from(["ada@example.com", "", 0, 0.0, None, ["token"], [], {}, 17, False])
+addresses: st.SearchStrategy[Any] = st.sampled_from(
+    ["ada@example.com", "", 0, 0.0, None, ["token"], [], {}, 17, False]
+)
 subscriptions = st.one_of(
     st.dictionaries(st.sampled_from(["email", "sms", "webhook"]), st.sampled_from(STATUS), max_size=3),
     st.sampled_from(["all", None]),
@@ -217,10 +219,13 @@ def test_which_actions_go_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None
         {"issue_promo_code": {"pool": "spring", "as": "code"}},
         {"emit": {"event": "Ping", "properties": {"long": "x" * MESSAGE_BYTES_MAX}}},
     ]
-    asked: list[str] = []
-    monkeypatch.setattr(
-        "engine.kernel.callbacks.Host.act", lambda self, run, node, place: asked.append(place) or (5, {})
-    )
+    asked: list[int] = []
+
+    def act(host: Any, run: Any, node: Any, place: int) -> tuple[int, dict[str, Any]]:
+        asked.append(place)
+        return 5, {}
+
+    monkeypatch.setattr("engine.kernel.callbacks.Host.act", act)
     life(
         [flow("f", "Go", [[*literal, *for_python]])], [("c1", {"email": "a@b.c"}), ("c1", "go")], None, False
     )

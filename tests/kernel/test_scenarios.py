@@ -84,7 +84,10 @@ def test_an_instant_is_compared_by_its_value() -> None:
 
 
 def test_detail_is_compared_by_the_keys_given() -> None:
-    keys = {"only": ["entered"], "expect": [{"what": "entered", "detail": {"event": "Session Ended"}}]}
+    keys: dict[str, Any] = {
+        "only": ["entered"],
+        "expect": [{"what": "entered", "detail": {"event": "Session Ended"}}],
+    }
     assert scenario.test(parse(**keys)).passed
     keys["expect"] = [{"what": "entered", "detail": {"reason": "frequency"}}]
     assert not scenario.test(parse(**keys)).passed

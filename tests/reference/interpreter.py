@@ -12,19 +12,16 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from tests.reference import chance, civil
-from tests.reference.acting import Acting
+from tests.reference import draws, local_time
+from tests.reference.actions import ReferenceActions
+from tests.reference.awaited_events import AwaitedEvents
 from tests.reference.conditions import EvaluationFailed, Evaluator
-from tests.reference.hearing import Hearing
-from tests.reference.knowing import EVENTS_PER_NAME_MAX, Knowing
+from tests.reference.contacts import EVENTS_PER_NAME_MAX, ReferenceContacts
+from tests.reference.part import Document, Happened, Run
 
 EVENT_AGE_MS_MAX = 7 * 24 * 3600 * 1000
 OCCURRENCE_AGE_MS_MAX = 24 * 3600 * 1000
 KEPT_AS = {"page": "Page Viewed", "screen": "Screen Viewed", "group": "Group Joined"}
-
-Document = dict[str, Any]
-Run = dict[str, Any]
-Happened = dict[str, Any]
 
 
 def play(
@@ -39,18 +36,20 @@ def play(
 
     Raises TooMuch after `events_max` events: flows that launch each other can multiply for 16 generations.
     """
-    engine = Reference(civil.instant(start), key)
+    engine = ReferenceEngine(local_time.instant(start), key)
     engine.events_left = events_max
     for document in flows:
         engine.launch(document)
     for line in lines:
-        if civil.instant(line["at"]) > civil.instant(until):
+        if local_time.instant(line["at"]) > local_time.instant(until):
             break
-        at = max(civil.instant(line["at"]), engine.now)  # an engine that is down receives when it is up again
+        at = max(
+            local_time.instant(line["at"]), engine.now
+        )  # an engine that is down receives when it is up again
         engine.fire(at)
         engine.now = at
         engine.take(line)
-    engine.fire(civil.instant(until))
+    engine.fire(local_time.instant(until))
     return engine.trace
 
 
@@ -58,7 +57,7 @@ class TooMuch(Exception):
     """The case is larger than was asked for."""
 
 
-class Reference(Knowing, Hearing, Acting):
+class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
     """One engine: `now` is the virtual time, `trace` what happened so far."""
 
     def __init__(self, start_ms: int, key: bytes) -> None:
@@ -107,7 +106,7 @@ class Reference(Knowing, Hearing, Acting):
                     {
                         "name": KEPT_AS.get(kind) or line["event"],
                         "contact": contact,
-                        "timestamp": min(civil.instant(stamp), self.now),  # rule 1
+                        "timestamp": min(local_time.instant(stamp), self.now),  # rule 1
                         "properties": body,
                         "depth": 0,
                         "kept": True,
@@ -131,12 +130,12 @@ class Reference(Knowing, Hearing, Acting):
             flow = self.flows[line["flow"]]
             for side in ("start", "end"):
                 if side in line:
-                    flow[side] = None if line[side] is None else civil.instant(line[side])
+                    flow[side] = None if line[side] is None else local_time.instant(line[side])
             self.release(line["flow"])
         elif op == "add_codes":
             self.pools.setdefault(line["pool"], []).extend(line["codes"])
         elif op == "restart":
-            self.now = max(self.now, civil.instant(line["until"]))
+            self.now = max(self.now, local_time.instant(line["until"]))
         else:
             raise AssertionError(f"the reference knows no operation {op!r}")
 
@@ -209,7 +208,7 @@ class Reference(Knowing, Hearing, Acting):
         }
         self.runs.append(run)
         by_event = event["name"] is not None
-        detail = {"event": event["name"]} if by_event else {"schedule": civil.write(event["timestamp"])}
+        detail = {"event": event["name"]} if by_event else {"schedule": local_time.write(event["timestamp"])}
         self.record(flow, run["id"], contact, start, "entered", detail)
         self.advance(run, launch.get("next"))
 
@@ -231,9 +230,9 @@ class Reference(Knowing, Hearing, Acting):
                 if run["flow"] == flow["id"] and run["contact"] == contact and not run["counted"]:
                     return refused  # rule 14: it holds a reservation
         if mode == "periodically" and gate["last"] is not None:
-            opens = gate["last"] + civil.duration(rule["every"])
+            opens = gate["last"] + local_time.duration(rule["every"])
             if self.now < opens:
-                return refused | {"until": civil.write(opens)}
+                return refused | {"until": local_time.write(opens)}
         return None
 
     # ---- on the way
@@ -273,7 +272,7 @@ class Reference(Knowing, Hearing, Acting):
                             return
                         node = spec["missing"]
                         continue
-                    self.record_run(run, "waiting", {"until": civil.write(end)})
+                    self.record_run(run, "waiting", {"until": local_time.write(end)})
                     if "until_event" in spec and self.heard_before(run, spec["until_event"]):
                         node = spec.get("next")
                         continue
@@ -291,46 +290,48 @@ class Reference(Knowing, Hearing, Acting):
         zone = self.zone_of(run)
         end: int | None = run["logical"]
         if "for" in spec:
-            end = run["logical"] + civil.duration(spec["for"])
+            end = run["logical"] + local_time.duration(spec["for"])
         elif "until" in spec:
             until = spec["until"]
             try:
                 value = self.evaluator.value(until["date"], self.variables(run["contact"], run["event"]))
             except EvaluationFailed:
                 return None
-            end = civil.date_of(value, zone, until.get("at"), civil.duration(until.get("offset", "0s")))
+            end = local_time.date_of(
+                value, zone, until.get("at"), local_time.duration(until.get("offset", "0s"))
+            )
             if end is None:
                 return None
         assert end is not None
         if "window" in spec:
-            end = civil.leaving(windows_of(spec), zone, max(end, self.now))
+            end = local_time.leaving(windows_of(spec), zone, max(end, self.now))
         return end
 
     def zone_of(self, run: Run) -> Any:
         traits = self.contacts[run["contact"]]["traits"]
-        return civil.zone_of(
+        return local_time.zone_of(
             traits.get("timezone"), self.flows[run["flow"]]["document"].get("timezone", "UTC")
         )
 
     def choose(self, run: Run, spec: dict[str, Any]) -> dict[str, Any]:
         """Rule 21: a split draws by run, an A/B test by contact and for ever."""
-        branches = spec["branches"] if spec["kind"] == "split" else spec["variants"]
-        salt = chance.salt(self.key, run["flow"], run["node"])
+        branches: list[dict[str, Any]] = spec["branches"] if spec["kind"] == "split" else spec["variants"]
+        salt = draws.salt(self.key, run["flow"], run["node"])
         shares = [round(branch["share"] * 100) for branch in branches]
         if spec["kind"] == "split":
-            return branches[chance.draw(salt, run["id"].to_bytes(8, "little"), shares)]
+            return branches[draws.draw(salt, run["id"].to_bytes(8, "little"), shares)]
         place = (run["flow"], run["node"], run["contact"])
         for branch in branches:
             if self.assigned.get(place) == branch["name"]:
                 return branch
-        branch = branches[chance.draw(salt, run["contact"].encode(), shares)]
+        branch = branches[draws.draw(salt, run["contact"].encode(), shares)]
         self.assigned[place] = branch["name"]
         return branch
 
     def pass_limit(self, run: Run, spec: dict[str, Any]) -> tuple[bool, int]:
         """Rule 23: whether it passes, and how many are then in the window."""
         passages = self.passages.setdefault((run["flow"], run["node"]), [])
-        since = self.now - civil.duration(spec["per"]) if "per" in spec else None
+        since = self.now - local_time.duration(spec["per"]) if "per" in spec else None
         count = sum(1 for at in passages if since is None or at > since)
         if count >= spec["max"]:
             return False, count
@@ -376,10 +377,10 @@ class Reference(Knowing, Hearing, Acting):
         run["held"] = False
         spec = flow["nodes"][run["node"]]
         if due < self.now and "window" in spec:
-            opens = civil.leaving(windows_of(spec), self.zone_of(run), self.now)
+            opens = local_time.leaving(windows_of(spec), self.zone_of(run), self.now)
             if opens > self.now:  # rule 4: it is late, and outside every window
                 run["due"] = opens
-                self.record_run(run, "waiting", {"until": civil.write(opens)})
+                self.record_run(run, "waiting", {"until": local_time.write(opens)})
                 return
         run["due"] = None
         run["logical"] = due  # rule 2: not when the machine got to it
@@ -402,8 +403,8 @@ class Reference(Knowing, Hearing, Acting):
         rule = flow["nodes"][flow["launch_node"]]["trigger"].get("schedule")
         if rule is None:
             return None
-        zone = civil.zone_of(flow["document"].get("timezone", "UTC"))
-        return civil.occurrence(rule, zone, max(flow["since"], (flow["occurred"] or 0) + 1))
+        zone = local_time.zone_of(flow["document"].get("timezone", "UTC"))
+        return local_time.occurrence(rule, zone, max(flow["since"], (flow["occurred"] or 0) + 1))
 
     def occur(self, flow: dict[str, Any], when: int) -> None:
         """Enters everybody for whom `where` holds; skipped where it is a day late, or the flow did not run then.
@@ -421,7 +422,13 @@ class Reference(Knowing, Hearing, Acting):
         ):
             return
         for contact in sorted(self.contacts, key=str.encode):
-            event = {"name": None, "contact": contact, "timestamp": when, "properties": {}, "depth": 0}
+            event: dict[str, Any] = {
+                "name": None,
+                "contact": contact,
+                "timestamp": when,
+                "properties": {},
+                "depth": 0,
+            }
             self.try_entering(flow, event)
             self.drain()
 
@@ -440,8 +447,8 @@ class Reference(Knowing, Hearing, Acting):
             "nodes": nodes,
             "launch_node": next(node for node, spec in nodes.items() if spec["kind"] == "launch"),
             "paused_at": None,
-            "start": civil.instant(schedule["start"]) if "start" in schedule else None,
-            "end": civil.instant(schedule["end"]) if "end" in schedule else None,
+            "start": local_time.instant(schedule["start"]) if "start" in schedule else None,
+            "end": local_time.instant(schedule["end"]) if "end" in schedule else None,
             "since": self.now,
             "occurred": old["occurred"] if old else None,
         }
@@ -454,7 +461,7 @@ class Reference(Knowing, Hearing, Acting):
 
     def do_step(self, flow: dict[str, Any], run: Run, spec: dict[str, Any]) -> None:
         relevance = spec.get("relevance", "24h")
-        if relevance != "none" and self.now > run["logical"] + civil.duration(relevance):  # rule 3
+        if relevance != "none" and self.now > run["logical"] + local_time.duration(relevance):  # rule 3
             self.record_run(run, "expired", {})
             return
         actions = [self.act(run, action) for action in spec["actions"]]
@@ -493,7 +500,7 @@ class Reference(Knowing, Hearing, Acting):
     ) -> None:
         self.trace.append(
             {
-                "at": civil.write(self.now),
+                "at": local_time.write(self.now),
                 "flow": flow["id"],
                 "version": flow["version"],
                 "run": run,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tests.reference import civil
+from tests.reference import local_time
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -103,9 +103,9 @@ def case(seed: int) -> Case:
     random = Random(seed)
     start = random.choice(STARTS)
     flows = [flow(random, f"f{number}") for number in range(random.choice((1, 1, 2, 2, 3)))]
-    lines, last_ms = inputs(random, flows, civil.instant(start))
+    lines, last_ms = inputs(random, flows, local_time.instant(start))
     until_ms = last_ms + random.choice((HOUR_MS, DAY_MS, 20 * DAY_MS))
-    return Case(seed, flows, lines, start, civil.write(until_ms))
+    return Case(seed, flows, lines, start, local_time.write(until_ms))
 
 
 # ---- flows
@@ -139,8 +139,8 @@ def flow(random: Random, name: str) -> dict[str, Any]:
         document["when_paused"] = random.choice(("leave", "hold"))
     if random.random() < 0.1:
         side = random.choice(("start", "end"))
-        begin_ms = civil.instant(random.choice(STARTS[:2]))
-        document["schedule"] = {side: civil.write(begin_ms + random.randrange(12) * 12 * HOUR_MS)}
+        begin_ms = local_time.instant(random.choice(STARTS[:2]))
+        document["schedule"] = {side: local_time.write(begin_ms + random.randrange(12) * 12 * HOUR_MS)}
     return document
 
 
@@ -239,9 +239,9 @@ def body(random: Random, name: str, names: list[str], number: int) -> dict[str, 
             goal = {"event": "Order Completed", "within": "7d", "revenue": "order.total"}
             return {"kind": "ab_test", "variants": variants, "goal": goal}
         case _:
-            spec = {"kind": "limit", "max": random.randint(1, 4)}
+            limit = {"kind": "limit", "max": random.randint(1, 4)}
             per = (None, "1h", "1d", "3d")[sum(name.encode()) % 4]  # the same in every version of the flow
-            return with_edges(spec, per=per, next=onward, over=edge(random, names, number))
+            return with_edges(limit, per=per, next=onward, over=edge(random, names, number))
 
 
 def with_edges(spec: dict[str, Any], **keys: str | None) -> dict[str, Any]:
@@ -292,7 +292,9 @@ def window(random: Random) -> dict[str, Any]:
     )
     spec: dict[str, Any] = {"from": opens, "to": closes}
     if random.random() < 0.4:
-        spec["days"] = sorted(random.sample(civil.DAYS, random.choice((1, 2, 5))), key=civil.DAYS.index)
+        spec["days"] = sorted(
+            random.sample(local_time.DAYS, random.choice((1, 2, 5))), key=local_time.DAYS.index
+        )
     return spec
 
 
@@ -366,7 +368,7 @@ def inputs(random: Random, flows: list[dict[str, Any]], start_ms: int) -> tuple[
     now_ms = start_ms
     lines: list[dict[str, Any]] = [
         {
-            "at": civil.write(now_ms),
+            "at": local_time.write(now_ms),
             "type": "control",
             "op": "add_codes",
             "pool": "spring",
@@ -387,7 +389,7 @@ def inputs(random: Random, flows: list[dict[str, Any]], start_ms: int) -> tuple[
             line = {"type": "alias", "userId": one, "previousId": other}
         else:
             line = operation(random, flows, paused, now_ms)
-        lines.append({"at": civil.write(now_ms), **line})
+        lines.append({"at": local_time.write(now_ms), **line})
     return lines, now_ms
 
 
@@ -401,7 +403,7 @@ def track(random: Random, now_ms: int) -> dict[str, Any]:
         line = {"type": random.choice(("page", "screen")), "userId": random.choice(CONTACTS)}
     if random.random() < 0.35:
         late_ms = random.choice((-DAY_MS, 1, HOUR_MS, DAY_MS, 5 * DAY_MS, 7 * DAY_MS, 7 * DAY_MS + 1))
-        line["timestamp"] = civil.write(now_ms - late_ms)
+        line["timestamp"] = local_time.write(now_ms - late_ms)
     if random.random() < 0.3:
         line["messageId"] = f"m{random.randrange(6)}"
     choices: dict[str, tuple[Any, ...]] = {
@@ -450,9 +452,11 @@ def operation(random: Random, flows: list[dict[str, Any]], paused: set[str], now
             return line | {"op": "pause", "flow": name}
         case 2:
             gap_ms = random.choice((1000, HOUR_MS, DAY_MS, 4 * DAY_MS))
-            return line | {"op": "restart", "until": civil.write(now_ms + gap_ms)}
+            return line | {"op": "restart", "until": local_time.write(now_ms + gap_ms)}
         case 3:
-            end = random.choice((None, civil.write(now_ms + random.choice((HOUR_MS, DAY_MS, 4 * DAY_MS)))))
+            end = random.choice(
+                (None, local_time.write(now_ms + random.choice((HOUR_MS, DAY_MS, 4 * DAY_MS))))
+            )
             return line | {"op": "schedule", "flow": name, "start": None, "end": end}
         case 4:
             return line | {"op": "add_codes", "pool": "summer", "codes": [f"S{now_ms}", f"T{now_ms}"]}

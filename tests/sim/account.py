@@ -21,7 +21,7 @@ from engine.store.frame import Frame
 from engine.store.recover import Recovered
 from engine.wire import decode_lines
 from tests.kernel.comparison import plain
-from tests.reference import civil, interpreter
+from tests.reference import interpreter, local_time
 from tests.sim.disk import Disk
 from tests.sim.environment import Commit, newest
 
@@ -295,7 +295,7 @@ class Account:
         """The trace of all batches against the slow twin's. False: too large for it, or beyond it."""
         if self.beyond_the_reference or self.is_too_large:
             return False
-        reference = interpreter.Reference(self.frames[0].now_ms if self.frames else 0, self.key)
+        reference = interpreter.ReferenceEngine(self.frames[0].now_ms if self.frames else 0, self.key)
         reference.events_left = REFERENCE_EVENTS_MAX
         try:
             for batch in self.frames:
@@ -313,13 +313,13 @@ class Account:
         keep(4, len(expected) == len(happened), f"{len(happened)} things happened, not {len(expected)}")
         return True
 
-    def _play(self, reference: interpreter.Reference, batch: Frame) -> None:
+    def _play(self, reference: interpreter.ReferenceEngine, batch: Frame) -> None:
         reference.now = max(reference.now, batch.now_ms)
         reference.fire(batch.now_ms)
         for place, line in enumerate(batch.body.splitlines()):
             raw = msgspec.json.decode(line)
             if (batch.seq, place) not in self.refused and self._is_known(raw):
-                reference.take({"at": civil.write(batch.now_ms), **raw})
+                reference.take({"at": local_time.write(batch.now_ms), **raw})
 
     def _is_known(self, raw: dict[str, Any]) -> bool:
         """Whether the slow twin knows such a line. It has no drafts: they are kept here, and a launch is given its

@@ -483,14 +483,14 @@ def live(seed: int) -> Story:
         bodies_bytes_max=of.bodies_bytes_max,
         in_flight_bytes_max=of.in_flight_bytes_max,
     )
-    told = world.account.encoded
-    with replaced(world.chance("seams"), clock, opens, world.recover, told, of.bounds, ways_in):
+    encoded = world.account.encoded
+    with replaced(world.chance("seams"), clock, opens, world.recover, encoded, of.bounds, ways_in):
         try:
             trio.run(world.run, clock=clock)
             story.compared = world.account.compare_with_reference()
         except BaseException as error:
-            told = next(iter(_breaches(error)), error)
-            story.failed(told)
-            raise Failed(story) from told
+            cause = next(iter(_breaches(error)), error)
+            story.failed(cause)
+            raise Failed(story) from cause
     story.conclude(world.account)
     return story

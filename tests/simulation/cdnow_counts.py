@@ -4,10 +4,13 @@ import gzip
 import json
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 
-def counts(path, until):
-    first, second = {}, {}
+def counts(path: str | Path, until: datetime) -> dict[str, int]:
+    """Return how many customers entered, wait, are thanked and are asked."""
+    first: dict[str, tuple[datetime, float]] = {}
+    second: dict[str, datetime] = {}
     with gzip.open(path) as lines:
         for line in map(json.loads, lines):
             when, who = datetime.fromisoformat(line["timestamp"]), line["userId"]

@@ -10,12 +10,14 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from engine.errors import Conflict, Refused
+from engine.kernel import Kernel
 from engine.model import Batch, Control, Effect, Outcome
+from engine.service import Service
 from ext.wire.event import Event
 
 TIMERS_PER_BATCH = 3
@@ -163,3 +165,15 @@ class FakeSnapshot:
             head, self._head = self._head, None
             return msgspec.msgpack.encode(head)
         return msgspec.msgpack.encode({"counted": dict(self._parts.pop(0))}) if self._parts else None
+
+
+def as_kernel(fake: FakeKernel) -> Kernel:
+    """Return the fake under the type that the store's signatures name."""
+    return cast(Kernel, fake)
+
+
+def fake_of(service: Service) -> FakeKernel:
+    """Return the fake kernel that a service of `tests.store.helpers.config` works on."""
+    kernel: object = service.kernel
+    assert isinstance(kernel, FakeKernel)
+    return kernel

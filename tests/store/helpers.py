@@ -12,7 +12,8 @@ import trio
 
 from engine.delivery.channels import DEFAULT_NAMES, Channel, Outbox
 from engine.model import Effect, Receipt
-from engine.service import ServiceConfig
+from engine.service import Service, ServiceConfig
+from engine.store.recover import Recovered
 from engine.wire import Decoded, decode_lines
 from tests.store.fake_kernel import FakeKernel
 
@@ -70,3 +71,9 @@ def config(data: Path, *, channel: Channel | Outbox | None = None, **settings: A
     """A service on the fake kernel; all channels go to `channel`, by default the outbox."""
     channels = dict.fromkeys(DEFAULT_NAMES, channel or Outbox())
     return ServiceConfig(data=data, kernel=FakeKernel, channels=channels, **settings)  # type: ignore[arg-type]
+
+
+def recovery_of(service: Service) -> Recovered:
+    """Return what the start of a service found in its store."""
+    assert service.recovered is not None
+    return service.recovered

@@ -74,4 +74,4 @@ async def submit(service: Service, number: int) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:])
+    trio.run(main, sys.argv[1])

@@ -48,7 +48,7 @@ FLOW: dict[str, Any] = {
 
 def settings(data: Path, **more: Any) -> ServiceConfig:
     channels = dict.fromkeys(DEFAULT_NAMES, Outbox())
-    return ServiceConfig(data=data, clock=VirtualClock(START), channels=channels, **more)  # type: ignore[arg-type]
+    return ServiceConfig(data=data, clock=VirtualClock(START), channels=channels, **more)
 
 
 def bytes_left(data: Path) -> list[str]:

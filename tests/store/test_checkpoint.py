@@ -15,12 +15,12 @@ from engine import limits
 from engine.errors import StoreError
 from engine.kernel import Kernel
 from engine.model import Batch
-from engine.store.checkpoint import Checkpoints, Pace
+from engine.store.checkpoint import Checkpoints, Link, Pace
 from engine.store.checkpointer import Checkpointer
 from engine.store.environment import StoreFull
 from engine.store.journal import Journal
 from engine.wire import decode_lines
-from tests.store.fake_kernel import FakeKernel
+from tests.store.fake_kernel import FakeKernel, as_kernel
 from tests.store.helpers import events, run, until
 
 KEY = bytes(range(16))
@@ -46,6 +46,12 @@ def restored(path: Path) -> FakeKernel:
     return kernel
 
 
+def chain_of(checkpoints: Checkpoints) -> tuple[Link, ...]:
+    """Return the bases and deltas that the manifest names, oldest first."""
+    assert checkpoints.manifest is not None
+    return checkpoints.manifest.chain
+
+
 def parts_of(checkpoints: Checkpoints) -> int:
     """How many parts are in the store, named by the manifest or not."""
     return checkpoints._env.read(lambda transaction: transaction.stat()["entries"]) - 1
@@ -58,10 +64,10 @@ def test_a_base_and_its_deltas_are_restored(tmp_path: Path) -> None:
         with opened(tmp_path) as checkpoints:
             for full in (True, False, False, True, False):
                 advance(kernel)
-                await checkpoints.write(kernel, key=KEY, full=full)
+                await checkpoints.write(as_kernel(kernel), key=KEY, full=full)
                 assert checkpoints.seq == kernel.seq
-            assert [link.full for link in checkpoints.manifest.chain] == [True, False]
-            assert parts_of(checkpoints) == sum(link.pieces for link in checkpoints.manifest.chain)
+            assert [link.full for link in chain_of(checkpoints)] == [True, False]
+            assert parts_of(checkpoints) == sum(link.pieces for link in chain_of(checkpoints))
 
     run(test)
     assert restored(tmp_path).digest() == kernel.digest()
@@ -84,7 +90,7 @@ def test_batches_applied_meanwhile_are_not_in_it(tmp_path: Path, monkeypatch: py
             async with trio.open_nursery() as nursery:
                 until = trio.CancelScope()
                 nursery.start_soon(work, until)
-                await checkpoints.write(kernel, key=KEY, full=True)
+                await checkpoints.write(as_kernel(kernel), key=KEY, full=True)
                 until.cancel()
             assert kernel.seq > checkpoints.seq + 1
             return before
@@ -94,7 +100,9 @@ def test_batches_applied_meanwhile_are_not_in_it(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("call", range(6))
-def test_after_one_that_was_cancelled_at_any_moment_nothing_is_missing(tmp_path: Path, call: int) -> None:
+def test_after_one_that_was_cancelled_at_any_moment_nothing_is_missing(
+    tmp_path: Path, call: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the kernel had given all parts, and only the manifest was not written."""
     kernel = Kernel()
 
@@ -121,10 +129,10 @@ def test_after_one_that_was_cancelled_at_any_moment_nothing_is_missing(tmp_path:
                 return one
 
             with trio.CancelScope() as scope:
-                checkpoints._env.write = counted(write)  # type: ignore[method-assign]
-                checkpoints._env.aside = counted(aside)  # type: ignore[method-assign]
+                monkeypatch.setattr(checkpoints._env, "write", counted(write))
+                monkeypatch.setattr(checkpoints._env, "aside", counted(aside))
                 await checkpoints.write(kernel, key=KEY, full=False)
-            checkpoints._env.write, checkpoints._env.aside = write, aside  # type: ignore[method-assign]
+            monkeypatch.undo()
             meet("ef")
             await checkpoints.write(kernel, key=KEY, full=False)
 
@@ -148,7 +156,7 @@ def test_a_crash_in_the_middle_leaves_the_former_one(
     async def test() -> bytes:
         with opened(tmp_path) as checkpoints:
             advance(kernel)
-            await checkpoints.write(kernel, key=KEY, full=True)
+            await checkpoints.write(as_kernel(kernel), key=KEY, full=True)
             former = kernel.digest()
             advance(kernel, 40)
             with trio.CancelScope() as crash:
@@ -162,7 +170,7 @@ def test_a_crash_in_the_middle_leaves_the_former_one(
 
                 monkeypatch.setattr(snapshot, "part", part)
                 monkeypatch.setattr(kernel, "snapshot", lambda full: snapshot)
-                await checkpoints.write(kernel, key=KEY, full=full)
+                await checkpoints.write(as_kernel(kernel), key=KEY, full=full)
             assert crash.cancelled_caught
             return former
 
@@ -172,7 +180,7 @@ def test_a_crash_in_the_middle_leaves_the_former_one(
     async def sweep() -> None:
         with opened(tmp_path) as checkpoints:
             assert (await checkpoints.sweep() > 0) == (parts_written > 0)
-            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].pieces
+            assert parts_of(checkpoints) == chain_of(checkpoints)[0].pieces
 
     run(sweep)
     assert restored(tmp_path).digest() == former
@@ -184,15 +192,15 @@ def test_a_full_store_keeps_the_former_one_and_makes_another_when_there_is_room(
     async def test() -> None:
         with opened(tmp_path, 1 << 15) as checkpoints:
             advance(kernel)
-            await checkpoints.write(kernel, key=KEY, full=True)
+            await checkpoints.write(as_kernel(kernel), key=KEY, full=True)
             former = kernel.digest()
             advance(kernel, 20_000)
             with pytest.raises(StoreFull):
-                await checkpoints.write(kernel, key=KEY, full=False)
+                await checkpoints.write(as_kernel(kernel), key=KEY, full=False)
         assert restored(tmp_path).digest() == former
         with opened(tmp_path) as checkpoints:
-            await checkpoints.write(kernel, key=KEY, full=True)
-            assert parts_of(checkpoints) == checkpoints.manifest.chain[0].pieces
+            await checkpoints.write(as_kernel(kernel), key=KEY, full=True)
+            assert parts_of(checkpoints) == chain_of(checkpoints)[0].pieces
 
     run(test)
     assert restored(tmp_path).digest() == kernel.digest()
@@ -233,7 +241,7 @@ def test_a_base_comes_first_and_after_many_or_large_deltas_also_over_restarts(
             for count in changes:
                 kernel.seen.clear()
                 advance(kernel, count, contacts=400)
-                checkpointer = Checkpointer(kernel, journal, checkpoints)
+                checkpointer = Checkpointer(as_kernel(kernel), journal, checkpoints)
                 assert await checkpointer.make()
                 assert await checkpointer.make(), "there is nothing new to write"
 
@@ -249,8 +257,8 @@ def test_a_large_part_is_kept_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     async def test() -> None:
         with opened(tmp_path) as checkpoints:
             advance(kernel)
-            await checkpoints.write(kernel, key=KEY, full=True)
-            assert checkpoints.manifest.chain[0].pieces > 10
+            await checkpoints.write(as_kernel(kernel), key=KEY, full=True)
+            assert chain_of(checkpoints)[0].pieces > 10
 
     run(test)
     assert restored(tmp_path).digest() == kernel.digest()
@@ -261,7 +269,7 @@ def test_after_one_that_found_no_room_comes_a_base(tmp_path: Path, monkeypatch: 
 
     async def test() -> None:
         with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
-            checkpointer = Checkpointer(kernel, journal, checkpoints)
+            checkpointer = Checkpointer(as_kernel(kernel), journal, checkpoints)
             advance(kernel)
             assert await checkpointer.make()
             advance(kernel)
@@ -287,7 +295,9 @@ def test_the_journal_is_trimmed_up_to_the_checkpoint_and_no_further(tmp_path: Pa
     async def test() -> None:
         with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
             room: list[bool] = []
-            checkpointer = Checkpointer(kernel, journal, checkpoints, trimmed=lambda: room.append(True))
+            checkpointer = Checkpointer(
+                as_kernel(kernel), journal, checkpoints, trimmed=lambda: room.append(True)
+            )
             for _ in range(5):
                 advance(kernel)
                 await journal.append(kernel.seq, b"x")
@@ -311,8 +321,8 @@ def test_nothing_is_trimmed_after_a_start_while_a_backup_is_taken(
         with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
             advance(kernel)
             await journal.append(kernel.seq, b"x")
-            await checkpoints.write(kernel, key=KEY, full=True)
-            checkpointer = Checkpointer(kernel, journal, checkpoints)
+            await checkpoints.write(as_kernel(kernel), key=KEY, full=True)
+            checkpointer = Checkpointer(as_kernel(kernel), journal, checkpoints)
             async with trio.open_nursery() as nursery:
 
                 async def started_meanwhile(_: Path) -> None:
@@ -329,12 +339,12 @@ def test_nothing_is_trimmed_after_a_start_while_a_backup_is_taken(
 
 
 @pytest.mark.parametrize("setting", [{"every_bytes": 1_000}, {"every_s": 0.1}])
-def test_checkpoints_fall_due_by_bytes_and_by_time(tmp_path: Path, setting: dict[str, int]) -> None:
+def test_checkpoints_fall_due_by_bytes_and_by_time(tmp_path: Path, setting: dict[str, Any]) -> None:
     kernel = FakeKernel()
 
     async def test() -> None:
         with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
-            checkpointer = Checkpointer(kernel, journal, checkpoints, **setting)
+            checkpointer = Checkpointer(as_kernel(kernel), journal, checkpoints, **setting)
             advance(kernel)
             await journal.append(kernel.seq, b"x" * 1_000)
             with trio.move_on_after(1.3):
@@ -364,7 +374,7 @@ def test_one_that_is_large_beside_the_journal_is_put_off_but_not_for_ever(
 
     async def test() -> None:
         with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
-            checkpointer = Checkpointer(kernel, journal, checkpoints, every_bytes=1_000)
+            checkpointer = Checkpointer(as_kernel(kernel), journal, checkpoints, every_bytes=1_000)
             advance(kernel)
             assert await checkpointer.make()
             advance(kernel)
@@ -381,11 +391,11 @@ def test_so_is_a_base_that_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     async def test() -> None:
         with opened(tmp_path / "c") as checkpoints, closing(Journal(tmp_path / "j")) as journal:
-            checkpointer = Checkpointer(kernel, journal, checkpoints, every_bytes=1)
+            checkpointer = Checkpointer(as_kernel(kernel), journal, checkpoints, every_bytes=1)
             advance(kernel)
             assert await checkpointer.make()
             advance(kernel)
-            size = checkpoints.manifest.chain[0].bytes
+            size = chain_of(checkpoints)[0].bytes
             journal.appended_bytes, journal.stored_bytes = 1, size
             assert not checkpointer._is_due()
             journal.stored_bytes = 2 * size
@@ -397,7 +407,7 @@ def test_so_is_a_base_that_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         with opened(tmp_path) as checkpoints:
-            await checkpoints.write(FakeKernel(), key=KEY, full=True)
+            await checkpoints.write(as_kernel(FakeKernel()), key=KEY, full=True)
 
     with monkeypatch.context() as patch:
         patch.setattr("engine.store.checkpoint.FORMAT", 1)
@@ -416,7 +426,7 @@ def test_a_row_of_parts_that_ends_too_early_is_refused(
     async def test() -> None:
         with opened(tmp_path) as checkpoints:
             advance(kernel)
-            manifest = await checkpoints.write(kernel, key=KEY, full=True)
+            manifest = await checkpoints.write(as_kernel(kernel), key=KEY, full=True)
             (link,) = manifest.chain
             short = msgspec.structs.replace(link, pieces=link.pieces - 1)
             checkpoints.manifest = msgspec.structs.replace(manifest, chain=(short,))

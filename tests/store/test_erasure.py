@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +156,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_store_that_still_owes_it(
             await at_rest(service)
             digests.append(service.kernel.digest())
             images.mkdir()
-            write, replace = Environment.write, environment.os.replace
+            write, replace = Environment.write, os.replace
 
             async def told(self: Environment, fill: Any, **how: Any) -> Any:
                 image()
@@ -166,7 +168,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_store_that_still_owes_it(
 
             with monkeypatch.context() as patch:
                 patch.setattr(Environment, "write", told)
-                patch.setattr(environment.os, "replace", told_replace)
+                patch.setattr(os, "replace", told_replace)
                 before(patch, "_put_rows")
                 before(patch, "sync_names")
                 await service.compact()
@@ -179,7 +181,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_store_that_still_owes_it(
         with recovered(path) as kernel:
             assert kernel.digest() == digests[0]
         if number % 3 == 0 or path == taken[-1]:
-            run(lambda path=path: erased_after_start(path))
+            run(partial(erased_after_start, path))
 
 
 async def erased_after_start(data: Path) -> None:

@@ -18,7 +18,8 @@ from engine.model import Effect, Receipt
 from engine.service import running
 from engine.store.environment import Environment, StoreFull
 from engine.wire import decode_lines
-from tests.store.helpers import Collector, config, events, line, run, until
+from tests.store.fake_kernel import fake_of
+from tests.store.helpers import Collector, config, events, line, recovery_of, run, until
 
 SMALL = 1 << 19
 
@@ -44,11 +45,11 @@ def test_a_full_journal_makes_room_for_itself_by_a_checkpoint(tmp_path: Path) ->
             statistics = service.statistics()
             assert statistics["checkpoint"]["made"] >= 3
             assert statistics["accepts_input"]
-            assert sum(service.kernel.counted.values()) == 200
+            assert sum(fake_of(service).counted.values()) == 200
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert sum(service.kernel.counted.values()) == 200
+            assert sum(fake_of(service).counted.values()) == 200
 
     run(test)
     run(again)
@@ -80,7 +81,7 @@ def test_a_full_disk_refuses_new_input_until_there_is_room(
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert sum(service.kernel.counted.values()) == 12
+            assert sum(fake_of(service).counted.values()) == 12
 
     run(test)
     run(again)
@@ -103,7 +104,7 @@ def test_a_stop_with_a_full_disk_ends_and_loses_nothing_acknowledged(
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert sum(service.kernel.counted.values()) == 10
+            assert sum(fake_of(service).counted.values()) == 10
 
     try:
         run(test)
@@ -146,8 +147,8 @@ def test_a_full_checkpoint_store_only_postpones_checkpoints(tmp_path: Path) -> N
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert service.recovered.batches > 0, "the tail is still there"
-            assert sum(service.kernel.counted.values()) == 8_001
+            assert recovery_of(service).batches > 0, "the tail is still there"
+            assert sum(fake_of(service).counted.values()) == 8_001
 
     run(test)
     run(again)
@@ -177,8 +178,8 @@ def test_a_disk_that_fails_stops_the_engine(tmp_path: Path, monkeypatch: pytest.
 
     async def again() -> None:
         async with running(config(tmp_path)) as service:
-            assert service.recovered.checkpoint_seq == 0
-            assert sum(service.kernel.counted.values()) == 10
+            assert recovery_of(service).checkpoint_seq == 0
+            assert sum(fake_of(service).counted.values()) == 10
 
     with pytest.raises(ExceptionGroup) as stopped:
         run(test)

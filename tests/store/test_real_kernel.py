@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from engine.errors import NotFound, Refused
 from engine.kernel import Kernel
 from engine.service import running
 from engine.wire import decode_lines
-from tests.store.helpers import Collector, line, run, until
+from tests.store.helpers import Collector, line, recovery_of, run, until
 from tests.store.live_store import DAY, START, at_rest, crash, crashing, orders, prepare, recovered, settings
 
 
@@ -82,7 +83,7 @@ def test_a_clean_stop_and_start_changes_nothing_and_goes_on_by_deltas(tmp_path: 
                 await service.submit(decode_lines(orders(0, 400, contacts=300)))
             else:
                 deltas.append(service.statistics()["checkpoint"]["deltas"])
-                assert service.recovered.batches == 0
+                assert recovery_of(service).batches == 0
                 assert answers(service.kernel) == seen[-1]
             await service.submit(decode_lines(orders(400 + 10 * n, 10)))
             clock.set(clock.now_ms() + 8 * DAY)
@@ -90,7 +91,7 @@ def test_a_clean_stop_and_start_changes_nothing_and_goes_on_by_deltas(tmp_path: 
         seen.append(answers(service.kernel))
 
     for n in range(6):
-        run(lambda n=n: session(n))
+        run(partial(session, n))
     with recovered(tmp_path) as kernel:
         assert answers(kernel) == seen[-1]
     assert max(deltas) > 0

@@ -17,7 +17,7 @@ from engine.store.checkpoint import Checkpoints
 from engine.store.journal import Journal
 from engine.store.recover import Progress, Recovered, recover
 from engine.wire import decode_lines
-from tests.store.fake_kernel import FakeKernel
+from tests.store.fake_kernel import FakeKernel, as_kernel
 from tests.store.helpers import events, line, run
 
 MAP = 1 << 24
@@ -49,7 +49,9 @@ def made(data: Path, *, batches: int, checkpoint_at: tuple[int, ...] = ()) -> Fa
                 )
                 await journal.append(batch.seq, value)
                 if batch.seq in checkpoint_at:
-                    await checkpoints.write(kernel, key=journal.key, full=batch.seq == checkpoint_at[0])
+                    await checkpoints.write(
+                        as_kernel(kernel), key=journal.key, full=batch.seq == checkpoint_at[0]
+                    )
             return kernel
 
     data.mkdir(exist_ok=True)
@@ -102,7 +104,9 @@ def test_progress_is_told_for_both_phases(tmp_path: Path) -> None:
 def change(data: Path, store: str, key: bytes, changed: Callable[[bytes], bytes | None]) -> None:
     """Overwrite, or with None delete, one value of a store behind its back."""
     with lmdb.open(str(data / store), lock=False, map_size=MAP) as env, env.begin(write=True) as transaction:
-        value = changed(transaction.get(key))
+        old = transaction.get(key)
+        assert old is not None
+        value = changed(old)
         if value is None:
             assert transaction.delete(key)
         else:
@@ -166,7 +170,7 @@ DAMAGE = {
 def test_damage_is_named_and_refused_with_a_remedy(tmp_path: Path, what: str) -> None:
     store, key, changed, code, words = DAMAGE[what]
     made(tmp_path, batches=10, checkpoint_at=(4,))
-    change(tmp_path, store, key, changed)  # type: ignore[arg-type]
+    change(tmp_path, store, key, changed)
     with pytest.raises(StoreError, match=words) as refused:
         recovered(tmp_path)
     assert refused.value.code == code

@@ -74,7 +74,7 @@ def test_a_flow_is_created_launched_fed_and_asked_about(engine: Engine, folder: 
     assert sent.exit_code == 0, sent.stderr
     assert re.search(r"durable +3\n", sent.stdout)
 
-    (listed,) = answer(tidemill("flows", "list", "--json", *at))  # type: ignore[misc]
+    (listed,) = answer(tidemill("flows", "list", "--json", *at))
     assert (listed["id"], listed["status"], listed["waiting"], listed["entered"]) == ("hello", "active", 2, 2)
     assert re.search(r"hello +Hello +main +active +1 +2 +2", tidemill("flows", "list", *at).stdout)
     assert re.search(r"status +active", tidemill("flows", "show", "hello", *at).stdout)
@@ -90,8 +90,8 @@ def test_a_flow_is_created_launched_fed_and_asked_about(engine: Engine, folder: 
     told = tidemill("contacts", "why", "ann", "hello", *at)
     assert told.exit_code == 0, told.stderr
     why = answer(tidemill("contacts", "why", "ann", "hello", "--json", *at))
-    assert why["in_flow"] is True  # type: ignore[index]
-    assert why["detail"] in " ".join(told.stdout.split())  # type: ignore[index]
+    assert why["in_flow"] is True
+    assert why["detail"] in " ".join(told.stdout.split())
 
 
 def test_a_flow_with_problems_is_kept_as_a_draft_and_says_them(engine: Engine, folder: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
     version = re.search(r'^version = "(.+)"', text, re.MULTILINE)
     assert version is not None
     assert tidemill("version").stdout.startswith(f"tidemill {version[1]} (Python 3.")
-    assert answer(tidemill("version", "--json"))["version"] == version[1]  # type: ignore[index]
+    assert answer(tidemill("version", "--json"))["version"] == version[1]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_scenario_that_does_not_hold_shows_both_sides_and_the_others_still_run
 
 def test_a_verdict_can_be_read_by_a_program(folder: Path) -> None:
     verdict = answer(tidemill("test", "--json", folder / "hello.test.yaml"))
-    assert verdict["passed"] is True  # type: ignore[index]
+    assert verdict["passed"] is True
 
 
 def test_a_simulation_prints_its_trace_or_its_counts(folder: Path) -> None:
@@ -187,8 +187,8 @@ def test_a_simulation_prints_its_trace_or_its_counts(folder: Path) -> None:
         ("left", "2026-08-01T09:00:00Z"),
     ]
     stats = answer(tidemill("simulate", "--stats", folder / "hello.test.yaml"))
-    assert stats["flow"] == "hello"  # type: ignore[index]
-    assert stats["nodes"]["greet"]["executed"] == 1  # type: ignore[index]
+    assert stats["flow"] == "hello"
+    assert stats["nodes"]["greet"]["executed"] == 1
 
 
 # eval

@@ -135,7 +135,7 @@ def test_keys_that_are_no_texts_are_told_from_numbers(value: dict[Any, int]) -> 
 @settings(max_examples=60, deadline=None)
 @given(maps, maps)
 def test_expressions_see_keys_as_texts(one: dict[str, Any], other: dict[str, Any]) -> None:
-    both = {"x": one, "y": other}
+    both: dict[str, object] = {"x": one, "y": other}
     assert repr(evaluate("x", both)) == repr(one)
     assert evaluate("x.filter(k, true)", both) == list(one)
     assert evaluate("x.all(k, k in x)", both) is True

@@ -30,6 +30,11 @@ ALIAS = (
 )
 
 
+def unexpected(line: bytes) -> Any:
+    """Fail: the reader hands over a line that it should have read itself, or none."""
+    pytest.fail(f"{line!r} is left")
+
+
 # What is typical is taken
 
 
@@ -272,7 +277,7 @@ def test_depth_up_to_its_bound(depth: int, opening: bytes, closing: bytes, where
 @pytest.mark.parametrize("line", [TRACK, IDENTIFY, ALIAS], ids=["track", "identify", "alias"])
 def test_a_line_cut_anywhere(line: bytes) -> None:
     for at in range(len(line)):
-        assert taken(line[:at]) is (at == len(line.rstrip())) if at else read_lines(b"", pytest.fail) == []
+        assert taken(line[:at]) is (at == len(line.rstrip())) if at else read_lines(b"", unexpected) == []
         taken(line[at:])
         taken(line[:at] + line[at + 1 :])
 
@@ -312,7 +317,7 @@ def test_what_is_not_plain_is_asked_for_in_its_place() -> None:
         Kind.ALIAS,
         b"LAST",
     ]
-    assert read_lines(b"", pytest.fail) == []
+    assert read_lines(b"", unexpected) == []
     assert read_lines(b"\n", bytes.upper) == [b""]
 
 
@@ -326,7 +331,7 @@ def test_the_first_line_that_is_nothing_ends_it() -> None:
 
 def test_an_event_outlives_the_lines_it_came_in() -> None:
     events = [
-        event for n in range(50) for event in read_lines(TRACK.replace(b"c1", b"c%d" % n), pytest.fail) or []
+        event for n in range(50) for event in read_lines(TRACK.replace(b"c1", b"c%d" % n), unexpected) or []
     ]
     assert [event.contact for event in events] == [f"c{n}" for n in range(50)]
     assert {event.body for event in events} == {b'{"total":70.5}'}

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.reference import civil
+from tests.reference import local_time
+from tests.reference.part import ReferencePart
 
 CHAIN_DEPTH_MAX = 16
 EVENTS_PER_NAME_MAX = 256
 ENTITIES = ("order", "session", "product")
 
 
-class Knowing:
-    """The part of the reference that knows contacts."""
-
-    now: int
-    asked: str
-    contacts: dict[str, dict[str, Any]]
-    pools: dict[str, list[str]]
-    queue: deque[dict[str, Any]]
-    other_names: dict[str, str]
-    runs: list[dict[str, Any]]
-    gates: dict[tuple[str, str], dict[str, Any]]
-    assigned: dict[tuple[str, str, str], str]
+class ReferenceContacts(ReferencePart):
+    """Contacts: traits, history, aliases, and the answers to what expressions ask."""
 
     def touch(self, contact: str, depth: int) -> bool:
         """Creates an unknown contact (rule 10). True if it was unknown."""
@@ -132,7 +122,7 @@ class Knowing:
         events = self.contacts[self.asked]["events"].get(name)
         if not events:
             raise LookupError("no such event")
-        return civil.to_datetime(max(at for at, _ in events))
+        return local_time.to_datetime(max(at for at, _ in events))
 
     def in_segment(self, segment: str) -> bool:
         return segment in self.contacts[self.asked]["segments"]
@@ -142,10 +132,10 @@ class Knowing:
 
     def events_within(self, name: str, within: timedelta | None) -> list[tuple[int, dict[str, Any]]]:
         """Events of a name in (now − within, now] (rule 10)."""
-        events = self.contacts[self.asked]["events"].get(name, [])
+        events: list[tuple[int, dict[str, Any]]] = self.contacts[self.asked]["events"].get(name, [])
         if within is None:
             return events
-        since = self.now - within // civil.MS
+        since = self.now - within // local_time.MS
         return [event for event in events if since < event[0] <= self.now]
 
     def variables(self, contact: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -157,8 +147,8 @@ class Knowing:
         return {
             "customer": customer,
             "event": {"name": event["name"], "properties": properties},
-            "event_timestamp": civil.to_datetime(event["timestamp"]),
-            "now": civil.to_datetime(self.now),
+            "event_timestamp": local_time.to_datetime(event["timestamp"]),
+            "now": local_time.to_datetime(self.now),
             **dict.fromkeys(ENTITIES, properties),
         }
 

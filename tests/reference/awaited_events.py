@@ -5,19 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.reference.conditions import EvaluationFailed, Evaluator
+from tests.reference.conditions import EvaluationFailed
+from tests.reference.part import ReferencePart, Run
 
-Run = dict[str, Any]
 
-
-class Hearing:
-    """The part of the reference that listens."""
-
-    now: int
-    flows: dict[str, dict[str, Any]]
-    contacts: dict[str, dict[str, Any]]
-    runs: list[Run]
-    evaluator: Evaluator
+class AwaitedEvents(ReferencePart):
+    """Events that end waits: `exit_when`, `until_event`, `run_key`."""
 
     def listen(self, event: dict[str, Any]) -> None:
         """The contact's waiting runs in order of their ids: out by `exit_when`, or on by `until_event`."""

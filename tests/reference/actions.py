@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tests.reference.part import ReferencePart, Run
+
 ADDRESS_OF = {"email": "email", "sms": "phone", "mobile_push": "push_tokens", "web_push": "web_push"}
 
-Run = dict[str, Any]
 
-
-class Acting:
-    """The half of the reference that acts; `tests.reference.interpreter.Reference` is the other half."""
-
-    contacts: dict[str, dict[str, Any]]
-    pools: dict[str, list[str]]
+class ReferenceActions(ReferencePart):
+    """The actions of a step: each method returns an outcome and an error."""
 
     def act_send(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
         channel, traits = action["send"], self.contacts[run["contact"]]["traits"]
