@@ -6,6 +6,8 @@ paths, commands and options belong to the edge (`api.refusals`).
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 
@@ -76,3 +78,17 @@ class Unavailable(TidemillError):
 
 class StoreError(TidemillError):
     """A data directory that cannot be used: locked, corrupt, or written by another kernel version."""
+
+
+def require_assertions() -> None:
+    """Refuse to go on in a Python that skips assertions (`python -O`): they stop the engine before it harms its data.
+
+    Raises TidemillError (`assertions_off`).
+    """
+    if sys.flags.optimize:
+        raise TidemillError(
+            "assertions_off",
+            "Python skips assertions here (-O or PYTHONOPTIMIZE), and tidemill stops on a failed one "
+            "to protect its data.",
+            remedy="Start it without -O and unset PYTHONOPTIMIZE.",
+        )

@@ -271,7 +271,8 @@ class Ingest:
         return True
 
     def _settle(self, applied: Applied) -> None:
-        assert self._ahead.popleft() is applied, "batches are committed in the order they were applied"
+        oldest = self._ahead.popleft()
+        assert oldest is applied, "batches are committed in the order they were applied"
         self._durable_seq = applied.seq
         self._batches += 1
         self._pulses += not applied.submissions

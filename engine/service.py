@@ -26,7 +26,7 @@ from engine import gc_tuning, limits
 from engine.clock import Clock, SystemClock
 from engine.delivery.channels import DEFAULT_NAMES, Channel, Log, Outbox
 from engine.delivery.delivery import Delivery
-from engine.errors import StoreError, Unavailable
+from engine.errors import StoreError, Unavailable, require_assertions
 from engine.ingest import Ingest
 from engine.kernel import Kernel
 from engine.model import Effect, Outcome, Receipt
@@ -246,10 +246,12 @@ async def running(
 ) -> AsyncIterator[Service]:
     """Recover the data directory and run the engine on it until the block ends.
 
-    Raises StoreError when the directory cannot be used. `progress` is called on the loop's thread, about ten
+    Raises StoreError when the directory cannot be used, and TidemillError (`assertions_off`) in a Python that skips
+    assertions. `progress` is called on the loop's thread, about ten
     times a second. An error raised inside the block leaves it as it is; that of an engine task comes in an
     ExceptionGroup.
     """
+    require_assertions()
     with ExitStack() as stack:
         data = stack.enter_context(directory.hold(config.data))
         journal = Journal(data / directory.JOURNAL, map_bytes=config.journal_map_bytes)

@@ -94,6 +94,44 @@ def test_nothing_is_swallowed(path: Path) -> None:
             assert not silent, f"line {node.lineno}: say what becomes of the error"
 
 
+CALLED_IN_ASSERTIONS = {
+    *("all", "any", "isinstance", "len", "max", "min", "sum", "type"),  # of Python
+    *("found", "keys", "locked", "sizeof", "_leads"),  # of ours, and of types: they only look
+}
+"""Functions that an assertion may call: they change nothing, so nothing is missing where assertions are skipped."""
+
+
+def called_in_assertions(path: Path) -> set[str]:
+    """Return the names of all that the assertions of a file call, the last part of each."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        asserted = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Assert)]
+        calls = [
+            call
+            for node in asserted
+            for call in ast.walk(node.test)
+            if isinstance(call, ast.Call | ast.Await)
+        ]
+        return {
+            ast.unparse(call.func if isinstance(call, ast.Call) else call).split(".")[-1] for call in calls
+        }
+    return {
+        name
+        for line in re.findall(r"^[ \t]*assert (.*)$", text, re.M)
+        for name in re.findall(r"(\w+)\(", line)
+    }
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if not name(path).startswith(("tests/", "bench/"))], ids=name
+)
+def test_an_assertion_does_no_work(path: Path) -> None:
+    if path.suffix in (".py", ".pyx", ".pxd"):
+        assert called_in_assertions(path) - CALLED_IN_ASSERTIONS == set(), (
+            "bind the result first, assert after"
+        )
+
+
 @pytest.mark.parametrize("path", [*SOURCES, *files(".md", ".yaml")], ids=name)
 def test_nothing_is_unfinished_and_nothing_outside_is_named(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

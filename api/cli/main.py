@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from engine.errors import TidemillError
+from engine.errors import TidemillError, require_assertions
 
 PROGRAM = "tidemill"
 
@@ -72,6 +72,7 @@ class Commands(click.Group):
     ) -> NoReturn:
         """Run, and exit with a code. Errors a person can mend become one line; ours keep their traceback."""
         try:
+            require_assertions()
             code = super().main(args, PROGRAM, complete_var, standalone_mode=False, **extra)
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else PROGRAM

@@ -125,7 +125,8 @@ cdef class ContactTable:
     def forget(self, str id not None, Contact contact not None):
         cdef Py_ssize_t size = 0
         cdef const char* text = PyUnicode_AsUTF8AndSize(id, &size)
-        assert self.take(self.hash_of(text, size), contact), "an id that leads to its contact"
+        cdef bint was_there = self.take(self.hash_of(text, size), contact)
+        assert was_there, "an id that leads to its contact"
 
     def __len__(self):
         return self.slots.count

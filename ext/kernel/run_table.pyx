@@ -64,7 +64,8 @@ cdef class RunTable:
         self.put(run)
 
     def remove(self, Run run not None):
-        assert self.take(run), "a run that is there"
+        cdef bint was_there = self.take(run)
+        assert was_there, "a run that is there"
 
     def __len__(self):
         return self.slots.count
