@@ -39,9 +39,9 @@ from api.read_files import read_schema
 from api.terminal.terminal import progress, thousands
 from engine.errors import TidemillError
 from engine.flow.schema import Schema
-from engine.limits import OPEN_FILES_WANTED
 from engine.service import Service, ServiceConfig, running
 from engine.store.recover import Progress
+from engine.tuning import OPEN_FILES_WANTED
 
 SCHEMA_FILE = "schema.yaml"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

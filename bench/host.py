@@ -20,7 +20,7 @@ import trio
 
 from api.config import Settings
 from api.serve import SIGNALS, open_ways_in
-from engine import limits
+from engine import tuning
 from engine.service import ServiceConfig, running
 
 CHECKPOINTER = "Checkpointer.run"
@@ -119,7 +119,7 @@ def _write(path: Path, stopwatch: Stopwatch, checkpoint: dict[str, Any]) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.host")
-    parser.add_argument("--every-bytes", type=int, default=limits.CHECKPOINT_EVERY_BYTES)
+    parser.add_argument("--every-bytes", type=int, default=tuning.CHECKPOINT_EVERY_BYTES)
     parser.add_argument("--report", required=True)
     parser.add_argument("data")
     for name in ("http", "intake", "stream"):

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 import trio
 
-from engine import limits
+from engine import limits, tuning
 from engine.clock import Clock
 from engine.errors import Refused, Unavailable
 from engine.kernel import Kernel
@@ -147,7 +147,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Apply and commit until `close`. What is not durable when this ends is refused to whoever waits."""
-        send, receive = trio.open_memory_channel[Applied](limits.PIPELINE_BATCHES_MAX)
+        send, receive = trio.open_memory_channel[Applied](tuning.PIPELINE_BATCHES_MAX)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._commit_all, receive)
@@ -184,9 +184,9 @@ class Ingest:
                         await self._bell.wait()
 
     def _worth_a_batch(self) -> bool:
-        if len(self._ahead) >= limits.PIPELINE_BATCHES_MAX:
+        if len(self._ahead) >= tuning.PIPELINE_BATCHES_MAX:
             return False
-        if self._ahead and self._queued_inputs < limits.PIPELINE_INPUTS_MIN:
+        if self._ahead and self._queued_inputs < tuning.PIPELINE_INPUTS_MIN:
             return False
         return bool(self._queue) or self._more or self._is_due()
 
@@ -198,8 +198,8 @@ class Ingest:
         """How long nothing needs doing. The bell rings before that if something is queued or settled."""
         due = self._kernel.next_due_ms()
         if due is None or self._ahead:
-            return limits.PULSE_SLEEP_S_MAX
-        return min(max(0, due - self._now_ms()) / 1000, limits.PULSE_SLEEP_S_MAX)
+            return tuning.PULSE_SLEEP_S_MAX
+        return min(max(0, due - self._now_ms()) / 1000, tuning.PULSE_SLEEP_S_MAX)
 
     def _now_ms(self) -> int:
         return max(self._kernel.now_ms, self._clock.now_ms())
@@ -347,7 +347,7 @@ class Ingest:
 def _with_those_that_wait(applied: Applied, receive: trio.MemoryReceiveChannel[Applied]) -> list[Applied]:
     """A batch, and those applied after it that wait as well, until their frames are COMMIT_BYTES_MAX."""
     batches = [applied]
-    while sum(len(one.frame) for one in batches) < limits.COMMIT_BYTES_MAX:
+    while sum(len(one.frame) for one in batches) < tuning.COMMIT_BYTES_MAX:
         try:
             batches.append(receive.receive_nowait())
         except (trio.WouldBlock, trio.EndOfChannel):

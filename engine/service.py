@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import trio
 
-from engine import gc_tuning, limits
+from engine import gc_tuning, limits, tuning
 from engine.clock import Clock, SystemClock
 from engine.delivery.channels import DEFAULT_NAMES, Channel, Log, Outbox
 from engine.delivery.delivery import Delivery
@@ -61,8 +61,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Makes a fresh kernel from the key of the data directory."""
     journal_map_bytes: int = limits.JOURNAL_MAP_BYTES
     checkpoint_map_bytes: int = limits.CHECKPOINT_MAP_BYTES
-    checkpoint_every_bytes: int = limits.CHECKPOINT_EVERY_BYTES
-    checkpoint_every_s: float = limits.CHECKPOINT_EVERY_S
+    checkpoint_every_bytes: int = tuning.CHECKPOINT_EVERY_BYTES
+    checkpoint_every_s: float = tuning.CHECKPOINT_EVERY_S
     erase_s: float = limits.ERASURE_S
 
 

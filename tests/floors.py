@@ -9,7 +9,7 @@ from collections import Counter
 
 from tests.source_tree import Modules
 
-BASE = ("engine.errors", "engine.limits")
+BASE = ("engine.errors", "engine.limits", "engine.tuning")
 WORDS = (*BASE, "engine.model", "engine.wire", "ext.wire.event", "ext.wire.instant")
 """The words that every floor above shares: errors, bounds, batches and events, the line format, instants."""
 
@@ -97,9 +97,10 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "engine.wire": ("engine.model", "ext.wire", *BASE),
     "engine.model": ("ext.wire", *BASE),
     "ext.wire": ("ext.structures", *BASE),
-    "ext.structures": ("engine.limits",),
+    "ext.structures": ("engine.limits", "engine.tuning"),
     "engine.errors": ("engine.limits",),
     "engine.limits": (),
+    "engine.tuning": (),
 }
 """Room -> the rooms, or parts of rooms, that it may import. A room stands above all that it imports."""
 

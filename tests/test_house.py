@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import limits
+from engine import limits, tuning
 from tests.source_tree import ROOT, TREES, files, imports, name
 
 FILE_LINES_MAX = {".py": 400, ".pyi": 400, ".pxd": 400, ".pyx": 700}
@@ -153,7 +153,23 @@ def test_every_extension_tells_its_types() -> None:
 
 
 def bounds() -> dict[str, object]:
-    return {key: value for key, value in vars(limits).items() if not key.startswith("_") and key.isupper()}
+    """Return the bounds of `engine.limits` and the sizes and intervals of `engine.tuning`, by name."""
+    return {
+        name: value for module in (limits, tuning) for name, value in vars(module).items() if name.isupper()
+    }
+
+
+NUMBERS = [ROOT / "engine" / "limits.py", ROOT / "engine" / "tuning.py"]
+
+
+def test_a_bound_stands_in_one_of_the_two_places() -> None:
+    assert {name for name in vars(limits) if name.isupper()} & set(vars(tuning)) == set()
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=name)
+def test_what_a_number_is_for_stands_above_it(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if re.match(r"[A-Z].*#", line)] == []
 
 
 def test_every_bound_is_a_positive_number() -> None:
@@ -161,7 +177,7 @@ def test_every_bound_is_a_positive_number() -> None:
 
 
 def test_every_bound_is_kept_somewhere() -> None:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path.name != "limits.py")
+    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path not in NUMBERS)
     named = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", text))
     assert set(bounds()) - named == set(), "a bound nobody reads is a promise nobody keeps"
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from engine import limits
+from engine import limits, tuning
 from engine.clock import VirtualClock
 from engine.errors import Refused, StoreError, Unavailable
 from engine.ingest import Ingest
@@ -128,10 +128,10 @@ def test_with_much_queued_some_batches_are_applied_ahead_of_the_commit_and_then_
         async with bench() as b:
             for n in range(6):
                 await b.ingest.enqueue(
-                    events(limits.PIPELINE_INPUTS_MIN, first=n * limits.PIPELINE_INPUTS_MIN)
+                    events(tuning.PIPELINE_INPUTS_MIN, first=n * tuning.PIPELINE_INPUTS_MIN)
                 )
                 await wait_all_tasks_blocked()
-            assert b.kernel.seq == limits.PIPELINE_BATCHES_MAX == 4
+            assert b.kernel.seq == tuning.PIPELINE_BATCHES_MAX == 4
             assert b.ingest.durable_seq == 0
             await b.journal.release()
             assert (b.ingest.durable_seq, b.kernel.seq) == (1, 5), "those still queued are one batch"
@@ -139,18 +139,18 @@ def test_with_much_queued_some_batches_are_applied_ahead_of_the_commit_and_then_
             assert (b.ingest.durable_seq, b.kernel.seq) == (4, 5)
             await b.journal.release()
             assert b.ingest.durable_seq == 5
-            assert sum(one.count for one in b.journal.frames) == 6 * limits.PIPELINE_INPUTS_MIN
+            assert sum(one.count for one in b.journal.frames) == 6 * tuning.PIPELINE_INPUTS_MIN
 
 
 @pytest.mark.parametrize("most", [1, 1 << 20])
 def test_what_is_committed_at_once_is_bounded_in_bytes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "COMMIT_BYTES_MAX", most)
+    monkeypatch.setattr(tuning, "COMMIT_BYTES_MAX", most)
 
     async def test() -> None:
         async with bench() as b:
             for n in range(3):
                 await b.ingest.enqueue(
-                    events(limits.PIPELINE_INPUTS_MIN, first=n * limits.PIPELINE_INPUTS_MIN)
+                    events(tuning.PIPELINE_INPUTS_MIN, first=n * tuning.PIPELINE_INPUTS_MIN)
                 )
                 await wait_all_tasks_blocked()
             assert b.kernel.seq == 3
@@ -202,8 +202,8 @@ def test_a_submission_larger_than_a_batch_is_cut_and_acknowledged_as_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "BATCH_INPUTS_MAX", 10)
-    monkeypatch.setattr(limits, "PIPELINE_INPUTS_MIN", 1)
-    monkeypatch.setattr(limits, "COMMIT_BYTES_MAX", 1)
+    monkeypatch.setattr(tuning, "PIPELINE_INPUTS_MIN", 1)
+    monkeypatch.setattr(tuning, "COMMIT_BYTES_MAX", 1)
 
     async def test() -> None:
         async with bench() as b:
@@ -274,7 +274,7 @@ def test_an_operation_too_large_for_a_line_is_refused() -> None:
 
 
 def test_a_pulse_comes_when_a_timer_is_due_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PULSE_SLEEP_S_MAX", 0.01)
+    monkeypatch.setattr(tuning, "PULSE_SLEEP_S_MAX", 0.01)
 
     async def test() -> None:
         async with bench(held=False) as b:

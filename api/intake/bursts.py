@@ -33,7 +33,8 @@ from api.intake.head_cache import Familiar
 from api.intake.http1 import Exchange, Http1
 from api.intake.segment_api import SUCCESS, Reception, Response, unavailable
 from engine.errors import Unavailable
-from engine.limits import INTAKE_IDLE_S, STREAM_READ_BYTES
+from engine.limits import INTAKE_IDLE_S
+from engine.tuning import STREAM_READ_BYTES
 
 READ_BYTES = 16 * 1024
 """A request that is longer is left to its connection's task after the first read."""

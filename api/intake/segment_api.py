@@ -30,9 +30,9 @@ from engine.limits import (
     MESSAGE_BYTES_MAX,
     REJECTIONS_LISTED_MAX,
     SEGMENT_BATCH_BYTES_MAX,
-    STREAM_READ_BYTES,
 )
 from engine.model import Input
+from engine.tuning import STREAM_READ_BYTES
 from engine.wire import Decoded, Rejection, decode_lines
 
 

@@ -39,12 +39,8 @@ from api.intake.lines import Block, LineCutter
 from api.intake.segment_api import Reception
 from api.keys import Keys
 from engine.errors import Unavailable
-from engine.limits import (
-    INTAKE_BODY_S,
-    INTAKE_CONNECTIONS_MAX,
-    STREAM_IN_FLIGHT_BYTES_MAX,
-    STREAM_READ_BYTES,
-)
+from engine.limits import INTAKE_BODY_S, INTAKE_CONNECTIONS_MAX, STREAM_IN_FLIGHT_BYTES_MAX
+from engine.tuning import STREAM_READ_BYTES
 from engine.wire import Decoded, Rejection, decode_lines
 
 GREETING = b'{"writeKey"'

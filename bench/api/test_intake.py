@@ -18,7 +18,7 @@ from api.intake.segment_api import Head, Reception, Taking, unpack
 from api.intake.stream_listener import Stream
 from api.listen import Address, bound, open_listeners
 from bench.conftest import Measure
-from engine.limits import STREAM_READ_BYTES
+from engine.tuning import STREAM_READ_BYTES
 from engine.wire import Decoded, decode_lines
 
 MESSAGE = (

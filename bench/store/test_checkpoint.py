@@ -29,7 +29,7 @@ from api.measure.stream import send
 from bench.conftest import Record
 from bench.host import CHECKPOINTER, Report
 from bench.rounds import in_turns
-from engine.limits import CHECKPOINT_EVERY_BYTES
+from engine.tuning import CHECKPOINT_EVERY_BYTES
 
 NEVER = 1 << 60
 NOTE = b"left at the door, as always, with the neighbour on the second floor"

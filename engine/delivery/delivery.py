@@ -20,7 +20,7 @@ from random import Random
 
 import trio
 
-from engine import limits
+from engine import limits, tuning
 from engine.delivery.channel_queue import Lane
 from engine.delivery.channels import Channel, Holding, Outbox
 from engine.errors import Unavailable
@@ -53,7 +53,7 @@ class Delivery:
         self._ended = trio.Event()
         self._scope = trio.CancelScope()
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._settled, self._receipts = trio.open_memory_channel[_Settled](limits.DELIVERY_RECEIPTS_MAX)
+        self._settled, self._receipts = trio.open_memory_channel[_Settled](tuning.DELIVERY_RECEIPTS_MAX)
         self._unjournaled: set[int] = set()
         """Seqs of effects that are settled, and are in the outbox until their receipts are journaled."""
         self._lanes = [
@@ -109,7 +109,7 @@ class Delivery:
         }
 
     def _durable_page(self, cursor: int) -> list[Effect]:
-        page = self._kernel.outbox(cursor, limits.DELIVERY_PAGE_EFFECTS)
+        page = self._kernel.outbox(cursor, tuning.DELIVERY_PAGE_EFFECTS)
         before = self._durable_before()
         return page if before is None else [effect for effect in page if effect.seq < before]
 
@@ -124,7 +124,7 @@ class Delivery:
     async def _take_receipts(self) -> None:
         async for first in self._receipts:
             batch = [first]
-            while len(batch) < limits.DELIVERY_RECEIPTS_MAX:
+            while len(batch) < tuning.DELIVERY_RECEIPTS_MAX:
                 try:
                     batch.append(self._receipts.receive_nowait())
                 except (trio.WouldBlock, trio.EndOfChannel):

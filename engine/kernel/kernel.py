@@ -19,8 +19,9 @@ from engine.kernel.callbacks import Host
 from engine.kernel.operations import OPERATIONS
 from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
-from engine.limits import REAPED_PER_BATCH_MAX, SIMULATED_TRACE_MAX, TIMERS_PER_BATCH_MAX
+from engine.limits import REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Effect, Outcome, TraceRecord
+from engine.tuning import SIMULATED_TRACE_MAX
 from ext.kernel.core import Path
 from ext.kernel.fast_forward import Lane, open_batch
 

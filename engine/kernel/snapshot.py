@@ -27,8 +27,8 @@ from engine.kernel import flows
 from engine.kernel.flow_snapshot import DRAFT, documents, pack_flow
 from engine.kernel.outbox import Outbox
 from engine.kernel.state import Draft, FlowState, State, Sweep, Version
-from engine.limits import CHECKPOINT_PART_BYTES
 from engine.model import Effect
+from engine.tuning import CHECKPOINT_PART_BYTES
 from ext.kernel.flow import FlowCore
 
 FINGERPRINTS_PER_RECORD = 512

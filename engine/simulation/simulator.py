@@ -17,9 +17,10 @@ from typing import Any
 
 from engine.errors import Refused
 from engine.kernel import Kernel
-from engine.limits import BATCH_INPUTS_MAX, CHECKPOINT_PART_RECORDS_MAX, SIMULATED_EFFECTS_MAX
+from engine.limits import BATCH_INPUTS_MAX
 from engine.model import Batch, Control, Effect, Input, Outcome, TraceRecord
 from engine.simulation.recorded_events import Timed
+from engine.tuning import CHECKPOINT_PART_RECORDS_MAX, SIMULATED_EFFECTS_MAX
 from ext.kernel.fast_forward import AGAIN, INPUTS, OVER, Lane
 from ext.wire import instant
 

@@ -22,7 +22,7 @@ import lmdb
 import msgspec
 import trio
 
-from engine import limits
+from engine import limits, tuning
 from engine.errors import StoreError
 from engine.kernel import Kernel, Snapshot
 from engine.model import KERNEL_VERSION
@@ -74,15 +74,15 @@ class Pace:
     more CPU time than CHECKPOINT_PART_S gets smaller parts."""
 
     def __init__(self) -> None:
-        self.records = limits.CHECKPOINT_PART_RECORDS_MAX
+        self.records = tuning.CHECKPOINT_PART_RECORDS_MAX
         self.longest_s = 0.0
 
     def took(self, seconds: float) -> None:
         self.longest_s = max(self.longest_s, seconds)
-        if seconds > limits.CHECKPOINT_PART_S:
+        if seconds > tuning.CHECKPOINT_PART_S:
             self.records = max(1, self.records // 2)
-        elif seconds < limits.CHECKPOINT_PART_S / 4:
-            self.records = min(limits.CHECKPOINT_PART_RECORDS_MAX, self.records * 2)
+        elif seconds < tuning.CHECKPOINT_PART_S / 4:
+            self.records = min(tuning.CHECKPOINT_PART_RECORDS_MAX, self.records * 2)
 
 
 class Checkpoints:
@@ -115,7 +115,7 @@ class Checkpoints:
                 yield from _whole_parts(row)
                 done += size
                 mapped += size
-                if mapped > limits.RESTORE_MAPPED_BYTES_MAX:
+                if mapped > tuning.RESTORE_MAPPED_BYTES_MAX:
                     self._env.unmap()
                     mapped = 0
                 if progress is not None:
@@ -206,15 +206,15 @@ class Checkpoints:
         while more:
             started_s = time.perf_counter()
             more = self._gather(snapshot, row)
-            await trio.sleep(limits.CHECKPOINT_REST * (time.perf_counter() - started_s))
+            await trio.sleep(tuning.CHECKPOINT_REST * (time.perf_counter() - started_s))
             gathered = sum(map(len, row))
-            if gathered >= limits.CHECKPOINT_PIECE_BYTES or not more:
+            if gathered >= tuning.CHECKPOINT_PIECE_BYTES or not more:
                 work = partial(_cut, row, number, pieces, to_the_end=not more)
                 sealed, rest = await self._env.aside(work, gathered)
                 pieces, row = pieces + len(sealed), [rest]
                 for key, piece in sealed.items():
                     group[key] = piece
-                    if sum(map(len, group.values())) >= limits.CHECKPOINT_GROUP_BYTES:
+                    if sum(map(len, group.values())) >= tuning.CHECKPOINT_GROUP_BYTES:
                         size += await self._write_group(group)
         return pieces, size + await self._write_group(group)
 
@@ -223,8 +223,8 @@ class Checkpoints:
         may come in the time of one. Whether there may be more."""
         started_s, gathered = time.perf_counter(), 0
         while (
-            gathered < limits.CHECKPOINT_GATHERED_BYTES
-            and time.perf_counter() - started_s < limits.CHECKPOINT_GATHER_S
+            gathered < tuning.CHECKPOINT_GATHERED_BYTES
+            and time.perf_counter() - started_s < tuning.CHECKPOINT_GATHER_S
         ):
             part = self._part(snapshot)
             if part is None:
@@ -295,8 +295,8 @@ def _read_manifest(transaction: lmdb.Transaction) -> Manifest | None:
 def _cut(row: list[bytes], number: int, first: int, *, to_the_end: bool) -> tuple[dict[bytes, bytes], bytes]:
     """The pieces of a row from number `first` on, compressed and sealed, by key; and what is left for the next."""
     whole, sealed, start = memoryview(b"".join(row)), dict[bytes, bytes](), 0
-    while len(whole) - start >= limits.CHECKPOINT_PIECE_BYTES or (to_the_end and start < len(whole)):
-        piece = whole[start : start + limits.CHECKPOINT_PIECE_BYTES]
+    while len(whole) - start >= tuning.CHECKPOINT_PIECE_BYTES or (to_the_end and start < len(whole)):
+        piece = whole[start : start + tuning.CHECKPOINT_PIECE_BYTES]
         key, packed = _key(number, first + len(sealed)), compress(piece)
         sealed[key] = checksum(key, packed) + packed
         start += len(piece)

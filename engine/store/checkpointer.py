@@ -24,7 +24,7 @@ from pathlib import Path
 
 import trio
 
-from engine import limits
+from engine import limits, tuning
 from engine.kernel import Kernel
 from engine.store import directory
 from engine.store.checkpoint import Checkpoints
@@ -43,8 +43,8 @@ class Checkpointer:
         journal: Journal,
         checkpoints: Checkpoints,
         *,
-        every_bytes: int = limits.CHECKPOINT_EVERY_BYTES,
-        every_s: float = limits.CHECKPOINT_EVERY_S,
+        every_bytes: int = tuning.CHECKPOINT_EVERY_BYTES,
+        every_s: float = tuning.CHECKPOINT_EVERY_S,
         erase_s: float = limits.ERASURE_S,
         trimmed: Callable[[], None] = lambda: None,
     ) -> None:
@@ -106,7 +106,7 @@ class Checkpointer:
     async def compact(self) -> bool:
         """Leave nothing in the files of contacts that were deleted before. Whether there was room for it."""
         async with self._making:
-            self._erase_at_s = time.monotonic() + limits.CHECKPOINT_RETRY_S
+            self._erase_at_s = time.monotonic() + tuning.CHECKPOINT_RETRY_S
             if self._kernel.erasures > self._erasures_in_base or self._checkpoints.manifest is None:
                 self._needs_base = True
                 if not await self._write():
@@ -130,7 +130,7 @@ class Checkpointer:
     async def _compacted_files(self) -> bool:
         """Write both environments anew. A frame of the base that is still on its way to the journal has to come and
         go first."""
-        with trio.move_on_after(limits.COMPACTION_WAIT_S):
+        with trio.move_on_after(tuning.COMPACTION_WAIT_S):
             while not self._base_is_durable():  # noqa: ASYNC110
                 await trio.sleep(0.01)
         if not self._base_is_durable():
@@ -163,7 +163,7 @@ class Checkpointer:
         except StoreFull as error:
             log.error("No checkpoint could be made: %s", error)
             self._failed += 1
-            self._not_before_s = time.monotonic() + limits.CHECKPOINT_RETRY_S
+            self._not_before_s = time.monotonic() + tuning.CHECKPOINT_RETRY_S
             return False
         self._needs_base = False
         self._made += 1
@@ -202,15 +202,15 @@ class Checkpointer:
         if manifest is not None and self._wants_base():
             bytes_next = manifest.chain[0].bytes
         stored_bytes = self._journal.stored_bytes - self._stored_then
-        put_off = bytes_next > limits.CHECKPOINT_SHARE_MAX * stored_bytes
-        return not put_off or since_bytes >= limits.CHECKPOINT_STRETCH_MAX * self._every_bytes
+        put_off = bytes_next > tuning.CHECKPOINT_SHARE_MAX * stored_bytes
+        return not put_off or since_bytes >= tuning.CHECKPOINT_STRETCH_MAX * self._every_bytes
 
     def _wants_base(self) -> bool:
         manifest = self._checkpoints.manifest
         if manifest is None or self._needs_base:
             return True
         base, *deltas = manifest.chain
-        return len(deltas) >= limits.CHECKPOINT_DELTAS_MAX or sum(one.bytes for one in deltas) > base.bytes
+        return len(deltas) >= tuning.CHECKPOINT_DELTAS_MAX or sum(one.bytes for one in deltas) > base.bytes
 
     def statistics(self) -> dict[str, object]:
         """`made`, `failed` and `compacted` since the start, `took_s` and `age_s` of the newest, whether an erasure is

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import lmdb
 import trio
 
-from engine import limits
+from engine import tuning
 from engine.errors import StoreError, Unavailable
 from engine.store import frame, page_check
 from engine.store.directory import sync_names
@@ -101,7 +101,7 @@ def _is_full(error: Exception, folder: Path) -> bool:
     if isinstance(error, lmdb.MapFullError | lmdb.DiskError):
         return True
     cut_short = str(error).endswith(os.strerror(errno.EIO))
-    return cut_short and free_bytes(folder) < limits.STORE_FULL_BELOW_BYTES
+    return cut_short and free_bytes(folder) < tuning.STORE_FULL_BELOW_BYTES
 
 
 def free_bytes(folder: Path) -> int:
@@ -119,7 +119,7 @@ def _read_rows(transaction: lmdb.Transaction, after: bytes) -> Rows:
     cursor = transaction.cursor()
     rows: Rows = []
     size, found = 0, cursor.set_range(after + b"\0") if after else cursor.first()
-    while found and size < limits.STORE_COPY_BYTES:
+    while found and size < tuning.STORE_COPY_BYTES:
         key, value = cursor.item()
         rows.append((bytes(key), bytes(value)))
         size += len(value)
@@ -239,7 +239,7 @@ class Environment:
 
     async def aside(self, work: Callable[[], T], size: int) -> T:
         """Prepare `size` bytes to be written: on this thread if that is quick, else in the worker."""
-        if size < limits.STORE_ASIDE_FROM_BYTES:
+        if size < tuning.STORE_ASIDE_FROM_BYTES:
             return work()
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
@@ -320,7 +320,7 @@ class Environment:
             if rows:
                 await self._in_worker(_put_rows, env, rows)
                 last = rows[-1][0]
-            full = sum(len(value) for _, value in rows) >= limits.STORE_COPY_BYTES
+            full = sum(len(value) for _, value in rows) >= tuning.STORE_COPY_BYTES
         return last
 
     def _rows(self, after: bytes) -> Rows:

@@ -21,7 +21,7 @@ from pathlib import Path
 import lmdb
 import msgspec
 
-from engine import limits
+from engine import limits, tuning
 from engine.errors import StoreError
 from engine.store import frame
 from engine.store.compression import compress, decompress, length
@@ -69,7 +69,7 @@ class Journal:
         """Frames up to this seq are gone; they are in a checkpoint."""
         return self._meta.trimmed
 
-    def read(self, after: int, *, bytes_max: int = limits.JOURNAL_READ_BYTES) -> list[Frame]:
+    def read(self, after: int, *, bytes_max: int = tuning.JOURNAL_READ_BYTES) -> list[Frame]:
         """The next frames with seq > `after`, at least one if there is one, about `bytes_max` in all.
 
         Raises StoreError `corrupt` for a damaged frame, and where a seq is missing.
@@ -83,7 +83,7 @@ class Journal:
     def examine(self) -> tuple[int, list[StoreError]]:
         """Read every frame: how many there are, and what is wrong with each that is not whole."""
         count, wrong, after = 0, list[StoreError](), 0
-        while values := self._env.read(partial(_read, first=after + 1, bytes_max=limits.JOURNAL_READ_BYTES)):
+        while values := self._env.read(partial(_read, first=after + 1, bytes_max=tuning.JOURNAL_READ_BYTES)):
             for seq, value in values:
                 count += 1
                 try:
@@ -127,7 +127,7 @@ class Journal:
             count, self.first_seq = await self._env.write(partial(_trim, upto=upto, meta=meta), aside=True)
             self._meta = meta
             total += count
-            if count < limits.JOURNAL_TRIM_FRAMES_MAX:
+            if count < tuning.JOURNAL_TRIM_FRAMES_MAX:
                 await self._env.free_pages()
                 return total
 
@@ -215,7 +215,7 @@ def _stored(frames: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 
 def _compressed(value: bytes) -> bytes:
-    if len(value) < limits.JOURNAL_COMPRESSED_FROM_BYTES:
+    if len(value) < tuning.JOURNAL_COMPRESSED_FROM_BYTES:
         return value
     packed = COMPRESSED + compress(value)
     return packed if len(packed) < len(value) else value
@@ -242,7 +242,7 @@ def _trim(transaction: lmdb.Transaction, upto: int, meta: Meta) -> tuple[int, in
     """
     cursor = transaction.cursor()
     found, count = cursor.set_range(_key(0)), 0
-    while found and count < limits.JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:
+    while found and count < tuning.JOURNAL_TRIM_FRAMES_MAX and int.from_bytes(cursor.key()) <= upto:
         found = cursor.delete() and cursor.key() != b""
         count += 1
     transaction.put(META, _seal(meta))

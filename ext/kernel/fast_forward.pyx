@@ -12,7 +12,8 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 from ext.wire.event cimport Event
 from ext.kernel.core cimport Path
 
-from engine.limits import BATCH_INPUTS_MAX, REAPED_PER_BATCH_MAX, SIMULATED_BATCHES_MAX, TIMERS_PER_BATCH_MAX
+from engine.limits import BATCH_INPUTS_MAX, REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
+from engine.tuning import SIMULATED_BATCHES_MAX
 
 cdef Py_ssize_t INPUTS_MAX = BATCH_INPUTS_MAX
 cdef Py_ssize_t TIMERS_MAX = TIMERS_PER_BATCH_MAX

@@ -16,9 +16,9 @@ from libc.stdlib cimport calloc, malloc
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy
 
-from engine.limits import KEY_NUMBERED_BYTES_MAX, KEYS_NUMBERED_MAX
+from engine.tuning import KEY_NUMBERED_BYTES_MAX, KEYS_NUMBERED_MAX
 
-assert KEYS_NUMBERED_MAX == NUMBERS_MAX and KEY_NUMBERED_BYTES_MAX == NUMBERED_BYTES_MAX, "the bounds of limits.py"
+assert KEYS_NUMBERED_MAX == NUMBERS_MAX and KEY_NUMBERED_BYTES_MAX == NUMBERED_BYTES_MAX, "the numbers of tuning.py"
 
 cdef enum:
     PLACES = 8192        # twice as many as numbers

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from engine import limits
+from engine import limits, tuning
 from engine.model import Effect, Receipt
 from tests.delivery.delivery_bench import DeliveryBench, bench, jump
 from tests.delivery.failing_channels import HOUR_S, Several
@@ -43,7 +43,7 @@ def little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DELIVERY_ASIDE_MAX", 50)
     monkeypatch.setattr(limits, "DELIVERY_HELD_MAX", 20)
     monkeypatch.setattr(limits, "DELIVERY_HELD_DOWN_MAX", 6)
-    monkeypatch.setattr(limits, "DELIVERY_PAGE_EFFECTS", 4)
+    monkeypatch.setattr(tuning, "DELIVERY_PAGE_EFFECTS", 4)
 
 
 def add(b: DeliveryBench, count: int, to: Callable[[int], str]) -> None:
@@ -133,7 +133,7 @@ def test_when_those_that_are_held_are_wanted_no_more_the_next_are_tried() -> Non
 def test_what_is_read_again_before_its_receipt_is_journaled_is_not_delivered_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "DELIVERY_PAGE_EFFECTS", 64)
+    monkeypatch.setattr(tuning, "DELIVERY_PAGE_EFFECTS", 64)
     channel = Places(0.0)
 
     async def test() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.limits import FLOWS_MATCHED_FROM
+from engine.tuning import FLOWS_MATCHED_FROM
 from tests.kernel.kernel_bench import Bench
 
 CONTACTS = ("c1", "c2", "c3")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.limits import KEYS_NUMBERED_MAX
+from engine.tuning import KEYS_NUMBERED_MAX
 
 PROGRAM = r"""
 import hashlib, json, random, sys

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from engine import limits
+from engine import limits, tuning
 from engine.delivery.channels import TryLater
 from engine.model import Effect, Receipt
 from tests.sim.account import keep
@@ -123,7 +123,7 @@ class Client:
             size = min(rest, len(entry.line) + 1)
             rest -= size
             held += size if size <= limits.MESSAGE_BYTES_MAX else 0
-        most = self._world.plan.in_flight_bytes_max + limits.STREAM_READ_BYTES + limits.MESSAGE_BYTES_MAX
+        most = self._world.plan.in_flight_bytes_max + tuning.STREAM_READ_BYTES + limits.MESSAGE_BYTES_MAX
         keep(9, held <= most, f"{held} bytes are under way, more than the bound allows")
 
     def _told(self, error: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ BOUNDS: dict[str, tuple[float, ...]] = {
     "DELIVERY_RECEIPTS_MAX": (1, 5, 1_000),
     "OUTBOX_EFFECTS_MAX": (4, 10_000_000, 10_000_000),
 }
-"""Bounds of `engine.limits`, drawn small so that a short life meets them."""
+"""Bounds of `engine.limits` and `engine.tuning`, drawn small so that a short life meets them."""
 
 PATIENCE: dict[str, tuple[float, ...]] = {
     "DELIVERY_FAILURES_MAX": (1, 3, 10),

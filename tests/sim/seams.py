@@ -10,7 +10,7 @@
 | the free space of the disk, asked for after a write that failed | plenty |
 | pages of memory taken ahead, pages of LMDB looked at before it trusts them | nothing |
 | files written anew after a contact was deleted (`environment.Environment.rewrite`) | nothing |
-| bounds of `engine.limits` | smaller ones, drawn from the seed |
+| bounds of `engine.limits` and `engine.tuning` | smaller ones, drawn from the seed |
 | `engine.store.frame.encode`, recovery | the same, and the account is told |
 | sockets, `select.epoll` and waiting for them, in the listeners of `api` | lines of a simulated network |
 | hypercorn and the guards before it (`api.management.server`) | a desk where the same app is asked by ASGI |
@@ -52,7 +52,7 @@ from api.intake.http_listener import Intake
 from api.intake.stream_listener import Stream
 from api.keys import Key
 from api.management import server
-from engine import gc_tuning, limits, service
+from engine import gc_tuning, limits, service, tuning
 from engine.store import directory, environment, frame, page_check
 from tests.sim.network import Net
 from tests.sim.web import Desk
@@ -99,7 +99,7 @@ def replaced(
     patch = pytest.MonkeyPatch()
     _replace_engine(patch, chance, clock, encoded)
     for name, bound in bounds.items():
-        patch.setattr(limits, name, bound)
+        patch.setattr(tuning if hasattr(tuning, name) else limits, name, bound)
     patch.setattr(lmdb, "open", open_environment)
     patch.setattr(service, "recover", recover)
     _replace_ways_in(patch, ways_in)

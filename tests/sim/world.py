@@ -15,7 +15,7 @@ import trio.testing
 
 from api.config import Settings
 from api.serve import open_ways_in
-from engine import limits
+from engine import limits, tuning
 from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.errors import StoreError, Unavailable
 from engine.kernel import Kernel
@@ -359,11 +359,11 @@ class World:
             if self.service is None:
                 continue
             ingest = self.service.statistics()["ingest"]
-            most = limits.INTAKE_QUEUE_BYTES_MAX + limits.STREAM_READ_BYTES + limits.MESSAGE_BYTES_MAX
+            most = limits.INTAKE_QUEUE_BYTES_MAX + tuning.STREAM_READ_BYTES + limits.MESSAGE_BYTES_MAX
             keep(9, ingest["queued_bytes"] <= most, f"{ingest['queued_bytes']} bytes are queued")
             keep(
                 9,
-                ingest["batches_ahead"] <= limits.PIPELINE_BATCHES_MAX,
+                ingest["batches_ahead"] <= tuning.PIPELINE_BATCHES_MAX,
                 f"{ingest['batches_ahead']} batches are ahead of the disk",
             )
 

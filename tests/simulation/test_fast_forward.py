@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import limits
+from engine import limits, tuning
 from engine.model import Control
 from engine.simulation import scenario
 from engine.simulation.scenario import Scenario
@@ -168,8 +168,8 @@ def test_a_long_play_is_looked_at_and_may_be_ended() -> None:
 
     simulator = Simulator(START_MS, look=look)
     with pytest.raises(TimeoutError):
-        simulator.play((START_MS + n, event("C", 1, 0)) for n in range(10 * limits.SIMULATED_BATCHES_MAX))
-    assert looks == [limits.SIMULATED_BATCHES_MAX * n for n in (1, 2, 3)]
+        simulator.play((START_MS + n, event("C", 1, 0)) for n in range(10 * tuning.SIMULATED_BATCHES_MAX))
+    assert looks == [tuning.SIMULATED_BATCHES_MAX * n for n in (1, 2, 3)]
 
 
 def test_a_lane_stops_before_operations_and_leaves_what_comes_later_alone() -> None:

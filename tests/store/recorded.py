@@ -17,7 +17,7 @@ from random import Random
 
 import trio
 
-from engine import limits
+from engine import tuning
 from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.kernel import Kernel
 from engine.model import Batch, Outcome
@@ -40,8 +40,8 @@ class Telling(Kernel):
 
 
 async def main(data: str) -> None:
-    limits.CHECKPOINT_GROUP_BYTES = 3_000
-    limits.CHECKPOINT_PIECE_BYTES = 1_000
+    tuning.CHECKPOINT_GROUP_BYTES = 3_000
+    tuning.CHECKPOINT_PIECE_BYTES = 1_000
     log = os.open(os.environ["FILE_CALLS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     config = ServiceConfig(
         data=Path(data), kernel=lambda key: Telling(key=key), channels=dict.fromkeys(DEFAULT_NAMES, Outbox())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from engine import limits
+from engine import tuning
 from engine.delivery.channels import DEFAULT_NAMES, Outbox
 from engine.kernel import Kernel
 from engine.service import Service, ServiceConfig, running
@@ -38,7 +38,7 @@ KERNELS = {"fake": FakeKernel, "real": lambda key: Kernel(key=key)}
 
 
 async def main(data: str, kernel: str) -> None:
-    limits.CHECKPOINT_GROUP_BYTES = 20_000
+    tuning.CHECKPOINT_GROUP_BYTES = 20_000
     config = ServiceConfig(
         data=Path(data),
         kernel=KERNELS[kernel],  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from engine import limits
+from engine import tuning
 from engine.errors import StoreError
 from engine.kernel import Kernel
 from engine.model import Batch
@@ -74,7 +74,7 @@ def test_a_base_and_its_deltas_are_restored(tmp_path: Path) -> None:
 
 
 def test_batches_applied_meanwhile_are_not_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CHECKPOINT_GROUP_BYTES", 1)
+    monkeypatch.setattr(tuning, "CHECKPOINT_GROUP_BYTES", 1)
     kernel = FakeKernel()
 
     async def work(until: trio.CancelScope) -> None:
@@ -148,9 +148,9 @@ def test_after_one_that_was_cancelled_at_any_moment_nothing_is_missing(
 def test_a_crash_in_the_middle_leaves_the_former_one(
     tmp_path: Path, parts_written: int, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CHECKPOINT_GROUP_BYTES", 1)
-    monkeypatch.setattr(limits, "CHECKPOINT_PIECE_BYTES", 64)
-    monkeypatch.setattr(limits, "CHECKPOINT_GATHERED_BYTES", 1)
+    monkeypatch.setattr(tuning, "CHECKPOINT_GROUP_BYTES", 1)
+    monkeypatch.setattr(tuning, "CHECKPOINT_PIECE_BYTES", 64)
+    monkeypatch.setattr(tuning, "CHECKPOINT_GATHERED_BYTES", 1)
     kernel = FakeKernel()
 
     async def test() -> bytes:
@@ -210,9 +210,9 @@ def test_parts_shrink_when_they_take_long_and_grow_again() -> None:
     pace = Pace()
     most = pace.records
     for _ in range(3):
-        pace.took(limits.CHECKPOINT_PART_S * 2)
+        pace.took(tuning.CHECKPOINT_PART_S * 2)
     assert pace.records == most // 8
-    pace.took(limits.CHECKPOINT_PART_S / 2)
+    pace.took(tuning.CHECKPOINT_PART_S / 2)
     assert pace.records == most // 8
     for _ in range(10):
         pace.took(0.0)
@@ -233,7 +233,7 @@ def test_parts_shrink_when_they_take_long_and_grow_again() -> None:
 def test_a_base_comes_first_and_after_many_or_large_deltas_also_over_restarts(
     tmp_path: Path, changes: list[int], full: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CHECKPOINT_DELTAS_MAX", 3)
+    monkeypatch.setattr(tuning, "CHECKPOINT_DELTAS_MAX", 3)
     kernel = FakeKernel()
 
     async def test() -> None:
@@ -251,7 +251,7 @@ def test_a_base_comes_first_and_after_many_or_large_deltas_also_over_restarts(
 
 
 def test_a_large_part_is_kept_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CHECKPOINT_PIECE_BYTES", 10)
+    monkeypatch.setattr(tuning, "CHECKPOINT_PIECE_BYTES", 10)
     kernel = FakeKernel()
 
     async def test() -> None:
@@ -363,8 +363,8 @@ def test_checkpoints_fall_due_by_bytes_and_by_time(tmp_path: Path, setting: dict
         (1_000, 1_000, 750, True),
         (1_000, 1_000, 751, False),
         (1_000, 300, 250, False),
-        (1_000 * limits.CHECKPOINT_STRETCH_MAX - 1, 1_000, 1_000_000, False),
-        (1_000 * limits.CHECKPOINT_STRETCH_MAX, 1_000, 1_000_000, True),
+        (1_000 * tuning.CHECKPOINT_STRETCH_MAX - 1, 1_000, 1_000_000, False),
+        (1_000 * tuning.CHECKPOINT_STRETCH_MAX, 1_000, 1_000_000, True),
     ],
 )
 def test_one_that_is_large_beside_the_journal_is_put_off_but_not_for_ever(
@@ -386,7 +386,7 @@ def test_one_that_is_large_beside_the_journal_is_put_off_but_not_for_ever(
 
 
 def test_so_is_a_base_that_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CHECKPOINT_DELTAS_MAX", 0)
+    monkeypatch.setattr(tuning, "CHECKPOINT_DELTAS_MAX", 0)
     kernel = FakeKernel()
 
     async def test() -> None:
@@ -420,7 +420,7 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: 
 def test_a_row_of_parts_that_ends_too_early_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CHECKPOINT_PIECE_BYTES", 10)
+    monkeypatch.setattr(tuning, "CHECKPOINT_PIECE_BYTES", 10)
     kernel = FakeKernel()
 
     async def test() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from engine import limits
+from engine import tuning
 from engine.errors import Refused, Unavailable
 from engine.service import Service, running
 from engine.store import environment
@@ -29,7 +29,7 @@ from tests.store.secret_contact import KEPT, SECRETS, about, bytes_left, fill, s
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is compressed, so that a search of the files finds everything."""
-    monkeypatch.setattr(limits, "JOURNAL_COMPRESSED_FROM_BYTES", 1 << 30)
+    monkeypatch.setattr(tuning, "JOURNAL_COMPRESSED_FROM_BYTES", 1 << 30)
     monkeypatch.setattr(
         "engine.store.checkpoint.compress", lambda data: len(data).to_bytes(LENGTH_BYTES) + bytes(data)
     )
@@ -215,7 +215,7 @@ def test_no_room_for_it_changes_nothing_and_it_is_owed_still(
 
 def test_events_go_on_while_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are appended to the journal between the slices that are copied, and none is lost."""
-    monkeypatch.setattr(limits, "STORE_COPY_BYTES", 2_000)
+    monkeypatch.setattr(tuning, "STORE_COPY_BYTES", 2_000)
     sent: list[bytes] = []
     seen: list[bytes] = []
 

@@ -12,7 +12,7 @@ import lmdb
 import pytest
 import trio
 
-from engine import limits
+from engine import limits, tuning
 from engine.errors import StoreError, Unavailable
 from engine.model import Effect, Receipt
 from engine.service import running
@@ -58,7 +58,7 @@ def test_a_full_journal_makes_room_for_itself_by_a_checkpoint(tmp_path: Path) ->
 def test_a_full_disk_refuses_new_input_until_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CHECKPOINT_RETRY_S", 0)
+    monkeypatch.setattr(tuning, "CHECKPOINT_RETRY_S", 0)
 
     async def test() -> None:
         async with running(config(tmp_path)) as service:

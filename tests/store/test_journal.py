@@ -11,7 +11,7 @@ import lmdb
 import pytest
 import trio
 
-from engine import limits
+from engine import tuning
 from engine.errors import StoreError
 from engine.store import frame
 from engine.store.environment import StoreFull
@@ -68,7 +68,7 @@ def test_reading_goes_by_slices(tmp_path: Path) -> None:
 def test_trimming_takes_what_is_asked_and_no_more(
     tmp_path: Path, slice_frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "JOURNAL_TRIM_FRAMES_MAX", slice_frames)
+    monkeypatch.setattr(tuning, "JOURNAL_TRIM_FRAMES_MAX", slice_frames)
 
     async def test() -> None:
         with closing(Journal(tmp_path)) as journal:

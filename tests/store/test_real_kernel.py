@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from engine import limits
+from engine import tuning
 from engine.clock import VirtualClock
 from engine.delivery.channels import DEFAULT_NAMES
 from engine.errors import NotFound, Refused
@@ -178,7 +178,7 @@ def test_a_checkpoint_gives_others_their_turn_between_parts(tmp_path: Path) -> N
                 while True:
                     await trio.lowlevel.checkpoint()
                     turns += 1
-            assert turns > contacts / limits.CHECKPOINT_PART_RECORDS_MAX
+            assert turns > contacts / tuning.CHECKPOINT_PART_RECORDS_MAX
             assert service.statistics()["checkpoint"]["made"] == 1
 
     run(test)

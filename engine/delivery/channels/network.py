@@ -17,7 +17,8 @@ import httpcore
 import trio
 
 from engine.delivery.channels.target import Guard
-from engine.limits import WEBHOOK_ADDRESSES_MAX, WEBHOOK_CONNECT_S, WEBHOOK_RESOLVERS_MAX
+from engine.limits import WEBHOOK_ADDRESSES_MAX, WEBHOOK_CONNECT_S
+from engine.tuning import WEBHOOK_RESOLVERS_MAX
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """The addresses of a name, in the order to try them. Raises OSError."""

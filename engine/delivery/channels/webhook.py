@@ -35,13 +35,9 @@ import trio
 from engine.delivery.channels.network import CheckedNetwork, Resolve
 from engine.delivery.channels.target import Guard, Target, TargetError, parse_target
 from engine.delivery.channels.trouble import TryLater
-from engine.limits import (
-    WEBHOOK_ANSWER_BYTES_MAX,
-    WEBHOOK_DISABLED_MAX,
-    WEBHOOK_IDLE_S,
-    WEBHOOK_SECRET_BYTES_MIN,
-)
+from engine.limits import WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_DISABLED_MAX, WEBHOOK_SECRET_BYTES_MIN
 from engine.model import Effect, Receipt
+from engine.tuning import WEBHOOK_IDLE_S
 from ext.wire import instant
 
 PREFIX = "whsec_"

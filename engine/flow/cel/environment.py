@@ -16,7 +16,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, timesta
 
 from engine.flow.cel.planner import TYPE_NAMES
 from engine.flow.schema import Schema
-from engine.limits import EXPRESSION_ENVIRONMENTS_MAX
+from engine.tuning import EXPRESSION_ENVIRONMENTS_MAX
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*", re.ASCII)

@@ -24,12 +24,8 @@ from engine.flow.cel.planner import Names, Unplannable, plan_term
 from engine.flow.schema import ENTITIES, Schema
 from engine.flow.tables.pointer import did_you_mean
 from engine.flow.zone import is_zone, zone
-from engine.limits import (
-    EXPRESSION_BYTES_MAX,
-    EXPRESSION_ENVIRONMENTS_MAX,
-    EXPRESSION_PLANS_MAX,
-    JSON_DEPTH_MAX,
-)
+from engine.limits import EXPRESSION_BYTES_MAX, JSON_DEPTH_MAX
+from engine.tuning import EXPRESSION_ENVIRONMENTS_MAX, EXPRESSION_PLANS_MAX
 from ext.expressions.plan import EvaluationError, Plan, View
 
 __all__ = [

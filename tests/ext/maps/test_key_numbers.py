@@ -9,7 +9,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.limits import KEY_NUMBERED_BYTES_MAX, KEYS_NUMBERED_MAX
+from engine.tuning import KEY_NUMBERED_BYTES_MAX, KEYS_NUMBERED_MAX
 from ext.maps.key_numbers import number_of, numbered
 
 keys = st.text(max_size=80)
