@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from api.cli.main import COMMANDS
 from api.refusals import REMEDIES, STATUS_OF_CODE, http_sentence, status_of, terminal_sentence
 from engine import errors
 from engine.errors import Conflict, NotFound, Refused, StoreError, TidemillError, Unavailable
@@ -104,7 +105,7 @@ def test_the_table_of_codes_has_no_code_that_is_never_raised() -> None:
 
 
 WAYS_IN = re.compile(
-    r"/v1\b|\btidemill (?!flow\b)[a-z]+|(?<!\w)--[a-z]+|\b(?:GET|POST|PUT|DELETE) /|\bHTTP/? ?\d{3}"
+    rf"/v1\b|\btidemill (?:{'|'.join(COMMANDS)})\b|(?<!\w)--[a-z]+|\b(?:GET|POST|PUT|DELETE) /|\bHTTP/? ?\d{{3}}"
 )
 """Paths, commands and options: only the edge knows them."""
 
