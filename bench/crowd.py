@@ -50,7 +50,7 @@ class Timed:
         return sum(self.wall)
 
 
-class Crowd:
+class ContactCrowd:
     """A kernel, the clock it is told, and `size` contacts with ten traits each."""
 
     def __init__(self, size: int) -> None:

@@ -31,7 +31,7 @@ NEVER_S = 1e9
 """A long run is not to have checkpoints that fall due by time."""
 
 
-class Step(msgspec.Struct):
+class LongestStep(msgspec.Struct):
     """The longest step of a task, in ms, each clock by itself, and how many steps it took."""
 
     wall_ms: float = 0.0
@@ -39,11 +39,11 @@ class Step(msgspec.Struct):
     count: int = 0
 
 
-class Report(msgspec.Struct):
+class HostReport(msgspec.Struct):
     """`steps` by task; `checkpoints` made, and the seconds of the last of them; the longest collection of garbage,
     which is part of whatever step it fell into, and the longest part of a snapshot as the engine itself counts it."""
 
-    steps: dict[str, Step]
+    steps: dict[str, LongestStep]
     checkpoints: int
     took_s: float
     garbage_ms: float
@@ -54,7 +54,7 @@ class Stopwatch(trio.abc.Instrument):
     """Times every step of every task, and every collection of garbage, from when it is begun to measure."""
 
     def __init__(self) -> None:
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, LongestStep] = {}
         self.garbage_ms = 0.0
         self._began: tuple[float, float] | None = None
         self._collecting_s = 0.0
@@ -73,7 +73,7 @@ class Stopwatch(trio.abc.Instrument):
         if self._began is None:
             return  # of the step in which measuring began
         wall_s, cpu_s = time.perf_counter() - self._began[0], time.thread_time() - self._began[1]
-        step = self.steps.setdefault(task.name.rpartition(".engine.")[2] or task.name, Step())
+        step = self.steps.setdefault(task.name.rpartition(".engine.")[2] or task.name, LongestStep())
         step.wall_ms = max(step.wall_ms, wall_s * 1e3)
         step.cpu_ms = max(step.cpu_ms, cpu_s * 1e3)
         step.count += 1
@@ -107,7 +107,7 @@ async def host(given: argparse.Namespace) -> None:
 
 
 def _write(path: Path, stopwatch: Stopwatch, checkpoint: dict[str, Any]) -> None:
-    report = Report(
+    report = HostReport(
         steps=stopwatch.steps,
         checkpoints=checkpoint["made"],
         took_s=checkpoint["took_s"],

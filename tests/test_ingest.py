@@ -57,7 +57,7 @@ class HeldJournal:
             await wait_all_tasks_blocked()
 
 
-class Bench:
+class IngestBench:
     """An ingest on a fake kernel, a held journal and a virtual clock."""
 
     def __init__(self, *, held: bool = True) -> None:
@@ -79,8 +79,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(*, held: bool = True) -> AsyncIterator[Bench]:
-    made = Bench(held=held)
+async def bench(*, held: bool = True) -> AsyncIterator[IngestBench]:
+    made = IngestBench(held=held)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.ingest.run)
         await wait_all_tasks_blocked()
@@ -380,7 +380,7 @@ def test_a_sender_that_waits_for_room_in_the_queue_is_refused_when_the_store_is_
 
 def test_a_commit_that_fails_ends_ingest_and_refuses_who_waits() -> None:
     async def test() -> None:
-        b = Bench()
+        b = IngestBench()
         b.journal.error = StoreError("commit_failed", "The disk failed.")
         tickets = [b.ingest._put(events(1, first=n)) for n in range(3)]
         b.journal._released.release()

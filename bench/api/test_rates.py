@@ -23,7 +23,7 @@ from bench.rounds import in_turns
 EVERY, WALK = "Every", "Walk"
 
 
-class Size(msgspec.Struct, frozen=True):
+class RoundSize(msgspec.Struct, frozen=True):
     """`events` of each kind in a round; of those that walk far a tenth."""
 
     contacts: int
@@ -35,19 +35,19 @@ class Size(msgspec.Struct, frozen=True):
 
 
 SIZES = [
-    pytest.param(Size(50_000, 60_000, 3), id="small"),
-    pytest.param(Size(1_000_000, 500_000, 5), id="1M", marks=pytest.mark.nightly),
+    pytest.param(RoundSize(50_000, 60_000, 3), id="small"),
+    pytest.param(RoundSize(1_000_000, 500_000, 5), id="1M", marks=pytest.mark.nightly),
 ]
 
 
 @pytest.fixture(params=SIZES)
-def size(request: pytest.FixtureRequest) -> Size:
-    size: Size = request.param
+def size(request: pytest.FixtureRequest) -> RoundSize:
+    size: RoundSize = request.param
     return size
 
 
 @pytest.fixture
-def engine(size: Size, tmp_path: Path) -> Iterator[Engine]:
+def engine(size: RoundSize, tmp_path: Path) -> Iterator[Engine]:
     with Engine(tmp_path / "data") as engine:
         engine.launch(work.flow())
         engine.launch(work.flow(id="every", event=EVERY, where=None))
@@ -59,7 +59,7 @@ def engine(size: Size, tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_durable_events_a_second(
-    size: Size, engine: Engine, record: Record, benchmark: Any, tmp_path: Path
+    size: RoundSize, engine: Engine, record: Record, benchmark: Any, tmp_path: Path
 ) -> None:
     def body(turn: int, name: str) -> bytes:
         run, count = name[:1].lower(), size.each(name)

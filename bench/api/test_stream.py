@@ -53,7 +53,7 @@ FLOW = {
 }
 
 
-class Engine:
+class StreamEngine:
     """`tidemill serve` on Unix sockets in a folder; `send` gives the seconds until everything is acknowledged."""
 
     def __init__(self, folder: Path) -> None:
@@ -94,8 +94,8 @@ class Engine:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    engine = Engine(tmp_path_factory.mktemp("e"))
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamEngine]:
+    engine = StreamEngine(tmp_path_factory.mktemp("e"))
     engine.client.post("flows", body=FLOW)
     engine.client.post("flows", "reference", "launch")
     contacts = b"".join(identify(n) for n in range(CONTACTS))
@@ -128,7 +128,7 @@ def orders(name: str, first: int) -> bytes:
     )
 
 
-class Line(msgspec.Struct):
+class TrackLine(msgspec.Struct):
     userId: str
     event: str
     messageId: str
@@ -137,7 +137,7 @@ class Line(msgspec.Struct):
 
 def floor(body: bytes, folder: Path) -> float:
     """Seconds to parse the lines and append them durably, and nothing else."""
-    decoder = msgspec.json.Decoder(Line)
+    decoder = msgspec.json.Decoder(TrackLine)
     with lmdb.open(str(folder), map_size=1 << 32) as env:
         started = time.perf_counter()
         lines = body.split(b"\n")[:-1]
@@ -149,7 +149,9 @@ def floor(body: bytes, folder: Path) -> float:
         return time.perf_counter() - started
 
 
-def test_durable_events_a_second(engine: Engine, record: Record, benchmark: Any, tmp_path: Path) -> None:
+def test_durable_events_a_second(
+    engine: StreamEngine, record: Record, benchmark: Any, tmp_path: Path
+) -> None:
     mine, asked, least = [], [], []
     for turn in range(ROUNDS):
         body = orders("Order Completed", turn * EVENTS)

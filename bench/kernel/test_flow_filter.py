@@ -32,7 +32,7 @@ def pool(distinct: int) -> list[str]:
     return [f"{key} == {value}" for value in range(VALUES) for key in keys][:distinct]
 
 
-class Crowd:
+class FlowCrowd:
     """A kernel with many flows on one event, the clock it is told, and a source of batches."""
 
     def __init__(self, flows: int, distinct: int) -> None:
@@ -76,7 +76,7 @@ class Crowd:
 
 
 def measured(flows: int, distinct: int, measure: Measure, *, one_by_one: bool = False) -> None:
-    crowd = Crowd(flows, distinct)
+    crowd = FlowCrowd(flows, distinct)
     if one_by_one:
         crowd.kernel._path.matched_from = ONE_BY_ONE
     how = ", one by one" if one_by_one else ""

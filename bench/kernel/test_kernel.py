@@ -41,7 +41,7 @@ def nodes(action: dict[str, Any] | None, where: str | None = None) -> dict[str, 
     return graph
 
 
-class Engine:
+class KernelLoad:
     """A kernel, the clock it is told, and a source of batches."""
 
     def __init__(self, graph: dict[str, Any] | None) -> None:
@@ -88,7 +88,7 @@ class Engine:
 
 
 def test_an_event_no_flow_asks_for(measure: Measure) -> None:
-    engine = Engine(nodes(NUDGE))
+    engine = KernelLoad(nodes(NUDGE))
     measure(
         "an event no flow asks for",
         engine.apply,
@@ -100,7 +100,7 @@ def test_an_event_no_flow_asks_for(measure: Measure) -> None:
 
 
 def test_an_event_seen_before(measure: Measure) -> None:
-    engine = Engine(nodes(NUDGE))
+    engine = KernelLoad(nodes(NUDGE))
     (inputs,) = engine.events("Cart Viewed")
     engine.apply(inputs)
     waiting = engine.waiting
@@ -120,7 +120,7 @@ def test_an_event_seen_before(measure: Measure) -> None:
     ids=["comparison", "trait and count"],
 )
 def test_an_event_whose_condition_is_false(where: str, what: str, measure: Measure) -> None:
-    engine = Engine(nodes(NUDGE, where))
+    engine = KernelLoad(nodes(NUDGE, where))
     measure(
         f"an event whose launch condition ({what}) is false",
         engine.apply,
@@ -147,7 +147,7 @@ def test_an_event_whose_condition_is_false(where: str, what: str, measure: Measu
     ids=["no step", "literal", "template", "segment", "points", "traits"],
 )
 def test_an_event_that_starts_a_run(action: dict[str, Any] | None, what: str, measure: Measure) -> None:
-    engine = Engine(nodes(action))
+    engine = KernelLoad(nodes(action))
     measure(
         f"an event that starts a run ({what}) and waits",
         engine.apply,
@@ -166,7 +166,7 @@ def test_a_wait_that_is_due(message: dict[str, str] | None, measure: Measure) ->
     if message:
         graph["wait"]["next"] = "after"
         graph["after"] = {"kind": "step", "actions": [{"send": "webhook", "message": message}]}
-    engine = Engine(graph)
+    engine = KernelLoad(graph)
     batches = ROUNDS + WARMUP + 3
     for _ in range(batches):
         engine.apply(*engine.events("Cart Viewed"), pass_ms=1_000)
@@ -187,7 +187,7 @@ def test_a_crowd_of_waits_due_at_once(measure: Measure) -> None:
     graph["wait"] |= {"next": "city"}
     graph["city"] = {"kind": "condition", "when": 'customer.city == "Oslo"', "then": "after"}
     graph["after"] = {"kind": "step", "actions": [NUDGE]}
-    engine = Engine(graph)
+    engine = KernelLoad(graph)
     for _ in range(CONTACTS // BATCH):
         engine.apply(*engine.events("Cart Viewed"), pass_ms=0)
     engine.now_ms += 3 * DAY_MS

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bench.conftest import Record, Resident
-from bench.crowd import DAY_MS, SECOND_MS, Crowd, Timed, flow, message, parts_of, start
+from bench.crowd import DAY_MS, SECOND_MS, ContactCrowd, Timed, flow, message, parts_of, start
 from engine.gc_tuning import spared
 from engine.kernel import Kernel
 
@@ -39,10 +39,10 @@ Report = Callable[..., None]
 
 
 @pytest.fixture(scope="module", params=SIZES)
-def crowd(request: pytest.FixtureRequest) -> Iterator[Crowd]:
+def crowd(request: pytest.FixtureRequest) -> Iterator[ContactCrowd]:
     """Tests take turns on it, each with flows of its own that it leaves without runs."""
     with spared():
-        yield Crowd(request.param)
+        yield ContactCrowd(request.param)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def once(benchmark: Any) -> Once:
 
 
 @pytest.fixture
-def report(record: Record, crowd: Crowd) -> Report:
+def report(record: Record, crowd: ContactCrowd) -> Report:
     """The longest of what was timed, by the clock and by CPU time, and all of it; the medians of several rounds."""
 
     def reported(what: str, *rounds: Timed, each: str = "batch") -> None:
@@ -75,7 +75,7 @@ def with_wait(id: str, event: str, **more: Any) -> dict[str, Any]:
 
 
 def test_launching_a_version_without_the_wait(
-    crowd: Crowd, once: Once, record: Record, report: Report
+    crowd: ContactCrowd, once: Once, record: Record, report: Report
 ) -> None:
     """Also `impact`, which says so beforehand."""
     rounds: list[Timed] = []
@@ -105,7 +105,7 @@ def test_launching_a_version_without_the_wait(
         assert median(timed.longest_cpu_ms for timed in rounds) <= LAUNCH_MS_MAX
 
 
-def test_waits_that_end_while_the_flow_is_paused(crowd: Crowd, once: Once, report: Report) -> None:
+def test_waits_that_end_while_the_flow_is_paused(crowd: ContactCrowd, once: Once, report: Report) -> None:
     def holds() -> None:
         crowd.control("launch", flow=with_wait("held", "B", when_paused="hold"))
         crowd.all_send("B")
@@ -122,7 +122,7 @@ def test_waits_that_end_while_the_flow_is_paused(crowd: Crowd, once: Once, repor
     assert crowd.kernel.stats("held")["nodes"]["late"]["executed"] == crowd.size
 
 
-def test_a_scheduled_launch_with_events_between(crowd: Crowd, once: Once, report: Report) -> None:
+def test_a_scheduled_launch_with_events_between(crowd: ContactCrowd, once: Once, report: Report) -> None:
     daily = {"kind": "launch", "trigger": {"schedule": {"every": "day", "at": "09:00"}}, "next": "wait"}
     document = flow("daily", {"start": daily, "wait": {"kind": "wait", "for": "1h"}})
 
@@ -140,7 +140,7 @@ def test_a_scheduled_launch_with_events_between(crowd: Crowd, once: Once, report
     assert crowd.kernel.counts()["waiting"] == 0
 
 
-def test_waits_due_in_the_same_second(crowd: Crowd, once: Once, report: Report) -> None:
+def test_waits_due_in_the_same_second(crowd: ContactCrowd, once: Once, report: Report) -> None:
     def fires() -> None:
         crowd.control("launch", flow=with_wait("second", "D"))
         report("an event that starts a run and waits", crowd.all_send("D", within_ms=SECOND_MS))
@@ -151,7 +151,7 @@ def test_waits_due_in_the_same_second(crowd: Crowd, once: Once, report: Report) 
     assert crowd.kernel.stats("second")["nodes"]["late"]["executed"] == crowd.size
 
 
-def test_a_full_snapshot(crowd: Crowd, once: Once, record: Record, report: Report) -> None:
+def test_a_full_snapshot(crowd: ContactCrowd, once: Once, record: Record, report: Report) -> None:
     """Of contacts who all wait, and as many pending effects and codes of one pool."""
     document = flow(
         "kept", {"start": start("E", "now"), "now": message("wait"), "wait": {"kind": "wait", "for": "3d"}}

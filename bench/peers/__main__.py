@@ -54,7 +54,7 @@ HOW = {
 Round = Callable[[int], Rates]
 
 
-class Line(msgspec.Struct):
+class PeerRow(msgspec.Struct):
     """A program's line of the table; without rates, `note` says why."""
 
     program: str
@@ -64,9 +64,9 @@ class Line(msgspec.Struct):
     note: str = ""
 
 
-def measure(given: Input, rounds: int, pythons: list[str], folder: Path) -> list[Line]:
+def measure(given: Input, rounds: int, pythons: list[str], folder: Path) -> list[PeerRow]:
     """All programs, in the order of the table."""
-    lines = {name: Line(name, NAMES[name], HOW[name]) for name in NAMES}
+    lines = {name: PeerRow(name, NAMES[name], HOW[name]) for name in NAMES}
     found = {name: interpreter(name, pythons) for name in NEEDS}
     for name, python in found.items():
         if python is None:
@@ -110,7 +110,7 @@ def _median(rates: list[Rates]) -> Rates:
     )
 
 
-def show(lines: list[Line]) -> None:
+def show(lines: list[PeerRow]) -> None:
     """One table; ratios are tidemill's figures over the line's."""
     mine = next(line.rates for line in lines if line.program == "tidemill")
     assert mine is not None
@@ -130,7 +130,7 @@ def show(lines: list[Line]) -> None:
     )
 
 
-def plot(lines: list[Line], path: Path, pythons: list[str]) -> None:
+def plot(lines: list[PeerRow], path: Path, pythons: list[str]) -> None:
     """A PNG, by whichever interpreter has matplotlib."""
     shown = msgspec.json.encode({"machine": machine(), "lines": lines})
     for python in pythons:

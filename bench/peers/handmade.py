@@ -105,7 +105,7 @@ class Journeys:
             await asyncio.sleep(0.01)
 
 
-class Track(BaseModel):
+class TrackRequest(BaseModel):
     """One event as Segment's clients send it."""
 
     type: str = "track"
@@ -128,7 +128,7 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.post("/v1/track")
-async def track(event: Track) -> dict[str, bool]:
+async def track(event: TrackRequest) -> dict[str, bool]:
     app.state.journeys.take([event.model_dump()])
     return {"success": True}
 

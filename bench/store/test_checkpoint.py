@@ -27,7 +27,7 @@ from api.measure import disk, work
 from api.measure.engine import Engine
 from api.measure.stream import send
 from bench.conftest import Record
-from bench.host import CHECKPOINTER, Report
+from bench.host import CHECKPOINTER, HostReport
 from bench.rounds import in_turns
 from engine.tuning import CHECKPOINT_EVERY_BYTES
 
@@ -38,7 +38,7 @@ SETTLE_S = 1.5
 """After a round: checkpoints fall due once a second, and one must not run into another engine's round."""
 
 
-class Size(msgspec.Struct, frozen=True):
+class CheckpointSize(msgspec.Struct, frozen=True):
     contacts: int
     events: int
     rounds: int
@@ -49,15 +49,15 @@ class Size(msgspec.Struct, frozen=True):
 
 
 SIZES = [
-    pytest.param(Size(50_000, 250_000, 2), id="small"),
-    pytest.param(Size(1_000_000, 5_000_000, 3), id="1M", marks=pytest.mark.nightly),
+    pytest.param(CheckpointSize(50_000, 250_000, 2), id="small"),
+    pytest.param(CheckpointSize(1_000_000, 5_000_000, 3), id="1M", marks=pytest.mark.nightly),
 ]
 
 
-class Pair:
+class EnginePair:
     """An engine with checkpoints and one without, both with the contacts and the reference flow."""
 
-    def __init__(self, size: Size, folder: Path) -> None:
+    def __init__(self, size: CheckpointSize, folder: Path) -> None:
         self.size = size
         self._reports = {name: folder / f"{name}.json" for name in ("with", "without")}
         self.engines = {
@@ -91,25 +91,28 @@ class Pair:
         draw, (first, *rest) = Random(turn), self.body(turn).split(NOTE)
         return b"".join([first, *(base64.b64encode(draw.randbytes(51)) + piece for piece in rest)])
 
-    def stop(self) -> dict[str, Report]:
+    def stop(self) -> dict[str, HostReport]:
         """The reports of both."""
         for engine in self.engines.values():
             engine.stop()
         return {
-            name: msgspec.json.decode(path.read_bytes(), type=Report) for name, path in self._reports.items()
+            name: msgspec.json.decode(path.read_bytes(), type=HostReport)
+            for name, path in self._reports.items()
         }
 
 
 @pytest.fixture(params=SIZES)
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(request.param, tmp_path)
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EnginePair]:
+    pair = EnginePair(request.param, tmp_path)
     yield pair
     for engine in pair.engines.values():
         if engine.process.returncode is None:
             engine.kill()
 
 
-def test_checkpoints_under_full_load(pair: Pair, record: Record, benchmark: Any, tmp_path: Path) -> None:
+def test_checkpoints_under_full_load(
+    pair: EnginePair, record: Record, benchmark: Any, tmp_path: Path
+) -> None:
     size = pair.size
     works = {name: lambda turn, name=name: pair.send(name, turn) for name in ("without", "with")}
     took: dict[str, float] = benchmark.pedantic(in_turns, args=(size.rounds, works), rounds=1)
@@ -134,7 +137,7 @@ def test_checkpoints_under_full_load(pair: Pair, record: Record, benchmark: Any,
     assert reports["with"].checkpoints >= size.rounds
 
 
-def _written(pair: Pair, body_of: Callable[[int], bytes], turns: range, folder: Path) -> float | None:
+def _written(pair: EnginePair, body_of: Callable[[int], bytes], turns: range, folder: Path) -> float | None:
     """Bytes the disk writes for a byte that the engine with checkpoints is sent; None where that cannot be told."""
     before, given = disk.settled_bytes(folder), 0
     for turn in turns:

@@ -20,7 +20,7 @@ from api.measure import work
 from api.measure.engine import Engine
 from api.measure.stream import send
 from bench.conftest import Record
-from bench.host import Report
+from bench.host import HostReport
 
 NEVER = 1 << 60
 REQUEST = "quart_trio.asgi.TrioASGIHTTPConnection.handle_request"
@@ -84,7 +84,7 @@ def test_compaction_under_load(size: tuple[int, int], record: Record, benchmark:
         measured, args=(engine, bodies[1]), kwargs={"compact": True}, rounds=1
     )
     engine.stop()
-    steps = msgspec.json.decode(report.read_bytes(), type=Report).steps
+    steps = msgspec.json.decode(report.read_bytes(), type=HostReport).steps
     step = steps[REQUEST]
     record(f"a compaction beside a stream ({contacts:,} contacts)", compacted.took, "s")
     record("the longest hold of the loop by it", step.wall_ms, "ms")

@@ -32,7 +32,7 @@ def answer(result: Result) -> Any:
     return msgspec.json.decode(result.stdout)
 
 
-class Engine:
+class EngineProcess:
     """A `tidemill serve` of its own. `addresses`: `http`, `intake`, `stream` as it printed them."""
 
     def __init__(self, process: subprocess.Popen[str], addresses: dict[str, str]) -> None:
@@ -57,7 +57,7 @@ class Engine:
 @contextmanager
 def serving(
     *arguments: object, folder: Path, launcher: Sequence[str] = (), **environ: str
-) -> Iterator[Engine]:
+) -> Iterator[EngineProcess]:
     """An engine that has said it is ready; killed at the end if it still runs. `launcher`: what is to become it."""
     process = subprocess.Popen(
         [*launcher, *TIDEMILL, "serve", *(str(argument) for argument in arguments)],
@@ -77,7 +77,7 @@ def serving(
                 break
         else:
             raise AssertionError(f"it did not start: {process.communicate()[1]}")
-        yield Engine(process, addresses)
+        yield EngineProcess(process, addresses)
     finally:
         process.kill()
         process.communicate()

@@ -16,7 +16,7 @@ from tests.api.fakes import FakeEngine
 LOOPBACK = Address(host="127.0.0.1", port=0)
 
 
-class Client:
+class IntakeClient:
     """Speaks just enough HTTP to read one answer after the other."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -68,18 +68,18 @@ def track(name: str) -> bytes:
 @asynccontextmanager
 async def serving(
     engine: FakeEngine, address: Address = LOOPBACK, **options: Any
-) -> AsyncIterator[tuple[Intake, Callable[[], Awaitable[Client]]]]:
+) -> AsyncIterator[tuple[Intake, Callable[[], Awaitable[IntakeClient]]]]:
     intake = Intake(engine.enqueue, **options)
     listeners = await open_listeners(address)
     where = bound(listeners[0])
-    clients: list[Client] = []
+    clients: list[IntakeClient] = []
 
-    async def connect() -> Client:
+    async def connect() -> IntakeClient:
         if where.is_unix:
             stream = await trio.open_unix_socket(where.path)
         else:
             stream = await trio.open_tcp_stream(where.host, where.port)
-        clients.append(Client(stream))
+        clients.append(IntakeClient(stream))
         return clients[-1]
 
     async with trio.open_nursery() as nursery:

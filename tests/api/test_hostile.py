@@ -28,8 +28,8 @@ from engine.limits import (
     LINE_DEPTH_MAX,
     MESSAGE_BYTES_MAX,
 )
+from tests.api.api_engine import Api, engine, with_api
 from tests.api.fakes import FakeEngine
-from tests.api.house import Api, engine, with_api
 from tests.api.intake_client import request
 from tests.api.intake_client import serving as intake_serving
 from tests.api.management.web_server import GET, answer_on, ask, connect, serving

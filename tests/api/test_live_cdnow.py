@@ -87,7 +87,7 @@ def expected(raw: list[dict[str, Any]]) -> Counter[str]:
     return counts
 
 
-class Sidecar:
+class LiveSidecar:
     """`tidemill serve` on Unix sockets in a folder, to be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
@@ -124,8 +124,8 @@ class Sidecar:
 
 
 @pytest.fixture
-def sidecar(tmp_path: Path) -> Iterator[Sidecar]:
-    sidecar = Sidecar(tmp_path)
+def sidecar(tmp_path: Path) -> Iterator[LiveSidecar]:
+    sidecar = LiveSidecar(tmp_path)
     yield sidecar
     if sidecar.process.poll() is None:
         sidecar.kill()
@@ -154,7 +154,7 @@ def counted(client: Client) -> Counter[str]:
 
 
 @pytest.mark.parametrize("kills", [0, 3], ids=["undisturbed", "killed three times"])
-def test_the_counts_are_those_of_the_script(sidecar: Sidecar, kills: int) -> None:
+def test_the_counts_are_those_of_the_script(sidecar: LiveSidecar, kills: int) -> None:
     raw = orders()
     lines = restamped(raw)
     sidecar.client.post("flows", body=FLOW)

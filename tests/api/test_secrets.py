@@ -15,8 +15,8 @@ import msgspec
 import pytest
 import trustme
 
+from tests.api.api_engine import FLOW
 from tests.api.command_line import ANYWHERE, TIDEMILL, serving
-from tests.api.house import FLOW
 from tests.store.secret_contact import records
 
 WRITE_KEY = "a-write-key-of-segment"

@@ -12,8 +12,8 @@ import trio
 from api.config import Address
 from api.intake.http_listener import Intake
 from api.management import app
+from tests.api.api_engine import engine
 from tests.api.fakes import FakeEngine
-from tests.api.house import engine
 from tests.api.management.web_server import serving
 from tests.api.smuggling import CASES, HIDDEN
 

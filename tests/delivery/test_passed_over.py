@@ -14,7 +14,7 @@ from tests.delivery.delivery_bench import DeliveryBench, bench, jump
 from tests.delivery.failing_channels import HOUR_S, Several
 
 
-class Places(Several):
+class RecoveringPlace(Several):
     """The place `dead` answers from `up_s` on; none is given an effect that is under way, or was delivered."""
 
     def __init__(self, up_s: float, *, workers: int = 3) -> None:
@@ -59,7 +59,7 @@ def held(b: DeliveryBench) -> int:
 
 
 def test_one_dead_place_stops_nothing_that_goes_elsewhere_and_nothing_of_it_is_lost() -> None:
-    channel = Places(HOUR_S)
+    channel = RecoveringPlace(HOUR_S)
 
     async def test() -> None:
         async with bench({"email": channel}) as b:
@@ -82,7 +82,7 @@ def test_one_dead_place_stops_nothing_that_goes_elsewhere_and_nothing_of_it_is_l
 
 
 def test_what_is_new_takes_turns_with_what_was_passed_over() -> None:
-    channel = Places(HOUR_S, workers=1)
+    channel = RecoveringPlace(HOUR_S, workers=1)
 
     async def test() -> None:
         async with bench({"email": channel}) as b:
@@ -100,7 +100,7 @@ def test_what_is_new_takes_turns_with_what_was_passed_over() -> None:
 
 
 def test_when_those_that_are_held_are_given_up_the_next_are_tried() -> None:
-    channel = Places(math.inf)
+    channel = RecoveringPlace(math.inf)
 
     async def test() -> None:
         async with bench({"email": channel}) as b:
@@ -115,7 +115,7 @@ def test_when_those_that_are_held_are_given_up_the_next_are_tried() -> None:
 
 
 def test_when_those_that_are_held_are_wanted_no_more_the_next_are_tried() -> None:
-    channel = Places(HOUR_S)
+    channel = RecoveringPlace(HOUR_S)
 
     async def test() -> None:
         async with bench({"email": channel}) as b:
@@ -134,7 +134,7 @@ def test_what_is_read_again_before_its_receipt_is_journaled_is_not_delivered_aga
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tuning, "DELIVERY_PAGE_EFFECTS", 64)
-    channel = Places(0.0)
+    channel = RecoveringPlace(0.0)
 
     async def test() -> None:
         async with bench({"email": channel}) as b:

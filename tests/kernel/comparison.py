@@ -55,7 +55,7 @@ def by_reference(of: Case) -> list[dict[str, Any]] | None:
     """Return the reference's trace, or None where the case has more than EVENTS_MAX events."""
     try:
         return plain(interpreter.play(of.flows, of.lines, of.start, of.until, events_max=EVENTS_MAX))
-    except interpreter.TooMuch:
+    except interpreter.CaseTooLarge:
         return None
 
 

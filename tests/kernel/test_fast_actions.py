@@ -114,7 +114,7 @@ def flow(id: str, event: str, of_steps: list[Any]) -> dict[str, Any]:
     return {"id": id, "name": id, "nodes": nodes}
 
 
-class Life:
+class KernelLife:
     """A kernel and all it gave."""
 
     def __init__(self, *, trace: bool) -> None:
@@ -144,7 +144,7 @@ class Life:
 def life(
     flows: list[dict[str, Any]], of_lines: list[Any], channels: list[str] | None, trace: bool
 ) -> dict[str, Any]:
-    lived = Life(trace=trace)
+    lived = KernelLife(trace=trace)
     controls = [Control("launch", {"flow": flow}) for flow in flows]
     if channels is not None:
         controls.append(Control("channels", {"channels": channels}))

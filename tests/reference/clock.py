@@ -19,11 +19,11 @@ from ext.wire import instant
 TRACE_MAX = 5_000
 
 
-class TooMuch(Exception):
+class TraceTooLong(Exception):
     """Flows that launch each other multiply for sixteen generations: not worth a slow twin's while."""
 
 
-class Clock:
+class ReferenceClock:
     """A kernel, its time, and all that it has done. Raises TooMuch beyond TRACE_MAX records of it."""
 
     def __init__(self, start_ms: int, *, receipts_every: int) -> None:
@@ -64,7 +64,7 @@ class Clock:
         self.batches += 1
         self.trace += outcome.trace
         if len(self.trace) > TRACE_MAX:
-            raise TooMuch
+            raise TraceTooLong
         self._undelivered += [effect.id for effect in outcome.effects]
         self._settle(self._every)
 

@@ -12,7 +12,7 @@ from cel_expr_python import cel
 MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 
 
-class Facts(Protocol):
+class ReferenceFacts(Protocol):
     """What the functions ask, about the contact at hand."""
 
     def count(self, name: str, within: timedelta | None) -> int: ...
@@ -29,7 +29,7 @@ class EvaluationFailed(Exception):
 class Evaluator:
     """Compiles once per text, evaluates against whatever `facts` says at the time."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: ReferenceFacts) -> None:
         facts = weakref.proxy(facts)  # the evaluator's cycles are hidden in C++ from Python's collector
         self._compiled: dict[str, Any] = {}
         types = cel.Type

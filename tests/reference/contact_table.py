@@ -5,7 +5,7 @@ from __future__ import annotations
 from ext.kernel.records import Contact
 
 
-class ContactTable:
+class ReferenceContactTable:
     """The same verbs as `ext.kernel.contact_table.ContactTable`."""
 
     def __init__(self) -> None:

@@ -15,14 +15,14 @@ from typing import Any
 from cel_expr_python import cel
 
 
-class Failed:
+class NoValue:
     """An expression that has no value, and why. All failures look alike: the words are each evaluator's own."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
     def __repr__(self) -> str:
-        return "Failed"
+        return "NoValue"
 
 
 @lru_cache(64)
@@ -35,10 +35,10 @@ def reference_value(text: str, variables: dict[str, Any]) -> Any:
     try:
         value = _environment(frozenset(variables)).compile(text).eval(data=variables)
         if value.type() == cel.Type.ERROR:
-            return Failed(str(value.plain_value()))
+            return NoValue(str(value.plain_value()))
         return plain(value.plain_value())
     except (RuntimeError, ValueError) as error:
-        return Failed(str(error))
+        return NoValue(str(error))
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 
-class Fingerprints:
+class ReferenceFingerprints:
     """The same verbs as `ext.structures.fingerprints.Fingerprints`."""
 
     def __init__(self, capacity: int, slack: int = 0) -> None:

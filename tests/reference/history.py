@@ -13,7 +13,7 @@ from engine.limits import (
 Event = tuple[int, dict[str, float]]
 
 
-class History:
+class ReferenceHistory:
     """The newest events of each name with their numbers, in order of time and, at one instant, of arrival."""
 
     def __init__(self) -> None:

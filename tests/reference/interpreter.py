@@ -53,7 +53,7 @@ def play(
     return engine.trace
 
 
-class TooMuch(Exception):
+class CaseTooLarge(Exception):
     """The case is larger than was asked for."""
 
 
@@ -148,7 +148,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         """Rule 7: the contact first, then the triggers, flows in order of id."""
         self.events_left -= 1
         if self.events_left < 0:
-            raise TooMuch
+            raise CaseTooLarge
         contact = event["contact"]
         if contact not in self.contacts:
             self.touch(contact, event["depth"])

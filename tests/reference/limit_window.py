@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Passages:
+class ReferencePassages:
     """The same verbs as `ext.kernel.limit_window.Passages`; forgets nothing."""
 
     def __init__(self, max: int, per_ms: int = -1) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ext.kernel.records import Run
 
 
-class RunTable:
+class ReferenceRunTable:
     """The same verbs as `ext.kernel.run_table.RunTable`."""
 
     def __init__(self) -> None:

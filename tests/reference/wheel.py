@@ -5,7 +5,7 @@ from __future__ import annotations
 from sortedcontainers import SortedList
 
 
-class Wheel:
+class ReferenceWheel:
     """The same verbs as `ext.structures.wheel.Wheel`, where no two timers have the same due and key."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import time
 import traceback
 
 from tests.sim.account import Breach
-from tests.sim.world import Failed, live
+from tests.sim.world import LifeFailed, live
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def main() -> int:
 def lived(seed: int, *, told: bool) -> bool:
     try:
         story = live(seed)
-    except Failed as failed:
+    except LifeFailed as failed:
         print(*failed.story.lines, sep="\n")
         if not isinstance(failed.__cause__, Breach):
             traceback.print_exception(failed.__cause__, file=sys.stdout)

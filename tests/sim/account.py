@@ -68,7 +68,7 @@ def keep(promise: int, holds: bool, detail: str) -> None:
         raise Breach(promise, detail)
 
 
-class Account:
+class LifeAccount:
     """`latest_ms` is the latest time that the wall clock has shown, told by the world."""
 
     def __init__(self) -> None:
@@ -300,7 +300,7 @@ class Account:
         try:
             for batch in self.frames:
                 self._play(reference, batch)
-        except interpreter.TooMuch:
+        except interpreter.CaseTooLarge:
             return False
         expected, happened = plain(reference.trace), plain(self.trace)
         pairs = zip(expected, happened, strict=False)

@@ -12,8 +12,8 @@ from engine import limits, tuning
 from engine.delivery.channels import TryLater
 from engine.model import Effect, Receipt
 from tests.sim.account import keep
-from tests.sim.lines import Lines
-from tests.sim.network import Broken, Line
+from tests.sim.lines import ClientLines
+from tests.sim.network import Broken, SimulatedConnection
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -26,16 +26,16 @@ def greeting(key: str) -> bytes:
     return msgspec.json.encode({"writeKey": key}) + b"\n"
 
 
-class Client:
+class StreamClient:
     """Streams lines, reads acknowledgements, and after a break goes on with what was not acknowledged."""
 
     def __init__(self, world: World, number: int, chance: Random) -> None:
         self._world = world
         self._name = f"client {number}"
         self._chance = chance
-        self._lines = Lines(world, number, chance, world.plan.lines_per_client)
+        self._lines = ClientLines(world, number, chance, world.plan.lines_per_client)
         self._acknowledged = 0
-        self.line: Line | None = None
+        self.line: SimulatedConnection | None = None
 
     @property
     def done(self) -> bool:
@@ -52,7 +52,7 @@ class Client:
             await trio.sleep(0.05)
         self._world.tell(self._name, "has all its lines acknowledged")
 
-    async def _converse(self, line: Line) -> None:
+    async def _converse(self, line: SimulatedConnection) -> None:
         begin = max(0, self._acknowledged - self._chance.choice((0, 0, 1, 5)))  # some of it again
         self._world.tell(self._name, f"connects and sends from line {begin} on")
         async with trio.open_nursery() as nursery:
@@ -62,7 +62,7 @@ class Client:
             except Broken:
                 self._world.tell(self._name, "cannot send any more")
 
-    async def _speak(self, line: Line, begin: int) -> None:
+    async def _speak(self, line: SimulatedConnection, begin: int) -> None:
         key = self._world.keyring.events_key
         if key is not None:
             await line.send(greeting(key))
@@ -80,7 +80,7 @@ class Client:
             await trio.sleep(self._chance.choice((0, 0, 0.01, 0.3, 3)))
         line.end()
 
-    async def _listen(self, line: Line, begin: int, scope: trio.CancelScope) -> None:
+    async def _listen(self, line: SimulatedConnection, begin: int, scope: trio.CancelScope) -> None:
         """Follow the answers to the lines from `begin` on, until the engine ends or the line breaks."""
         rest, upto, named = b"", begin, set[int]()
         try:
@@ -112,7 +112,7 @@ class Client:
         self._world.account.acknowledged([entry.identity for entry in entries if entry.identity])
         self._acknowledged = max(self._acknowledged, upto)
 
-    def _check_in_flight(self, line: Line, begin: int, upto: int) -> None:
+    def _check_in_flight(self, line: SimulatedConnection, begin: int, upto: int) -> None:
         """What the engine holds and has not acknowledged is within its bound, but for the last thing it read and the
         beginning of a line. What it reads of a line that is too long it forgets."""
         key = self._world.keyring.events_key
@@ -139,7 +139,7 @@ class Client:
             keep(6, error["code"] in ("stopping", "stopped"), f"a stream ends with {error}")
 
 
-class Channel:
+class SimulatedChannel:
     """Takes an effect at once, later, not now, or breaks over it."""
 
     def __init__(self, world: World, chance: Random, boot: int, workers: int) -> None:

@@ -60,7 +60,7 @@ def _pages(length: int) -> int:
     return max(1, -(-length // PAGE_BYTES))
 
 
-class Environment:
+class SimulatedEnvironment:
     """One file of the disk. Made by what stands in for `lmdb.open`."""
 
     def __init__(
@@ -118,7 +118,7 @@ def _stat(tree: Tree, index_bytes: int) -> dict[str, int]:
 class Transaction:
     """Reads see what was put before in it."""
 
-    def __init__(self, environment: Environment, write: bool) -> None:
+    def __init__(self, environment: SimulatedEnvironment, write: bool) -> None:
         self._env = environment
         self._write = write
         self.tree = dict(environment.tree) if write else environment.tree
@@ -172,8 +172,8 @@ class Transaction:
         self._dirty = True
         return True
 
-    def cursor(self) -> Cursor:
-        return Cursor(self)
+    def cursor(self) -> SimulatedCursor:
+        return SimulatedCursor(self)
 
     def abort(self) -> None:
         self._ended = True
@@ -212,7 +212,7 @@ class Transaction:
         return page
 
 
-class Cursor:
+class SimulatedCursor:
     """A place among the keys, in order."""
 
     def __init__(self, transaction: Transaction) -> None:
@@ -255,8 +255,8 @@ class Cursor:
 def opener(of: Callable[[], Disk], watch: Watch) -> Callable[..., Any]:
     """What stands in for `lmdb.open`: the last part of the path names the file."""
 
-    def open_environment(path: str, *, map_size: int, **options: Any) -> Environment:
+    def open_environment(path: str, *, map_size: int, **options: Any) -> SimulatedEnvironment:
         wanted = {key: options[key] for key in ("sync", "metasync") if key in options}
-        return Environment(of(), path.rsplit("/", 1)[-1], map_size=map_size, watch=watch, **wanted)
+        return SimulatedEnvironment(of(), path.rsplit("/", 1)[-1], map_size=map_size, watch=watch, **wanted)
 
     return open_environment

@@ -15,8 +15,8 @@ import msgspec
 import trio
 
 from tests.sim.account import keep
-from tests.sim.lines import Entry, Lines
-from tests.sim.network import Broken, Line
+from tests.sim.lines import ClientLine, ClientLines
+from tests.sim.network import Broken, SimulatedConnection
 from tests.sim.web import Answer
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Request(msgspec.Struct):
     path: str
     body: bytes
     headers: dict[str, str]
-    entries: list[Entry]
+    entries: list[ClientLine]
     in_chunks: bool = False
 
     @property
@@ -47,10 +47,10 @@ class Request(msgspec.Struct):
         return head.encode() + body
 
 
-class Talk:
+class ServerTalk:
     """A connection on which requests are answered in order."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: SimulatedConnection) -> None:
         self.line = line
         self._read = b""
 
@@ -97,9 +97,9 @@ class HttpClient:
         self._world = world
         self._name = f"client {number}"
         self._chance = chance
-        self._lines = Lines(world, number, chance, world.plan.lines_per_client)
+        self._lines = ClientLines(world, number, chance, world.plan.lines_per_client)
         self._given = self._answered = 0
-        self.line: Line | None = None
+        self.line: SimulatedConnection | None = None
 
     @property
     def done(self) -> bool:
@@ -112,7 +112,7 @@ class HttpClient:
         self._world.tell(self._name, "has all its requests answered")
 
     async def _work(self, proxy: trio.Nursery) -> None:
-        talk: Talk | None = None
+        talk: ServerTalk | None = None
         while self._given < self._lines.wanted:
             request = self._another()
             if self._chance.random() < 0.1:
@@ -134,15 +134,15 @@ class HttpClient:
         if talk is not None:
             talk.line.end()
 
-    def _connect(self) -> Talk | None:
+    def _connect(self) -> ServerTalk | None:
         line = self._world.net.connect(PORT, self._world.peer)
         if line is None:
             return None
         self.line = line
         self._world.tell(self._name, "connects")
-        return Talk(line)
+        return ServerTalk(line)
 
-    async def _ask(self, talk: Talk, request: Request) -> Answer | None:
+    async def _ask(self, talk: ServerTalk, request: Request) -> Answer | None:
         with trio.move_on_after(PATIENCE_S):
             try:
                 return await talk.ask(request.encoded, self._chance)
@@ -214,5 +214,5 @@ class HttpClient:
         return True
 
 
-def _batch(entries: list[Entry]) -> bytes:
+def _batch(entries: list[ClientLine]) -> bytes:
     return b'{"batch":[' + b",".join(entry.line for entry in entries) + b"]}"

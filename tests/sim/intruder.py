@@ -18,9 +18,9 @@ from tests.sim.account import INTRUDER, keep
 from tests.sim.clients import PORT as STREAM
 from tests.sim.clients import greeting
 from tests.sim.http import PORT as INTAKE
-from tests.sim.http import Request, Talk, authorization
+from tests.sim.http import Request, ServerTalk, authorization
 from tests.sim.keyring import LOOK_S
-from tests.sim.network import Broken, Line
+from tests.sim.network import Broken, SimulatedConnection
 from tests.sim.web import Answer
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ class Intruder:
         if line is None:
             return
         try:
-            answer = await Talk(line).ask(Request("single", path, body, headers, []).encoded, self._chance)
+            answer = await ServerTalk(line).ask(
+                Request("single", path, body, headers, []).encoded, self._chance
+            )
         except Broken:
             return
         # A key may stand in a body: where too many bodies arrive, one is shed before its key is looked for.
@@ -191,13 +193,13 @@ class Leaver:
         return line
 
     async def _post(self) -> None:
-        talk: Talk | None = None
+        talk: ServerTalk | None = None
         headers = authorization(self._key, basic=True)
         while self._tries < self.LAST:
             await trio.sleep(self.EVERY_S)
             if talk is None:
                 line = self._world.net.connect(INTAKE, ELSEWHERE)
-                talk = None if line is None else Talk(line)
+                talk = None if line is None else ServerTalk(line)
                 continue
             is_out, body = self._is_out, self._line()
             answer = None
@@ -216,7 +218,7 @@ class Leaver:
                 self._world.account.acknowledged([msgspec.json.decode(body)["messageId"]])
 
     async def _stream(self) -> None:
-        line: Line | None = None
+        line: SimulatedConnection | None = None
         while self._tries < self.LAST:
             await trio.sleep(self.EVERY_S)
             try:

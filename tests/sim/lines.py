@@ -26,7 +26,7 @@ BAD_LINES = (
 """None of these is taken, each is named, and none of them ends anything."""
 
 
-class Entry(msgspec.Struct):
+class ClientLine(msgspec.Struct):
     """A line of a client; `identity` is its message id, or "" where it is bad."""
 
     line: bytes
@@ -43,37 +43,37 @@ class Entry(msgspec.Struct):
         return bool(self.identity) or (self.line.startswith(b"{") and self.line.isascii())
 
 
-class Lines:
+class ClientLines:
     """The lines of one client, made as they are asked for; those that are good are in the account."""
 
     def __init__(self, world: World, number: int, chance: Random, wanted: int) -> None:
         self._world = world
         self._prefix = f"m{number}-"
         self._chance = chance
-        self._entries: list[Entry] = []
+        self._entries: list[ClientLine] = []
         self.wanted = wanted
 
-    def __getitem__(self, number: int) -> Entry:
+    def __getitem__(self, number: int) -> ClientLine:
         while number >= len(self._entries):
             self._entries.append(self._another())
         return self._entries[number]
 
-    def between(self, since: int, until: int | None = None) -> list[Entry]:
+    def between(self, since: int, until: int | None = None) -> list[ClientLine]:
         """Those that were made already."""
         return self._entries[since:until]
 
-    def _another(self) -> Entry:
+    def _another(self) -> ClientLine:
         sent = self._world.account.sent
         drawn = self._chance.random()
         if drawn < 0.07:
-            return Entry(self._chance.choice(self._bad), "")
+            return ClientLine(self._chance.choice(self._bad), "")
         if drawn < 0.15 and sent:
             identity = self._chance.choice(list(sent))
-            return Entry(sent[identity], identity)  # what somebody sent before, perhaps another
+            return ClientLine(sent[identity], identity)  # what somebody sent before, perhaps another
         identity = f"{self._prefix}{len(self._entries)}"
         line = msgspec.json.encode({**self._message(), "messageId": identity})
         sent[identity] = line
-        return Entry(line, identity)
+        return ClientLine(line, identity)
 
     @property
     def _bad(self) -> list[bytes]:

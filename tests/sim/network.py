@@ -1,7 +1,7 @@
 """Connections without sockets: bytes in two directions, cut anywhere, late, or lost when the line breaks.
 
-A `Line` has a client's end and the engine's: a `Socket`, which does what the listeners of `api` ask of a socket that
-does not block. `Net` is the engine's machine: who listens there, descriptors, and waiting for them.
+A `SimulatedConnection` has a client's end and the engine's: a `Socket`, which does what the listeners of `api` ask of
+a non-blocking socket. `Net` is the machine of the engine: its listeners, descriptors, and the wait for them.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Pipe:
             self._ring()
 
 
-class Line:
+class SimulatedConnection:
     """A connection from a client to the engine."""
 
     def __init__(self, chance: Random) -> None:
@@ -139,7 +139,7 @@ class Socket:
 
     family = socket.AF_INET
 
-    def __init__(self, net: Net, line: Line, peer: str) -> None:
+    def __init__(self, net: Net, line: SimulatedConnection, peer: str) -> None:
         self._net, self._line, self._peer = net, line, peer
         self._number = net.register(self)
         line.to_engine.told = line.to_client.told = self._ring
@@ -257,7 +257,7 @@ class Net:
         self._chance = chance
         self.require = require
         self.sockets: dict[int, Socket | Epoll] = {}
-        self._lines: list[Line] = []
+        self._lines: list[SimulatedConnection] = []
         self._doors: dict[int, trio.MemorySendChannel[Socket]] = {}
         self._numbers = 0
 
@@ -266,12 +266,12 @@ class Net:
         self.sockets[self._numbers] = one
         return self._numbers
 
-    def connect(self, port: int, peer: str) -> Line | None:
+    def connect(self, port: int, peer: str) -> SimulatedConnection | None:
         """A new connection, or None: nobody listens."""
         door = self._doors.get(port)
         if door is None:
             return None
-        line = Line(self._chance)
+        line = SimulatedConnection(self._chance)
         try:
             door.send_nowait(Socket(self, line, peer))
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.WouldBlock):

@@ -69,7 +69,7 @@ KEYS = ("none", "none", "write", "management", "all")
 events. all: keys were issued for everything."""
 
 
-class Plan(msgspec.Struct):
+class LifePlan(msgspec.Struct):
     """One life of an engine."""
 
     seed: int
@@ -102,11 +102,11 @@ class Plan(msgspec.Struct):
     """Clients sit on other machines, where there are keys."""
 
 
-def plan(seed: int) -> Plan:
+def plan(seed: int) -> LifePlan:
     """The plan of a seed, the same everywhere."""
     chance = Random(f"plan {seed}")
     flows = [journeys.flow(chance, f"f{number}") for number in range(chance.choice((0, 1, 1, 2)))]
-    drawn = Plan(
+    drawn = LifePlan(
         seed=seed,
         flows=[PAID, *flows],
         bounds={

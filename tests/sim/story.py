@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 import trio.testing
 
-from tests.sim.account import Account
-from tests.sim.plan import Plan
+from tests.sim.account import LifeAccount
+from tests.sim.plan import LifePlan
 
 
 class Story:
     """Lines in order of virtual time."""
 
-    def __init__(self, of: Plan, clock: trio.testing.MockClock) -> None:
+    def __init__(self, of: LifePlan, clock: trio.testing.MockClock) -> None:
         self.lines = [f"seed {of.seed}: {msgspec.json.encode(_brief(of)).decode()}"]
         self.seed = of.seed
         self.compared = False
@@ -27,7 +27,7 @@ class Story:
             f"{self._clock.current_time():10.3f} s  FAILED       {type(error).__name__}: {error}"
         )
 
-    def conclude(self, account: Account) -> None:
+    def conclude(self, account: LifeAccount) -> None:
         self.ends = {
             "batches": len(account.frames),
             "lines": len(account.durable_ids),
@@ -38,6 +38,6 @@ class Story:
         self.tell("account", f"agrees: {self.ends}, slow twin {'asked' if self.compared else 'not asked'}")
 
 
-def _brief(of: Plan) -> dict[str, object]:
+def _brief(of: LifePlan) -> dict[str, object]:
     plan = msgspec.to_builtins(of)
     return {**plan, "flows": [f"{flow['id']}: {len(flow['nodes'])} nodes" for flow in of.flows]}

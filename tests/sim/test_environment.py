@@ -11,13 +11,15 @@ import lmdb
 import pytest
 
 from tests.sim.disk import Disk, PowerCut
-from tests.sim.environment import Commit, Environment, newest
+from tests.sim.environment import Commit, SimulatedEnvironment, newest
 
 MAP_BYTES = 1 << 20
 
 
-def opened(disk: Disk, **options: bool) -> Environment:
-    return Environment(disk, "store", map_size=MAP_BYTES, watch=lambda commit, durable: None, **options)
+def opened(disk: Disk, **options: bool) -> SimulatedEnvironment:
+    return SimulatedEnvironment(
+        disk, "store", map_size=MAP_BYTES, watch=lambda commit, durable: None, **options
+    )
 
 
 def steps(chance: Random, count: int) -> Iterator[tuple[str, bytes, bytes]]:
@@ -122,7 +124,7 @@ def test_a_commit_is_told_before_and_after(tmp_path: Path) -> None:
     def watch(commit: Commit, durable: bool) -> None:
         told.append((commit.number, durable))
 
-    env = Environment(Disk(Random(0)), "store", map_size=MAP_BYTES, watch=watch)
+    env = SimulatedEnvironment(Disk(Random(0)), "store", map_size=MAP_BYTES, watch=watch)
     with env.begin(write=True) as transaction:
         transaction.put(b"a", b"1")
     assert told == [(1, False), (1, True)]
@@ -130,7 +132,7 @@ def test_a_commit_is_told_before_and_after(tmp_path: Path) -> None:
 
 def test_full_maps_and_full_disks_are_told_as_lmdb_tells_them() -> None:
     disk = Disk(Random(0))
-    env = Environment(disk, "store", map_size=8_192, watch=lambda commit, durable: None)
+    env = SimulatedEnvironment(disk, "store", map_size=8_192, watch=lambda commit, durable: None)
     with pytest.raises(lmdb.MapFullError), env.begin(write=True) as transaction:
         transaction.put(b"a", bytes(9_000))
     disk.full = True

@@ -13,10 +13,10 @@ import pytest
 import trio
 import trio.testing
 
-from tests.sim.network import Line, Net, Socket
+from tests.sim.network import Net, SimulatedConnection, Socket
 
 
-class Pair:
+class SocketPair:
     """A connection: the engine's end, an epoll that watches it, and what the peer does."""
 
     def __init__(self, end: Any, epoll: Any, say: Callable[[bytes], Any], finish: Callable[[], Any]) -> None:
@@ -30,7 +30,7 @@ class Pair:
         return [number for number, _ in self.epoll.poll(0, 10)] == [self.end.fileno()]
 
 
-class Whole(Random):
+class UncutDraws(Random):
     """Draws that cut nothing."""
 
     def random(self) -> float:
@@ -38,24 +38,24 @@ class Whole(Random):
 
 
 @pytest.fixture(params=["real", "simulated"])
-def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest) -> Iterator[SocketPair]:
     if request.param == "simulated":
-        net = Net(Whole(), lambda: None)
-        line = Line(Whole())
-        yield Pair(Socket(net, line, "127.0.0.1"), net.epoll(), line.to_engine.put, line.end)
+        net = Net(UncutDraws(), lambda: None)
+        line = SimulatedConnection(UncutDraws())
+        yield SocketPair(Socket(net, line, "127.0.0.1"), net.epoll(), line.to_engine.put, line.end)
         return
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs), closing(select.epoll()) as epoll:
-        yield Pair(ours, epoll, theirs.send, lambda: theirs.shutdown(socket.SHUT_WR))
+        yield SocketPair(ours, epoll, theirs.send, lambda: theirs.shutdown(socket.SHUT_WR))
 
 
-def test_nothing_there_is_neither_readable_nor_read(pair: Pair) -> None:
+def test_nothing_there_is_neither_readable_nor_read(pair: SocketPair) -> None:
     assert not pair.speaks
     with pytest.raises(BlockingIOError):
         pair.end.recv(10)
 
 
-def test_what_was_said_is_readable_until_it_is_read(pair: Pair) -> None:
+def test_what_was_said_is_readable_until_it_is_read(pair: SocketPair) -> None:
     pair.say(b"abc")
     assert pair.speaks
     assert pair.end.recv(2) == b"ab"
@@ -64,7 +64,7 @@ def test_what_was_said_is_readable_until_it_is_read(pair: Pair) -> None:
     assert not pair.speaks
 
 
-def test_the_end_is_readable_for_ever(pair: Pair) -> None:
+def test_the_end_is_readable_for_ever(pair: SocketPair) -> None:
     pair.say(b"x")
     pair.finish()
     assert pair.end.recv(10) == b"x"
@@ -72,7 +72,7 @@ def test_the_end_is_readable_for_ever(pair: Pair) -> None:
     assert pair.end.recv(10) == pair.end.recv(10) == b""
 
 
-def test_a_full_line_takes_no_more(pair: Pair) -> None:
+def test_a_full_line_takes_no_more(pair: SocketPair) -> None:
     def fill() -> None:
         while True:
             pair.end.send(b"x" * 1_000)
@@ -81,13 +81,13 @@ def test_a_full_line_takes_no_more(pair: Pair) -> None:
         fill()
 
 
-def test_after_the_own_end_nothing_can_be_sent(pair: Pair) -> None:
+def test_after_the_own_end_nothing_can_be_sent(pair: SocketPair) -> None:
     pair.end.shutdown(socket.SHUT_WR)
     with pytest.raises(BrokenPipeError):
         pair.end.send(b"x")
 
 
-def test_what_is_not_watched_is_not_told(pair: Pair) -> None:
+def test_what_is_not_watched_is_not_told(pair: SocketPair) -> None:
     pair.epoll.unregister(pair.end.fileno())
     pair.say(b"x")
     assert not pair.speaks
@@ -95,8 +95,8 @@ def test_what_is_not_watched_is_not_told(pair: Pair) -> None:
 
 def test_whoever_waits_for_the_epoll_is_woken_by_a_connection_in_it() -> None:
     async def scene() -> None:
-        net, line = Net(Whole(), lambda: None), Line(Whole())
-        pair = Pair(Socket(net, line, "127.0.0.1"), net.epoll(), line.to_engine.put, line.end)
+        net, line = Net(UncutDraws(), lambda: None), SimulatedConnection(UncutDraws())
+        pair = SocketPair(Socket(net, line, "127.0.0.1"), net.epoll(), line.to_engine.put, line.end)
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(net.wait_readable, pair.epoll.fileno())

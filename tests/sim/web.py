@@ -38,7 +38,7 @@ class Answer(msgspec.Struct):
         return int(self.headers.get("retry-after", "0"))
 
 
-class Asked:
+class PendingRequest:
     """A request under way. `answer` is None until it is there, and for ever where it was lost."""
 
     def __init__(self, method: str, path: str, body: bytes, headers: dict[str, str], peer: str) -> None:
@@ -71,7 +71,7 @@ class Desk:
     def __init__(self, require: Callable[[], None], *, is_open: bool) -> None:
         self._require = require
         self._is_open = is_open
-        self._door: trio.MemorySendChannel[Asked] | None = None
+        self._door: trio.MemorySendChannel[PendingRequest] | None = None
 
     async def ask(
         self,
@@ -87,7 +87,7 @@ class Desk:
         sent = b"" if body is None else msgspec.json.encode(body)
         kind = {"Content-Type": "application/json"} if sent else {}
         length = {"Content-Length": str(len(sent))}
-        asked = Asked(method, path, sent, {"Host": "localhost", **length, **kind, **headers}, peer)
+        asked = PendingRequest(method, path, sent, {"Host": "localhost", **length, **kind, **headers}, peer)
         if self._door is None:
             return None
         try:
@@ -109,7 +109,7 @@ class Desk:
         task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """What `api.management.server.serve` does, for those who ask at this desk."""
-        send, receive = trio.open_memory_channel[Asked](100)
+        send, receive = trio.open_memory_channel[PendingRequest](100)
         task_status.started([])
         if not self._is_open:
             await trio.sleep_forever()
@@ -125,7 +125,7 @@ class Desk:
             self._door = None
             receive.close()
 
-    async def _answer(self, app: App, asked: Asked) -> None:
+    async def _answer(self, app: App, asked: PendingRequest) -> None:
         sent: list[dict[str, Any]] = []
         unread = [{"type": "http.request", "body": asked.body, "more_body": False}]
 

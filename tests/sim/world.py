@@ -25,8 +25,8 @@ from engine.store import frame
 from engine.store.checkpoint import Checkpoints
 from engine.store.journal import Journal
 from engine.store.recover import Recovered, recover
-from tests.sim.account import SEQ_BYTES, Account, Breach, keep
-from tests.sim.clients import Channel, Client
+from tests.sim.account import SEQ_BYTES, Breach, LifeAccount, keep
+from tests.sim.clients import SimulatedChannel, StreamClient
 from tests.sim.clocks import WallClock
 from tests.sim.disk import Disk, PowerCut
 from tests.sim.environment import opener
@@ -35,13 +35,13 @@ from tests.sim.intruder import ELSEWHERE, HERE, Intruder, Leaver
 from tests.sim.keyring import Keyring
 from tests.sim.network import Net
 from tests.sim.operators import Application, Onlooker, Operator
-from tests.sim.plan import Plan, plan
+from tests.sim.plan import LifePlan, plan
 from tests.sim.seams import SimPath, WaysIn, replaced
 from tests.sim.story import Story
 from tests.sim.web import Desk
 
 
-class Failed(Exception):
+class LifeFailed(Exception):
     """A life that went wrong; `story` tells how."""
 
     def __init__(self, story: Story) -> None:
@@ -58,12 +58,12 @@ ROOMY_BYTES = 1 << 23
 class World:
     """Everything of one life. `boot` of the disk tells which process is alive."""
 
-    def __init__(self, of: Plan, story: Story, clock: trio.testing.MockClock) -> None:
+    def __init__(self, of: LifePlan, story: Story, clock: trio.testing.MockClock) -> None:
         self.plan = of
         self.story = story
         self.disk = Disk(self.chance("disk"))
         self.wall = WallClock(clock, of.pace)
-        self.account = Account()
+        self.account = LifeAccount()
         self.channels_silent = False
         self.paid_is_launched = False
         self.service: Service | None = None
@@ -129,8 +129,8 @@ class World:
     # A life
 
     async def run(self) -> None:
-        clients: list[Client | HttpClient] = [
-            (HttpClient if n < self.plan.http_clients else Client)(self, n, self.chance(f"client {n}"))
+        clients: list[StreamClient | HttpClient] = [
+            (HttpClient if n < self.plan.http_clients else StreamClient)(self, n, self.chance(f"client {n}"))
             for n in range(self.plan.clients)
         ]
         operator = Operator(self, self.chance("operator"))
@@ -271,8 +271,8 @@ class World:
         size = ROOMY_BYTES if self._roomy else 0
         names = list(DEFAULT_NAMES)
         chance = self.chance(f"channels {self._boot}")
-        pushed = Channel(self, chance, self._boot, chance.choice((1, 3)))
-        channels: dict[str, Channel | Outbox] = dict.fromkeys(names, pushed)
+        pushed = SimulatedChannel(self, chance, self._boot, chance.choice((1, 3)))
+        channels: dict[str, SimulatedChannel | Outbox] = dict.fromkeys(names, pushed)
         if self.plan.pulled:
             channels["webhook"] = Outbox()
         return ServiceConfig(
@@ -295,7 +295,7 @@ class World:
 
     # Faults
 
-    async def _director(self, clients: list[Client | HttpClient]) -> None:
+    async def _director(self, clients: list[StreamClient | HttpClient]) -> None:
         """Draws faults one after the other; when they are used up, gives the engine room and leaves it alone."""
         chance = self.chance("director")
         for _ in range(self.plan.fault_count):
@@ -312,7 +312,7 @@ class World:
             self._wants_stop.set()
             await trio.sleep(1)
 
-    async def _fault(self, fault: str, chance: Random, clients: list[Client | HttpClient]) -> None:
+    async def _fault(self, fault: str, chance: Random, clients: list[StreamClient | HttpClient]) -> None:
         power = chance.random() < 0.6
         how = "the power goes" if power else "kill -9"
         if fault == "kill" and self.alive:
@@ -491,6 +491,6 @@ def live(seed: int) -> Story:
         except BaseException as error:
             cause = next(iter(_breaches(error)), error)
             story.failed(cause)
-            raise Failed(story) from cause
+            raise LifeFailed(story) from cause
     story.conclude(world.account)
     return story

@@ -18,7 +18,7 @@ from engine.simulation.simulator import Simulator, render
 from engine.wire import decode_lines
 from ext.kernel.fast_forward import INPUTS, OVER, Lane
 from ext.wire.event import Event
-from tests.reference.clock import Clock, TooMuch
+from tests.reference.clock import ReferenceClock, TraceTooLong
 from tests.reference.journeys import case
 
 START_MS = 1_786_320_000_000
@@ -34,13 +34,13 @@ def read(seed: int) -> Scenario:
 
 
 def by_clock(of: Scenario, every: int) -> tuple[Numbers, list[Any]]:
-    clock = Clock(of.start_ms, receipts_every=every)
+    clock = ReferenceClock(of.start_ms, receipts_every=every)
     clock.play(((of.start_ms, item) for item in scenario.opening(of)), of.start_ms)
     clock.play(of.timed_inputs(), of.until_ms)
     return numbers(clock), [render(record) for record in clock.trace]
 
 
-def numbers(of: Clock | Simulator) -> Numbers:
+def numbers(of: ReferenceClock | Simulator) -> Numbers:
     """All that two engines which did the same have in common."""
     kernel = of.kernel
     found = {"now": of.now_ms, "batches": of.batches, "seq": kernel.seq, "counts": kernel.counts()}
@@ -58,7 +58,7 @@ def test_a_simulation_is_batch_for_batch_what_the_kernel_does(
         of = read(seed)
         try:
             expected, trace = by_clock(of, every)
-        except TooMuch:
+        except TraceTooLong:
             continue
         traced: list[Any] = []
         assert numbers(scenario.run(of, traced.append)) == expected, seed
@@ -127,7 +127,7 @@ def test_waits_schedules_pauses_and_restarts_between_inputs(
     flows = [Control("launch", {"flow": flow}) for flow in (WAITS | {"when_paused": "hold"}, DAILY)]
     inputs = [(START_MS, item) for item in flows] + list(timed(of))
     until_ms = inputs[len(inputs) // 2][0] + beyond_ms
-    clock, simulator = Clock(START_MS, receipts_every=every), Simulator(START_MS)
+    clock, simulator = ReferenceClock(START_MS, receipts_every=every), Simulator(START_MS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("engine.simulation.simulator.RECEIPTS_EVERY", every)
         clock.play(iter(inputs), until_ms)

@@ -43,7 +43,7 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-class Call(msgspec.Struct, frozen=True):
+class FileCall(msgspec.Struct, frozen=True):
     """One record of the log; see file_calls.h. A mark (M) has the acknowledged seq as its offset."""
 
     kind: bytes
@@ -52,13 +52,13 @@ class Call(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class Life(msgspec.Struct):
-    calls: list[Call]
+class RecordedLife(msgspec.Struct):
+    calls: list[FileCall]
     digests: dict[int, str]
 
 
 @pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+def life(tmp_path_factory: pytest.TempPathFactory) -> RecordedLife:
     folder = tmp_path_factory.mktemp("recorded")
     shim, log = folder / "file_calls.so", folder / "log"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-x", "c", "-o", shim, SHIM, "-ldl"], check=True)
@@ -70,19 +70,19 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
         text=True,
     )
     digests = {int(seq): digest for seq, digest in json.loads(done.stdout).items()}
-    return Life(list(read(log.read_bytes())), digests)
+    return RecordedLife(list(read(log.read_bytes())), digests)
 
 
-def read(log: bytes) -> Iterator[Call]:
+def read(log: bytes) -> Iterator[FileCall]:
     at = 0
     while at < len(log):
         kind, file, offset, length = HEAD.unpack_from(log, at)
         at += HEAD.size
-        yield Call(kind, FILES.get(file, ""), offset, log[at : at + length])
+        yield FileCall(kind, FILES.get(file, ""), offset, log[at : at + length])
         at += length
 
 
-class Places:
+class FileImages:
     """The files as the calls make them, one call after the other."""
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +90,7 @@ class Places:
         self.acknowledged = 0
         self._folder = folder
 
-    def happen(self, call: Call) -> None:
+    def happen(self, call: FileCall) -> None:
         if call.kind == b"M":
             self.acknowledged = call.offset
             return
@@ -126,10 +126,10 @@ class Places:
 
 @needs_compiler
 def test_each_place_a_crash_can_strike_leaves_one_of_two_neighbours(
-    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    life: RecordedLife, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment, "sync_names", lambda path: None)
-    places, chance, images = Places(tmp_path), Random(1), 0
+    places, chance, images = FileImages(tmp_path), Random(1), 0
     digests = {0: Kernel().digest().hex(), **life.digests}
     for number, call in enumerate(life.calls):
         variants: list[Random | None] = [chance] * TORN_PER_PLACE if call.kind in (b"W", b"D") else []
@@ -146,7 +146,7 @@ def test_each_place_a_crash_can_strike_leaves_one_of_two_neighbours(
     assert places.acknowledged == max(life.digests)
 
 
-def check(places: Places, variants: list[Random | None], digests: dict[int, str], where: str) -> int:
+def check(places: FileImages, variants: list[Random | None], digests: dict[int, str], where: str) -> int:
     for chance in variants:
         places.image(chance)
         found = places.recovered()
@@ -160,7 +160,7 @@ def check(places: Places, variants: list[Random | None], digests: dict[int, str]
 
 
 @needs_compiler
-def test_a_commit_is_data_then_sync_then_a_durable_meta_page(life: Life) -> None:
+def test_a_commit_is_data_then_sync_then_a_durable_meta_page(life: RecordedLife) -> None:
     """What the images rely on, and what `skip the sync` would break."""
     kinds = Counter(call.kind for call in life.calls)
     assert kinds[b"S"] >= kinds[b"D"] - 2 > 30

@@ -33,7 +33,7 @@ def points(upto: int) -> Counter[str]:
     return Counter(f"c{n % CONTACTS}" for n in range(0, upto, 2))
 
 
-class Account:
+class KillAccount:
     """`acknowledged` lines were, `sent` may be durable: a recovery must lie between, contact by contact."""
 
     def __init__(self, data: Path) -> None:
@@ -80,7 +80,7 @@ class Victim(Sidecar):
 
 
 def killed(data: Path, cycles: int, seed: int) -> None:
-    chance, account = random.Random(seed), Account(data)
+    chance, account = random.Random(seed), KillAccount(data)
     for _ in range(cycles):
         first = account.acknowledged
         given = lines(first, LINES_PER_CYCLE)

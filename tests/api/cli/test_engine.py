@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.api.command_line import ANYWHERE, Engine, answer, serving, tidemill
+from tests.api.command_line import ANYWHERE, EngineProcess, answer, serving, tidemill
 
 FLOW = """\
 id: hello
@@ -50,21 +50,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(folder: Path) -> Iterator[Engine]:
+def engine(folder: Path) -> Iterator[EngineProcess]:
     with serving("--data", folder / "data", *ANYWHERE, folder=folder) as running:
         yield running
         code, errors = running.stop()
         assert code == 0, errors
 
 
-def entered(engine: Engine, flow: str) -> int:
+def entered(engine: EngineProcess, flow: str) -> int:
     """How many runs the flow's launch node has seen."""
     found = answer(tidemill("flows", "stats", flow, "--json", "--http", engine.http))
     assert isinstance(found, dict)
     return int(found["nodes"]["start"]["entered"])
 
 
-def test_a_flow_is_created_launched_fed_and_asked_about(engine: Engine, folder: Path) -> None:
+def test_a_flow_is_created_launched_fed_and_asked_about(engine: EngineProcess, folder: Path) -> None:
     at = ("--http", engine.http)
     created = tidemill("flows", "create", folder / "hello.yaml", *at)
     assert created.stdout == "hello is ready. Launch it with: tidemill flows launch hello\n", created.stderr
@@ -94,7 +94,7 @@ def test_a_flow_is_created_launched_fed_and_asked_about(engine: Engine, folder: 
     assert why["detail"] in " ".join(told.stdout.split())
 
 
-def test_a_flow_with_problems_is_kept_as_a_draft_and_says_them(engine: Engine, folder: Path) -> None:
+def test_a_flow_with_problems_is_kept_as_a_draft_and_says_them(engine: EngineProcess, folder: Path) -> None:
     result = tidemill("flows", "create", folder / "broken.yaml", "--launch", "--http", engine.http)
     assert result.exit_code == 1
     assert re.search(r"^greet: .*wat", result.stderr)
@@ -104,7 +104,7 @@ def test_a_flow_with_problems_is_kept_as_a_draft_and_says_them(engine: Engine, f
     assert "wat" in launched.stderr
 
 
-def test_a_flow_is_paused_resumed_duplicated_and_has_versions(engine: Engine, folder: Path) -> None:
+def test_a_flow_is_paused_resumed_duplicated_and_has_versions(engine: EngineProcess, folder: Path) -> None:
     at = ("--http", engine.http)
     path = folder / "second.yaml"
     path.write_text(FLOW.replace("id: hello", "id: second"))
@@ -119,7 +119,7 @@ def test_a_flow_is_paused_resumed_duplicated_and_has_versions(engine: Engine, fo
     assert missing.stderr.count("\n") == 1
 
 
-def test_lines_that_are_refused_are_named_and_the_rest_is_in(engine: Engine, folder: Path) -> None:
+def test_lines_that_are_refused_are_named_and_the_rest_is_in(engine: EngineProcess, folder: Path) -> None:
     path = folder / "mixed.ndjson.gz"
     good = msgspec.json.encode({"type": "track", "userId": "eve", "messageId": "9", "event": "Seen"})
     path.write_bytes(gzip.compress(b"\n".join([good, b"nonsense", b"{}", good])))
@@ -168,7 +168,9 @@ def test_everything_works_over_unix_sockets_with_settings_from_variables_and_fil
     assert not (folder / "http.sock").exists()
 
 
-def test_a_second_engine_on_the_same_directory_is_refused_in_one_line(engine: Engine, folder: Path) -> None:
+def test_a_second_engine_on_the_same_directory_is_refused_in_one_line(
+    engine: EngineProcess, folder: Path
+) -> None:
     with (
         pytest.raises(AssertionError, match="tidemill: ") as caught,
         serving("--data", folder / "data", *ANYWHERE, folder=folder),

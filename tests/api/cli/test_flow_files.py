@@ -15,7 +15,7 @@ from click.testing import Result
 from api.cli.flow_yaml import to_yaml
 from api.client.http import Client
 from api.config import parse_address
-from tests.api.command_line import ANYWHERE, Engine, answer, serving, tidemill
+from tests.api.command_line import ANYWHERE, EngineProcess, answer, serving, tidemill
 
 FLOW = """\
 # people who sign up are greeted
@@ -30,14 +30,14 @@ nodes:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     folder = tmp_path_factory.mktemp("engine")
     with serving("--data", folder / "data", *ANYWHERE, folder=folder) as running:
         yield running
 
 
 @pytest.fixture
-def client(engine: Engine) -> Iterator[Client]:
+def client(engine: EngineProcess) -> Iterator[Client]:
     """Of an engine without flows; those a test leaves behind are taken away."""
     found = Client(parse_address(engine.http, "--http"))
     yield found
@@ -62,11 +62,11 @@ def flows(tmp_path: Path) -> Path:
     return made
 
 
-def apply(engine: Engine, flows: Path, *options: str, stdin: str | None = None) -> Result:
+def apply(engine: EngineProcess, flows: Path, *options: str, stdin: str | None = None) -> Result:
     return tidemill("flows", "apply", flows, *options, "--http", engine.http, stdin=stdin)
 
 
-def export(engine: Engine, flows: Path, *options: str) -> Result:
+def export(engine: EngineProcess, flows: Path, *options: str) -> Result:
     return tidemill("flows", "export", flows, *options, "--http", engine.http)
 
 
@@ -80,7 +80,7 @@ def send(client: Client, *contacts: str) -> None:
 
 
 def test_new_flows_are_launched_and_a_second_time_nothing_is_done(
-    engine: Engine, client: Client, flows: Path
+    engine: EngineProcess, client: Client, flows: Path
 ) -> None:
     result = apply(engine, flows, "--yes")
     assert result.exit_code == 0, result.stderr
@@ -97,7 +97,7 @@ def test_new_flows_are_launched_and_a_second_time_nothing_is_done(
 
 
 def test_a_dry_run_shows_the_difference_and_who_would_go_and_changes_nothing(
-    engine: Engine, client: Client, flows: Path
+    engine: EngineProcess, client: Client, flows: Path
 ) -> None:
     apply(engine, flows, "--yes")
     client.post("flows", body={"id": "aside", "name": "Aside", "nodes": {}})
@@ -135,7 +135,7 @@ def test_a_dry_run_shows_the_difference_and_who_would_go_and_changes_nothing(
     assert statuses(client) == {**before, "hello": ("active", 2, False)}
 
 
-def test_the_preview_is_what_the_launch_answers(engine: Engine, client: Client, flows: Path) -> None:
+def test_the_preview_is_what_the_launch_answers(engine: EngineProcess, client: Client, flows: Path) -> None:
     apply(engine, flows, "--yes")
     send(client, "ann", "bob", "eve")
     (flows / "hello.yaml").write_text((flows / "hello.yaml").read_text().replace("30d", "31d"))
@@ -151,7 +151,7 @@ def test_the_preview_is_what_the_launch_answers(engine: Engine, client: Client, 
         assert change["impact"]["removed"]["nodes"] == change["result"]["removed"]["nodes"]
 
 
-def test_nothing_is_done_without_consent(engine: Engine, client: Client, flows: Path) -> None:
+def test_nothing_is_done_without_consent(engine: EngineProcess, client: Client, flows: Path) -> None:
     for stdin in ("n\n", "\n", ""):
         result = apply(engine, flows, stdin=stdin)
         assert result.exit_code == 1
@@ -166,7 +166,7 @@ def test_nothing_is_done_without_consent(engine: Engine, client: Client, flows: 
 
 
 def test_with_one_problem_nothing_is_applied_and_all_problems_are_told(
-    engine: Engine, client: Client, flows: Path
+    engine: EngineProcess, client: Client, flows: Path
 ) -> None:
     (flows / "wrong.yaml").write_text(FLOW.format(id="wrong").replace("next: wait", "next: wat"))
     (flows / "torn.json").write_text('{"id": "torn"')
@@ -195,7 +195,7 @@ def test_with_one_problem_nothing_is_applied_and_all_problems_are_told(
 
 
 def test_the_files_are_checked_by_the_schema_of_the_engine(
-    engine: Engine, client: Client, flows: Path
+    engine: EngineProcess, client: Client, flows: Path
 ) -> None:
     text = FLOW.format(id="hello").replace("next: greet}", "where: customer.vpi, next: greet}")
     (flows / "hello.yaml").write_text(text)
@@ -210,7 +210,7 @@ def test_the_files_are_checked_by_the_schema_of_the_engine(
         client.put("schema", body=before)
 
 
-def test_a_warning_is_told_and_hinders_nothing(engine: Engine, client: Client, flows: Path) -> None:
+def test_a_warning_is_told_and_hinders_nothing(engine: EngineProcess, client: Client, flows: Path) -> None:
     (flows / "hello.yaml").write_text(FLOW.format(id="hello") + "  lonely: {kind: wait, for: 1d}\n")
     result = apply(engine, flows, "--yes")
     assert result.exit_code == 0
@@ -227,7 +227,7 @@ def test_a_warning_is_told_and_hinders_nothing(engine: Engine, client: Client, f
     ],
 )
 def test_a_directory_without_flows_is_a_mistake(
-    engine: Engine, client: Client, flows: Path, directory: str, says: str
+    engine: EngineProcess, client: Client, flows: Path, directory: str, says: str
 ) -> None:
     (flows / ".git" / "ours.yaml").unlink()
     result = apply(engine, flows.parent / directory, "--yes")
@@ -235,7 +235,7 @@ def test_a_directory_without_flows_is_a_mistake(
     assert says in result.stderr
 
 
-def test_drafts_are_saved_and_later_launched(engine: Engine, client: Client, flows: Path) -> None:
+def test_drafts_are_saved_and_later_launched(engine: EngineProcess, client: Client, flows: Path) -> None:
     assert apply(engine, flows, "--yes", "--draft-only").stdout.endswith("hello is saved as a draft.\n")
     assert statuses(client) == {"bye": ("ready", None, True), "hello": ("ready", None, True)}
     assert apply(engine, flows, "--draft-only").stdout == "Unchanged: bye, hello.\nNothing to do.\n"
@@ -255,7 +255,7 @@ def test_drafts_are_saved_and_later_launched(engine: Engine, client: Client, flo
     assert client.get("flows", "hello")["active"]["nodes"]["wait"]["for"] == "8d"
 
 
-def test_somebodys_draft_is_not_lost_unseen(engine: Engine, client: Client, flows: Path) -> None:
+def test_somebodys_draft_is_not_lost_unseen(engine: EngineProcess, client: Client, flows: Path) -> None:
     apply(engine, flows, "--yes")
     draft = client.post("flows", "hello", "draft")
     client.put("flows", "hello", "draft", body={**draft["document"], "name": "By hand"})
@@ -276,7 +276,7 @@ def test_somebodys_draft_is_not_lost_unseen(engine: Engine, client: Client, flow
 
 
 def test_a_draft_saved_between_the_look_and_the_launch_is_not_launched(
-    engine: Engine, client: Client, flows: Path, monkeypatch: pytest.MonkeyPatch
+    engine: EngineProcess, client: Client, flows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the question is open somebody else saves: what was shown is not what would be launched."""
     apply(engine, flows, "--yes", "--draft-only")
@@ -295,7 +295,7 @@ def test_a_draft_saved_between_the_look_and_the_launch_is_not_launched(
 
 
 def test_launching_over_a_paused_flow_is_said_to_let_it_run(
-    engine: Engine, client: Client, flows: Path
+    engine: EngineProcess, client: Client, flows: Path
 ) -> None:
     apply(engine, flows, "--yes")
     client.post("flows", "hello", "pause")
@@ -309,7 +309,7 @@ def test_launching_over_a_paused_flow_is_said_to_let_it_run(
 # Export
 
 
-def test_what_is_exported_is_applied_as_it_is(engine: Engine, client: Client, flows: Path) -> None:
+def test_what_is_exported_is_applied_as_it_is(engine: EngineProcess, client: Client, flows: Path) -> None:
     apply(engine, flows, "--yes")
     copies = flows.parent / "new" / "copies"
     written = export(engine, copies)
@@ -322,7 +322,7 @@ def test_what_is_exported_is_applied_as_it_is(engine: Engine, client: Client, fl
 
 
 def test_a_flow_is_exported_to_the_file_that_holds_it_and_only_if_it_differs(
-    engine: Engine, client: Client, flows: Path
+    engine: EngineProcess, client: Client, flows: Path
 ) -> None:
     apply(engine, flows, "--yes")
     (flows / "hello.yaml").rename(flows / "hello.json")
@@ -339,7 +339,7 @@ def test_a_flow_is_exported_to_the_file_that_holds_it_and_only_if_it_differs(
 
 
 def test_a_draft_is_exported_where_nothing_runs_or_it_is_asked_for(
-    engine: Engine, client: Client, flows: Path
+    engine: EngineProcess, client: Client, flows: Path
 ) -> None:
     apply(engine, flows, "--yes")
     client.post("flows", body={"id": "aside", "name": "Aside", "nodes": {"a": {"kind": "nap"}}})
@@ -353,7 +353,9 @@ def test_a_draft_is_exported_where_nothing_runs_or_it_is_asked_for(
     assert "name: Next\n" in (copies / "hello.yaml").read_text()
 
 
-def test_no_file_is_overwritten_that_is_something_else(engine: Engine, client: Client, flows: Path) -> None:
+def test_no_file_is_overwritten_that_is_something_else(
+    engine: EngineProcess, client: Client, flows: Path
+) -> None:
     apply(engine, flows, "--yes")
     copies = flows.parent / "copies"
     copies.mkdir()
@@ -374,7 +376,7 @@ def test_no_file_is_overwritten_that_is_something_else(engine: Engine, client: C
 # List, restore, report
 
 
-def test_flows_are_listed_by_tag_and_words(engine: Engine, client: Client, flows: Path) -> None:
+def test_flows_are_listed_by_tag_and_words(engine: EngineProcess, client: Client, flows: Path) -> None:
     (flows / "hello.yaml").write_text(FLOW.format(id="hello") + "tags: [Spring]\nbrand: acme\n")
     apply(engine, flows, "--yes")
 
@@ -388,7 +390,7 @@ def test_flows_are_listed_by_tag_and_words(engine: Engine, client: Client, flows
     assert none.stdout == "No such flows.\n"
 
 
-def test_a_version_is_restored_from_the_terminal(engine: Engine, client: Client, flows: Path) -> None:
+def test_a_version_is_restored_from_the_terminal(engine: EngineProcess, client: Client, flows: Path) -> None:
     at = ("--http", engine.http)
     apply(engine, flows, "--yes")
     (flows / "hello.yaml").write_text(FLOW.format(id="hello").replace("30d", "7d"))
@@ -406,7 +408,9 @@ def test_a_version_is_restored_from_the_terminal(engine: Engine, client: Client,
     assert tidemill("flows", "restore", "hello", "first", *at).exit_code == 2
 
 
-def test_a_report_is_shown_for_each_test_of_a_flow(engine: Engine, client: Client, flows: Path) -> None:
+def test_a_report_is_shown_for_each_test_of_a_flow(
+    engine: EngineProcess, client: Client, flows: Path
+) -> None:
     at = ("--http", engine.http)
     test = (
         "kind: ab_test, variants: [{name: plain, share: 50, control: true}, {name: gift, share: 50%s}],"

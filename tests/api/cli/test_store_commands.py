@@ -15,13 +15,13 @@ import msgspec
 import pytest
 
 from engine.store.verify import Verified
-from tests.api.command_line import ANYWHERE, ROOT, TIDEMILL, Engine, serving
+from tests.api.command_line import ANYWHERE, ROOT, TIDEMILL, EngineProcess, serving
 
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]
 COMMAND_S = 60
 
 
-class Shop:
+class TerminalShop:
     """A data directory, the engine on it, and somebody at a terminal, with the key if there are keys."""
 
     def __init__(self, folder: Path, *, keyed: bool) -> None:
@@ -64,7 +64,7 @@ class Shop:
         assert ran.stderr.count("\n") == 1, ran.stderr
         return ran.stderr
 
-    def send(self, engine: Engine, *contacts: str) -> None:
+    def send(self, engine: EngineProcess, *contacts: str) -> None:
         lines = [
             {"type": "track", "userId": one, "event": "Seen", "messageId": f"seen-{one}"} for one in contacts
         ]
@@ -72,7 +72,7 @@ class Shop:
         path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
         assert "durable" in self.done("import", path, "--stream", engine.stream)
 
-    def delete(self, engine: Engine, contact: str) -> None:
+    def delete(self, engine: EngineProcess, contact: str) -> None:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         with closing(HTTPConnection(engine.http, timeout=COMMAND_S)) as connection:
             connection.request("DELETE", f"/v1/contacts/{contact}", headers=headers)
@@ -83,16 +83,16 @@ class Shop:
         assert found.findings == []
         return found
 
-    def knows(self, engine: Engine, contact: str) -> bool:
+    def knows(self, engine: EngineProcess, contact: str) -> bool:
         return self.run("contacts", "show", contact, "--http", engine.http).returncode == 0
 
 
 @pytest.fixture(params=[False, True], ids=["without keys", "with keys"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
-    return Shop(tmp_path, keyed=request.param)
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> TerminalShop:
+    return TerminalShop(tmp_path, keyed=request.param)
 
 
-def serve(shop: Shop) -> Iterator[Engine]:
+def serve(shop: TerminalShop) -> Iterator[EngineProcess]:
     with serving("--data", shop.data, *ANYWHERE, folder=shop.folder) as engine:
         yield engine
         code, errors = engine.stop()
@@ -101,11 +101,11 @@ def serve(shop: Shop) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def engine(shop: Shop) -> Iterator[Engine]:
+def engine(shop: TerminalShop) -> Iterator[EngineProcess]:
     yield from serve(shop)
 
 
-def test_a_backup_is_taken_verified_and_restored_as_the_readme_says(shop: Shop) -> None:
+def test_a_backup_is_taken_verified_and_restored_as_the_readme_says(shop: TerminalShop) -> None:
     backup = shop.folder / "monday"
     for engine in serve(shop):
         shop.send(engine, "ann", "bob")
@@ -131,7 +131,7 @@ def test_a_backup_is_taken_verified_and_restored_as_the_readme_says(shop: Shop) 
     assert shop.verified(shop.data).contacts == 3
 
 
-def test_compaction_leaves_nothing_of_who_was_deleted_and_the_state_as_it_was(shop: Shop) -> None:
+def test_compaction_leaves_nothing_of_who_was_deleted_and_the_state_as_it_was(shop: TerminalShop) -> None:
     contact = "erica-of-xyzzy"
     before, after = shop.folder / "before", shop.folder / "after"
     for engine in serve(shop):
@@ -151,7 +151,7 @@ def files(data: Path) -> list[Path]:
 
 
 def test_what_cannot_be_backed_up_is_said_in_one_line_and_the_engine_goes_on(
-    shop: Shop, engine: Engine
+    shop: TerminalShop, engine: EngineProcess
 ) -> None:
     at = ("--http", engine.http)
     taken, none, closed = shop.folder / "taken", shop.folder / "none" / "copy", shop.folder / "closed"
@@ -174,7 +174,7 @@ def test_what_cannot_be_backed_up_is_said_in_one_line_and_the_engine_goes_on(
 
 
 def test_a_store_is_copied_and_compacted_with_a_key_for_it_only(tmp_path: Path) -> None:
-    shop = Shop(tmp_path, keyed=True)
+    shop = TerminalShop(tmp_path, keyed=True)
     other = shop.run("keys", "create", "app", *shop.scopes("events"))
     (weak,) = [word for word in other.stdout.split() if word.startswith("tm_")]
     for engine in serve(shop):
@@ -184,7 +184,7 @@ def test_a_store_is_copied_and_compacted_with_a_key_for_it_only(tmp_path: Path) 
     assert not (shop.folder / "copy").exists()
 
 
-def test_verify_says_what_it_cannot_read(shop: Shop, engine: Engine) -> None:
+def test_verify_says_what_it_cannot_read(shop: TerminalShop, engine: EngineProcess) -> None:
     running = shop.run("verify", shop.data)
     assert running.returncode == 1
     assert f"in use by process {engine.process.pid}" in running.stdout + running.stderr
@@ -210,7 +210,7 @@ needs_a_disk = pytest.mark.skipif(not can_mount(), reason="no file system may be
 
 @needs_a_disk
 def test_a_full_disk_at_the_target_is_named_and_the_engine_goes_on(tmp_path: Path) -> None:
-    shop = Shop(tmp_path, keyed=False)
+    shop = TerminalShop(tmp_path, keyed=False)
     small = tmp_path / "small"
     small.mkdir()
     mounted = f'mount -t tmpfs -o size=64k none {small} && exec "$@"'
@@ -231,7 +231,7 @@ def test_a_full_disk_at_the_target_is_named_and_the_engine_goes_on(tmp_path: Pat
 
 @needs_a_disk
 def test_a_real_disk_that_is_full_stops_intake_and_not_the_engine(tmp_path: Path) -> None:
-    shop = Shop(tmp_path, keyed=False)
+    shop = TerminalShop(tmp_path, keyed=False)
     shop.data.mkdir()
     mounted = f'mount -t tmpfs -o size=2m none {shop.data} && exec "$@"'
     launcher = [*NAMESPACE, "sh", "-c", mounted, "sh"]
@@ -254,7 +254,7 @@ def test_a_real_disk_that_is_full_stops_intake_and_not_the_engine(tmp_path: Path
         assert code == 0, errors
 
 
-def track(engine: Engine, contact: str, padding: str) -> int:
+def track(engine: EngineProcess, contact: str, padding: str) -> int:
     """The status that one event gets; 0: it is in the batch that waits for room."""
     line = {"userId": contact, "event": "Seen", "messageId": contact, "properties": {"padding": padding}}
     with closing(HTTPConnection(engine.http, timeout=3)) as connection:

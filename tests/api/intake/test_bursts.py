@@ -12,12 +12,12 @@ from api.keys import Keys
 from api.listen import Address
 from engine.errors import Unavailable
 from tests.api.fakes import FakeEngine
-from tests.api.intake_client import Client, request, serving, track
+from tests.api.intake_client import IntakeClient, request, serving, track
 
 HEALTH = request("/healthz", method="GET")
 
 
-async def send_at_once(*requests: tuple[Client, bytes]) -> None:
+async def send_at_once(*requests: tuple[IntakeClient, bytes]) -> None:
     """All are in the sockets before the listener has a look."""
     await trio.testing.wait_all_tasks_blocked(0.02)
     for client, data in requests:

@@ -58,7 +58,7 @@ def test_connections_with_known_heads_as_without(connections: list[list[bytes]])
             assert state(http) == state(alone)
 
 
-class Counting:
+class CountingHttp1:
     """An Http1 and how often its judge was asked: once per head that was parsed."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ def bodies(feed: Callable[[Http1, bytes], list[Exchange]], http: Http1, *reads: 
 
 
 def test_the_same_head_is_parsed_once_for_all_connections() -> None:
-    known, first, second = Familiar(), Counting(), Counting()
+    known, first, second = Familiar(), CountingHttp1(), CountingHttp1()
     assert bodies(known.feed, first.http, *READS[:2]) == [b"abc", b"xyz"]
     assert bodies(known.feed, second.http, *READS[:2]) == [b"abc", b"xyz"]
     assert (first.asked, second.asked) == (1, 0)
@@ -84,7 +84,7 @@ def test_the_same_head_is_parsed_once_for_all_connections() -> None:
 @pytest.mark.parametrize("read", [READS[4], READS[7], READS[13], READS[15]])
 def test_pipelined_chunked_and_last_requests_are_parsed_every_time(read: bytes) -> None:
     known = Familiar()
-    talks = [Counting(), Counting()]
+    talks = [CountingHttp1(), CountingHttp1()]
     for talk in talks:
         known.feed(talk.http, read)
     assert talks[0].asked == talks[1].asked > 0
@@ -92,7 +92,7 @@ def test_pipelined_chunked_and_last_requests_are_parsed_every_time(read: bytes) 
 
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head_cache, "HEADS_MAX", 2)
-    known, talk = Familiar(), Counting()
+    known, talk = Familiar(), CountingHttp1()
     long = POST + b"X: " + b"x" * head_cache.HEAD_BYTES_MAX + b"\r\nContent-Length: 1\r\n\r\n"
     heads = [POST + b"X: %d\r\nContent-Length: 1\r\n\r\n" % n for n in range(3)]
     for head in (*heads, heads[2], heads[0], heads[2], long, long):

@@ -11,7 +11,7 @@ import pytest
 
 from api.keys import SCOPES, Key, Keys, Scope, sha256_of
 from api.management.access import LOOKING, need_of, needs
-from tests.api.house import FLOW, Api, with_api
+from tests.api.api_engine import FLOW, Api, with_api
 
 LOOPBACK = ("127.0.0.1", 40_000)
 AWAY = ("192.168.1.9", 40_000)

@@ -11,8 +11,8 @@ import pytest
 
 from api.management import answers
 from engine.limits import API_SIMULATE_INPUTS_MAX
+from tests.api.api_engine import FLOW, Api, signed_up, with_api
 from tests.api.command_line import answer, tidemill
-from tests.api.house import FLOW, Api, signed_up, with_api
 
 ORDERS = Path(__file__).parents[2] / "data" / "cdnow-orders.ndjson.gz"
 SECOND_ORDER = """\

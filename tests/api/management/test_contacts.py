@@ -9,7 +9,7 @@ import pytest
 
 from api.management import answers
 from api.management.app import decoded_path
-from tests.api.house import FLOW, Api, signed_up, with_api
+from tests.api.api_engine import FLOW, Api, signed_up, with_api
 
 
 def test_a_contact_is_made_changed_and_deleted(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from api.management import answers
-from tests.api.house import FLOW, Api, signed_up, with_api
+from tests.api.api_engine import FLOW, Api, signed_up, with_api
 
 WRONG = {**FLOW, "nodes": {**FLOW["nodes"], "pause": {"kind": "wait", "for": "three days", "next": "thanks"}}}
 METRIC = "revenue_per_contact"

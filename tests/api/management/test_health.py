@@ -13,7 +13,7 @@ from api.keys import Keys
 from api.management import answers
 from api.management.events import PATHS
 from engine import limits
-from tests.api.house import FLOW, Api, engine, signed_up, with_api
+from tests.api.api_engine import FLOW, Api, engine, signed_up, with_api
 
 
 def test_a_running_engine_is_healthy_and_ready(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from api.intake.segment_api import ROUTES
 from api.management import openapi
 from api.management.events import PATHS
-from tests.api.house import Api, with_api
+from tests.api.api_engine import Api, with_api
 
 METHODS = {"get", "put", "post", "delete", "patch"}
 OUTSIDE = re.compile(r"https?://|src=\"//|@import")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.management import answers
-from tests.api.house import FLOW, Api, signed_up, with_api
+from tests.api.api_engine import FLOW, Api, signed_up, with_api
 
 
 async def three_messages(api: Api) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-from tests.api.command_line import ANYWHERE, Engine, answer, serving, tidemill
+from tests.api.command_line import ANYWHERE, EngineProcess, answer, serving, tidemill
 
 ORDINARY, NIGHTLY = 4, 400
 """Requests for each operation and each way to make them."""
@@ -29,13 +29,13 @@ def as_lines(context: Any, value: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
     folder = tmp_path_factory.mktemp("described")
     with serving("--data", "data", *ANYWHERE, folder=folder) as running:
         yield running
 
 
-def ask_everything(engine: Engine, examples: int) -> dict[str, set[int]]:
+def ask_everything(engine: EngineProcess, examples: int) -> dict[str, set[int]]:
     """The statuses each operation answered with."""
     described = schemathesis.openapi.from_url(f"http://{engine.http}/openapi.json")
     met: dict[str, set[int]] = {}
@@ -77,7 +77,7 @@ def ask_one(operation: Any, mode: Any, examples: int, known: set[str], name: str
     return met
 
 
-def check(engine: Engine, examples: int) -> None:
+def check(engine: EngineProcess, examples: int) -> None:
     met = ask_everything(engine, examples)
     assert len(met) > 40
     assert sum(any(200 <= status < 300 for status in statuses) for statuses in met.values()) > 15
@@ -88,12 +88,12 @@ def check(engine: Engine, examples: int) -> None:
     assert "Traceback" not in errors
 
 
-def test_no_request_is_a_500(engine: Engine) -> None:
+def test_no_request_is_a_500(engine: EngineProcess) -> None:
     check(engine, ORDINARY)
 
 
 @pytest.mark.nightly
-def test_no_request_is_a_500_by_night(request: pytest.FixtureRequest, engine: Engine) -> None:
+def test_no_request_is_a_500_by_night(request: pytest.FixtureRequest, engine: EngineProcess) -> None:
     if "nightly" not in request.config.getoption("-m"):
         pytest.skip("the long form: -m nightly")
     check(engine, NIGHTLY)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.management import answers
-from tests.api.house import Api, with_api
+from tests.api.api_engine import Api, with_api
 
 
 def test_members_come_go_and_are_listed_in_order(tmp_path: Path) -> None:

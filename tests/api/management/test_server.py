@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from api.config import Address, ConfigError, parse_address
 from api.management import connection, server
 from engine.service import Service
-from tests.api.house import engine
+from tests.api.api_engine import engine
 from tests.api.management.web_server import GET, answer_on, ask, connect, serving
 
 

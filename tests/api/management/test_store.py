@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from api.cli.main import main
 from api.management import answers
 from engine.store.verify import Verified
-from tests.api.house import Api, with_api
+from tests.api.api_engine import Api, with_api
 
 NO_FOLDERS = (
     "/",

@@ -20,7 +20,7 @@ from ext.expressions.plan import View
 SCOPE = Scope(event=True, entities=("order",), schema=DEFAULT)
 
 
-class Counting:
+class CountingFacts:
     """Facts that count how often they were asked."""
 
     def __init__(self) -> None:
@@ -41,10 +41,10 @@ class Counting:
         raise AssertionError("nobody asks for codes here")
 
 
-def view(**traits: Any) -> tuple[View, Counting]:
+def view(**traits: Any) -> tuple[View, CountingFacts]:
     made = View()
     made.traits = msgspec.msgpack.encode(traits)
-    made.facts = facts = Counting()
+    made.facts = facts = CountingFacts()
     made.changed()
     return made, facts
 

@@ -108,7 +108,7 @@ verbs = st.lists(st.tuples(st.sampled_from(["lead", "lead", "lead", "forget"]), 
 @settings(max_examples=200, deadline=None)
 @given(given=verbs)
 def test_it_does_what_a_list_does(given: list[tuple[str, str]]) -> None:
-    table, slow = ContactTable(KEY), twin.ContactTable()
+    table, slow = ContactTable(KEY), twin.ReferenceContactTable()
     for verb, id in given:
         known = slow.get(id)
         assert table.get(id) is known

@@ -12,7 +12,7 @@ from engine.kernel import Kernel
 from engine.model import Batch
 from engine.wire import decode_lines
 from ext.wire import instant
-from tests.reference.history import History
+from tests.reference.history import ReferenceHistory
 
 NOW_MS = 1_786_320_000_000
 ORIGIN_MS = NOW_MS - 86_400_000
@@ -23,7 +23,7 @@ class Historian:
 
     def __init__(self) -> None:
         self.kernel = Kernel()
-        self.slow = History()
+        self.slow = ReferenceHistory()
 
     def happens(self, name: str, at_ms: int, numbers: dict[str, float]) -> None:
         line = {

@@ -141,7 +141,7 @@ verbs = st.one_of(
     sequence=st.lists(verbs, max_size=80),
 )
 def test_it_does_what_a_list_does(maximum: int, per: int, sequence: list[tuple[str, int, int]]) -> None:
-    limit, slow, now = Passages(maximum, per), twin.Passages(maximum, per), 0
+    limit, slow, now = Passages(maximum, per), twin.ReferencePassages(maximum, per), 0
     for verb, amount, more in sequence:
         if verb == "pass":
             now += amount
@@ -168,7 +168,7 @@ def test_it_does_what_a_list_does(maximum: int, per: int, sequence: list[tuple[s
 )
 def test_at_no_instant_more_than_max(maximum: int, per: int, steps: list[int]) -> None:
     """The rule itself, not the way it is kept."""
-    limit, passed, now = Passages(maximum, per), twin.Passages(maximum, per), 0
+    limit, passed, now = Passages(maximum, per), twin.ReferencePassages(maximum, per), 0
     for step in steps:
         now += step
         if limit.pass_(now):

@@ -124,7 +124,7 @@ fingerprints = st.one_of(st.integers(0, 40), st.integers(0, UINT64_MAX))
 @settings(max_examples=200, deadline=None)
 @given(capacity=st.integers(1, 60), added=st.lists(fingerprints, max_size=300))
 def test_it_does_what_a_list_does(capacity: int, added: list[int]) -> None:
-    seen, slow = Fingerprints(capacity), twin.Fingerprints(capacity)
+    seen, slow = Fingerprints(capacity), twin.ReferenceFingerprints(capacity)
     for fp in added:
         assert seen.add(fp) == slow.add(fp)
     assert len(seen) == len(slow)
@@ -197,7 +197,7 @@ def test_slices_interleaved_with_adding_give_what_was_there(
     capacity: int, slack: int, verbs: list[int | tuple[str, int]]
 ) -> None:
     """Whether the slack is enough or not."""
-    seen, slow = Fingerprints(capacity, slack), twin.Fingerprints(capacity)
+    seen, slow = Fingerprints(capacity, slack), twin.ReferenceFingerprints(capacity)
     for verb in verbs:
         if isinstance(verb, int):
             assert seen.add(verb) == slow.add(verb)
@@ -225,7 +225,7 @@ def test_slices_interleaved_with_adding_give_what_was_there(
 def test_a_base_and_deltas_read_in_slices_while_more_is_added_bring_back_each_state(
     capacity: int, slack: int, parts: list[list[int]], slice_size: int
 ) -> None:
-    seen, slow = Fingerprints(capacity, slack), twin.Fingerprints(capacity)
+    seen, slow = Fingerprints(capacity, slack), twin.ReferenceFingerprints(capacity)
     restored, mark = Fingerprints(capacity), 0
     adding = iter([fp for part in parts for fp in part])
     for part in parts:

@@ -218,7 +218,7 @@ expiries = st.tuples(st.just("expire"), delays.map(abs), st.sampled_from([0, 1, 
     verbs=st.lists(st.one_of(inserts, inserts, cancels, expiries), max_size=80),
 )
 def test_it_does_what_a_sorted_list_does(start: int, verbs: list[tuple[str, int, int]]) -> None:
-    wheel, slow, now = Wheel(start), twin.Wheel(), start
+    wheel, slow, now = Wheel(start), twin.ReferenceWheel(), start
     handles: list[tuple[int, int]] = []
     for number, (verb, amount, more) in enumerate(verbs):
         if verb == "insert":
@@ -291,7 +291,7 @@ def test_a_wheel_rebuilt_from_state_fires_the_same(dues: list[int], rebuilt_at: 
 )
 def test_those_cancelled_soon_are_gone_before_anything_is_asked(verbs: list[tuple[str, int, int]]) -> None:
     """Nothing is asked but by `expire`, so up to some dozens wait to be cancelled while others are inserted."""
-    wheel, slow, now = Wheel(), twin.Wheel(), 0
+    wheel, slow, now = Wheel(), twin.ReferenceWheel(), 0
     handles: list[tuple[int, int]] = []
     for number, (verb, amount, more) in enumerate(verbs):
         if verb == "insert":

@@ -9,14 +9,14 @@ import pytest
 from engine.flow.cel.expression import EvaluationError, ExpressionError, evaluate
 
 
-class _Error:
+class _NoValue:
     """Stands in the tables for: this has no value."""
 
     def __repr__(self) -> str:
         return "error"
 
 
-E = _Error()
+E = _NoValue()
 BIG, SMALL = 9223372036854775807, -9223372036854775808
 FRIDAY = "timestamp('2009-02-13T23:31:30Z')"
 

@@ -24,7 +24,7 @@ from engine.flow.cel.expression import (
 from engine.flow.schema import DEFAULT, Schema
 from engine.limits import EXPRESSION_BYTES_MAX
 from ext.expressions.plan import View
-from tests.reference.expression import Failed, reference_value
+from tests.reference.expression import NoValue, reference_value
 
 ORDER = Scope(event=True, entities=("order",), schema=DEFAULT)
 SCHEDULE = Scope(event=False, entities=(), schema=DEFAULT)
@@ -46,7 +46,7 @@ DECLARED = Scope(
 HOUR_MS = 3_600_000
 
 
-class Facts:
+class ThreeOrders:
     """A contact with three orders, an hour apart, the newest at 10 h."""
 
     at_ms = (8 * HOUR_MS, 9 * HOUR_MS, 10 * HOUR_MS)
@@ -73,7 +73,7 @@ def view(traits: dict[str, Any] | None = None, properties: dict[str, Any] | None
     made.now_ms = 10 * HOUR_MS
     made.points = 40
     made.segments = ("gold", "vip")
-    made.facts = Facts()
+    made.facts = ThreeOrders()
     made.changed()
     return made
 
@@ -170,7 +170,7 @@ def test_without_an_event_its_properties_are_an_error_not_a_crash() -> None:
 
 
 def test_a_fact_that_raises_is_the_engines_fault_and_is_not_swallowed() -> None:
-    class Broken(Facts):
+    class Broken(ThreeOrders):
         def count(self, name: str, since_ms: int, until_ms: int) -> int:
             raise ZeroDivisionError
 
@@ -414,7 +414,7 @@ def ours(text: str, variables: dict[str, Any]) -> Any:
     try:
         return evaluate(text, variables)
     except (ExpressionError, EvaluationError) as error:
-        return Failed(error.detail)
+        return NoValue(error.detail)
 
 
 @settings(max_examples=300, deadline=None)
