@@ -1,6 +1,6 @@
 """Errors that a person can correct: a class, a code, a sentence, a remedy. Our own mistakes are assertions.
 
-The class tells what kind of failure it is, the code which one. Neither knows how the error is shown: HTTP statuses,
+The class is the kind of failure, the code the failure itself. Neither knows how the error is shown: HTTP statuses,
 paths, commands and options belong to the edge (`api.refusals`).
 """
 
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing wrong with a document, at one place (rule 24).
+    """Mistake in a document, at one place (rule 24).
 
     `node` is the node's id ("" where the flow itself is meant), `pointer` a JSON Pointer (RFC 6901) into the
     document, `code` a stable word for programs, `detail` a sentence for people. `line` and `column` count
@@ -31,9 +31,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 class TidemillError(Exception):
     """Base of all errors that a person can correct.
 
-    `code` is a stable word for programs, `detail` a sentence that says what is wrong, `remedy` a sentence that says
-    what to do ("" where the edge knows better words), `problems` each thing wrong with its place, `named` the id of
-    what the error is about ("" if it has none).
+    `code` is a stable word for programs, `detail` a sentence about the failure, `remedy` a sentence about the way out
+    ("" where the edge has better words). `problems` are the mistakes in a document, each with its place. `named` is the
+    id of the flow or contact in question ("" if there is none).
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class TidemillError(Exception):
 
 
 class Refused(TidemillError):
-    """An operation or a question that is invalid. Like its subclasses it has changed nothing."""
+    """Refusal of an invalid operation or question. Like its subclasses it has changed nothing."""
 
 
 class NotFound(Refused):
-    """A flow, version, contact or test that does not exist."""
+    """Refusal because a flow, version, contact or test does not exist."""
 
 
 class Conflict(Refused):
-    """An operation that is valid, but not in the present state."""
+    """Refusal of an operation that is valid, but not in the present state."""
 
 
 class Unavailable(TidemillError):
@@ -77,7 +77,7 @@ class Unavailable(TidemillError):
 
 
 class StoreError(TidemillError):
-    """A data directory that cannot be used: locked, corrupt, or written by another kernel version."""
+    """Failure of a data directory: locked, corrupt, or written by another kernel version."""
 
 
 def require_assertions() -> None:

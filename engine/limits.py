@@ -1,8 +1,8 @@
-"""Every bound that a user can meet, by name, with its unit: the engine's contract.
+"""Bounds that a user can meet, by name, with their units: the engine's contract.
 
 Nothing here is read from the environment. A batch that is replayed tomorrow must meet the bounds that it met today, so
 a bound that the kernel applies changes only together with `engine.model.KERNEL_VERSION`. Sizes and intervals that
-change neither what is accepted nor what comes of it are in `engine.tuning`.
+change neither the inputs that are accepted nor their outcome are in `engine.tuning`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The words of every room: batch, outcome, trace record, effect, receipt, and the names that have one place here."""
+"""Words of every room: batch, outcome, trace record, effect, receipt, and the names that have one place here."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from engine.errors import Refused
 from ext.wire.event import Event
 
 KERNEL_VERSION = 2
-"""Written into every journal frame; a tail is replayed only by the version that wrote it. It grows with a release in
-which any batch does anything else than before."""
+"""Version in every journal frame; only the version that wrote a tail replays it. It grows with a release in which any
+batch has another outcome than before."""
 
 CHANNELS: Final = ("email", "sms", "mobile_push", "web_push", "webhook")
 """The channels that every engine has; others are configured under names of their own."""
 
 ENGINE_TRAITS: Final = frozenset({"points", "segments"})
-"""Names that no trait may have: the engine keeps these values itself, changed by `points` and `segment` only."""
+"""Names that no trait may have: the engine keeps these values itself, and only `points` and `segment` change them."""
 
 STANDING_TRAITS: Final = ENGINE_TRAITS | {"subscriptions"}
 """Names that every contact has in an expression, even if no trait of the name was set."""
@@ -32,10 +32,10 @@ TRACE_WORDS: Final = (
     *("entered", "refused", "condition", "branch", "waiting", "executed", "not_sent", "failed", "expired"),
     *("passed", "over", "left"),
 )
-"""What may happen to a run: `TraceRecord.what`, in the order of the counters of a node."""
+"""Values of `TraceRecord.what`, in the order of the counters of a node."""
 
 END_REASONS: Final = ("completed", "no_date", "limit_reached", "stopped", "removed", "deleted", "exited")
-"""Why a run may end: `reason` of a trace record `left`, in the order of the counters of a node."""
+"""Values of `reason` in a trace record `left`, in the order of the counters of a node."""
 
 AB_METRICS: Final = ("conversion_rate", "average_order_value", "revenue_per_contact")
 """The metrics of an A/B test (rule 22); the first is the default."""
@@ -43,11 +43,11 @@ AB_METRICS: Final = ("conversion_rate", "average_order_value", "revenue_per_cont
 ReceiptStatus = Literal["delivered", "bounced", "failed"]
 
 RECEIPT_STATUSES: Final[tuple[str, ...]] = get_args(ReceiptStatus)
-"""What may become of an effect; `failed` means that its channel gave up."""
+"""Statuses of a receipt."""
 
 
 class Control(msgspec.Struct, frozen=True):
-    """An operation on the engine itself: `op` names it, `args` are its other keys."""
+    """Operation on the engine itself: `op` names it, `args` are its other keys."""
 
     op: str
     args: dict[str, Any]
@@ -57,7 +57,7 @@ Input = Event | Control
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """The unit of the journal, of the kernel, of a commit. Time is an input (`now_ms`, UTC)."""
+    """Unit of the journal, of the kernel, of a commit. Time is an input (`now_ms`, UTC)."""
 
     seq: int
     now_ms: int
@@ -65,7 +65,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class TraceRecord(msgspec.Struct, omit_defaults=True):
-    """One thing that happened to one run. `at` is ms UTC here; `engine.simulation.simulator` writes it as RFC 3339."""
+    """Step in the life of one run. `at` is ms UTC here; `engine.simulation.simulator` writes it as RFC 3339."""
 
     at: int
     flow: str
@@ -78,10 +78,10 @@ class TraceRecord(msgspec.Struct, omit_defaults=True):
 
 
 class Effect(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A message to be delivered at least once, always under the same `id` (rule 16).
+    """Message to be delivered at least once, always under the same `id` (rule 16).
 
     `seq` grows by one per effect over the life of the engine and is the cursor of the outbox. There may be millions
-    and they are never part of a cycle, so the collector need not look at them.
+    of effects, and they are never part of a cycle, so Python's collector ignores them (`gc=False`).
     """
 
     seq: int
@@ -98,7 +98,7 @@ class Effect(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What became of an effect: `delivered`, `bounced` or `failed` (gave up) (rule 18)."""
+    """End of an effect: `delivered`, `bounced` or `failed`, after which no channel tries it again (rule 18)."""
 
     effect: str
     status: str
@@ -106,10 +106,10 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class Outcome(msgspec.Struct):
-    """What a batch did. `answers[i]` belongs to `inputs[i]`: None for an event, a dict or a Refused for a Control."""
+    """Result of a batch. `answers[i]` belongs to `inputs[i]`: None for an event, a dict or a Refused for a Control."""
 
     effects: list[Effect]
     trace: list[TraceRecord]
     answers: list[dict[str, Any] | Refused | None]
     more: bool
-    """Timers are still due: apply another batch without waiting for input."""
+    """Whether timers are still due, so that another batch must follow without waiting for input."""

@@ -1,7 +1,7 @@
 """Sizes and intervals that make the engine fast: each with its unit and its reason.
 
-None of them is promised. Any may change with a release, or in a test: neither what is accepted nor what comes of it
-depends on them. Bounds that a user can meet are in `engine.limits`.
+They are no promise. Each may change with a release, or in a test: neither the inputs that are accepted nor their
+outcome depend on them. Bounds that a user can meet are in `engine.limits`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Input lines as people send them (Segment's shapes) and the events they become.
+"""Input lines in Segment's shapes, and their conversion into events.
 
 One line is one JSON object. `decode_lines` serves the streams, the journal and the simulator alike, so that a
-replayed batch meets exactly the code that accepted it.
+replayed batch runs through the code that accepted it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _any = msgspec.json.Decoder()
 
 
 class _Message(msgspec.Struct, tag_field="type"):
-    """The part of the envelope that all messages share; keys not listed (context, integrations…) are ignored."""
+    """Part of the envelope that all messages share; keys not listed (context, integrations…) are ignored."""
 
     kind: ClassVar[int] = 0
 
@@ -55,7 +55,7 @@ class Alias(_Message, tag="alias", kw_only=True):
 
 
 class _Named(_Message, kw_only=True):
-    """A message with a name of its own beside its properties, where it belongs."""
+    """Message whose name, category or group stands beside its properties, and belongs into them."""
 
     name: Any = None
     category: Any = None
@@ -64,9 +64,9 @@ class _Named(_Message, kw_only=True):
 
     @property
     def body(self) -> msgspec.Raw:
-        """The properties, with the name among them where they do not give one."""
-        own = {"name": self.name, "category": self.category, "groupId": self.groupId}
-        named = {key: value for key, value in own.items() if value is not None}
+        """Properties with name, category and group among them; the properties' own values win."""
+        beside = {"name": self.name, "category": self.category, "groupId": self.groupId}
+        named = {key: value for key, value in beside.items() if value is not None}
         if not named:
             return self.properties
         given = _any.decode(self.properties)
@@ -76,19 +76,19 @@ class _Named(_Message, kw_only=True):
 
 
 class Page(_Named, tag="page", kw_only=True):
-    """Kept as the event `Page Viewed`, its `name` and `category` among the properties."""
+    """Message `page`, stored as the event `Page Viewed` with `name` and `category` among the properties."""
 
     event: ClassVar[str] = "Page Viewed"
 
 
 class Screen(_Named, tag="screen", kw_only=True):
-    """Kept as the event `Screen Viewed`."""
+    """Message `screen`, stored as the event `Screen Viewed`."""
 
     event: ClassVar[str] = "Screen Viewed"
 
 
 class Group(_Named, tag="group", kw_only=True):
-    """Kept as the event `Group Joined`, the group's traits as its properties, `groupId` among them."""
+    """Message `group`, stored as the event `Group Joined` with the group's traits and `groupId` as properties."""
 
     event: ClassVar[str] = "Group Joined"
     properties: msgspec.Raw = msgspec.field(name="traits", default=NOTHING)
@@ -100,7 +100,7 @@ _messages = msgspec.json.Decoder(Message)
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Line `line` of a body (counted from 0, blank lines included) was not taken, and why."""
+    """Refusal of line `line` of a body, counted from 0 with blank lines included."""
 
     line: int
     code: str
@@ -108,7 +108,7 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 class Decoded(msgspec.Struct):
-    """`inputs` in order; `body` holds exactly their lines, each ended by a newline: what the journal keeps."""
+    """Inputs in order, and the lines of exactly these inputs in `body`, each ended by a newline, for the journal."""
 
     inputs: list[Input]
     body: bytes
@@ -117,19 +117,19 @@ class Decoded(msgspec.Struct):
 
 
 def decode_lines(data: bytes, *, control: bool = False) -> Decoded:
-    """Decode whole NDJSON lines. Never raises: what is wrong with a line is in `rejected`.
+    """Decode whole NDJSON lines. Never raises: refused lines are in `rejected`.
 
-    `control=True` also takes lines of type `control`; only the journal and the engine itself may ask for that.
+    `control=True` also takes lines of type `control`; only the journal and the engine itself may pass that.
     """
-    inputs: list[Input] | None = read_lines(data, partial(_otherwise, control))
+    inputs: list[Input] | None = read_lines(data, partial(_decode_unusual, control))
     if inputs is None:
         return _decode_one_by_one(data, control)
     body = data if data.endswith(b"\n") or not data else data + b"\n"
     return Decoded(inputs, body, [], len(inputs))
 
 
-def _otherwise(control: bool, line: bytes) -> Input | None:
-    """What a line is that is not plain; None where it is nothing, or wrong."""
+def _decode_unusual(control: bool, line: bytes) -> Input | None:
+    """Decode a line that the fast reader left over; return None if it is blank or rejected."""
     taken = decode_line(line, control=control) if line.strip() else None
     return None if isinstance(taken, Rejection) else taken
 
@@ -139,7 +139,7 @@ def _decode_one_by_one(data: bytes, control: bool) -> Decoded:
     if lines and not lines[-1]:
         lines.pop()
     inputs: list[Input] = []
-    kept: list[bytes] = []
+    accepted: list[bytes] = []
     rejected: list[Rejection] = []
     for number, line in enumerate(lines):
         if not line.strip():
@@ -149,12 +149,12 @@ def _decode_one_by_one(data: bytes, control: bool) -> Decoded:
             rejected.append(taken)
         else:
             inputs.append(taken)
-            kept.append(line)
-    return Decoded(inputs, b"\n".join([*kept, b""]), rejected, len(lines))
+            accepted.append(line)
+    return Decoded(inputs, b"\n".join([*accepted, b""]), rejected, len(lines))
 
 
 def decode_line(line: bytes, number: int = 0, *, control: bool = False) -> Input | Rejection:
-    """Decode one line; `number` is what a rejection calls it."""
+    """Decode one line; `number` is the line number for a rejection."""
     if control and (operation := _control(line)) is not None:
         return operation
     if len(line) > MESSAGE_BYTES_MAX:
@@ -192,13 +192,13 @@ def _control(line: bytes) -> Control | None:
 
 
 def control_of(raw: dict[str, Any]) -> Control:
-    """The operation in a decoded `{"type": "control", "op": …}`. Whole numbers beyond 64 bits become doubles."""
+    """Return the operation in a decoded `{"type": "control", "op": …}`. Integers beyond 64 bits become doubles."""
     args = {key: value for key, value in raw.items() if key not in ("type", "op")}
     return Control(str(raw["op"]), narrow(args))
 
 
 def encode_control(operation: Control) -> bytes:
-    """The line, newline included, that `decode_lines(control=True)` reads back as this operation."""
+    """Return the line, newline included, that `decode_lines(control=True)` reads back as this operation."""
     return msgspec.json.encode({"type": "control", "op": operation.op, **operation.args}) + b"\n"
 
 

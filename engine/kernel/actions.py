@@ -1,7 +1,7 @@
-"""What an action of a step does (rules 16, 17). Those without templates mostly go a shorter way, `ext.kernel.steps`.
+"""Actions of a step (rules 16, 17). Most actions without templates take a shorter way, `ext.kernel.steps`.
 
-An action gives None when it was executed, else (`not_sent` | `failed`, why). Whatever it changes, it changes in
-the state, now and for ever; a message becomes an effect, which others deliver.
+An action returns None when it was executed, else (`not_sent` | `failed`, reason). It changes the state at once and for
+good; a message becomes an effect, which `engine.delivery` sends later.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from ext.kernel.records import Run
 from ext.wire import instant
 
 Failure = tuple[str, str] | None
-"""None: executed. Else the outcome and the reason, a sentence."""
+"""Outcome of an action and its reason, a sentence; None means executed."""
 
 EXECUTED, NOT_SENT, FAILED = "executed", "not_sent", "failed"
 
 ADDRESS_TRAIT = {"email": "email", "sms": "phone", "mobile_push": "push_tokens", "web_push": "web_push"}
-"""The trait that holds the address for a channel; a webhook and channels of one's own need none."""
+"""Channel -> the trait that holds the address for it; a webhook and configured channels need no address."""
 
 NO_PROPERTIES = b"\x80"
 HEADINGS = frozenset({"subject", "title"})
-"""Parts of a message that do not make it a message by themselves."""
+"""Parts of a message that alone do not make a message."""
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
 
 class Act:
-    """An action of one step of one run being carried out."""
+    """Execution of the actions of one step of one run."""
 
     def __init__(self, state: State, run: Run, planned: PlannedNode, program: Program) -> None:
         self.state = state
@@ -50,7 +50,7 @@ class Act:
         self.flow_zone = program.flow.timezone
 
     def entry(self, place: int) -> dict[str, str]:
-        """Carry out the action at this place; what the trace tells of it."""
+        """Carry out the action at this place and return its entry in the trace."""
         planned = self.planned.actions[place]
         entry = {"action": planned.verb}
         if isinstance(planned.action, Send):
@@ -76,7 +76,7 @@ class Act:
         return entry
 
     def context(self) -> dict[str, Any]:
-        """What templates see: the contact as it is now, the run's event, its codes."""
+        """Return the variables of templates: the contact as it is now, the run's event, its codes."""
         run, contact = self.run, self.run.contact
         customer = traits_of(contact)
         customer.setdefault("subscriptions", {})
@@ -98,7 +98,7 @@ class Act:
     # The actions
 
     def send(self, place: int, action: Send, body: dict[str, Any]) -> Failure:
-        """A message: an effect, or why there is none (rule 17)."""
+        """Turn the message into an effect, or return why it is not sent (rule 17)."""
         channel = action.channel
         channels = self.state.path.channels
         if channels is not None and channel not in channels:
@@ -125,7 +125,7 @@ class Act:
         return None
 
     def _effect(self, place: int, channel: str, address: Any, message: dict[str, Any]) -> None:
-        """Rule 16: the id is made of the run, the node and the action's place, the same on every replay."""
+        """Add an effect whose id consists of run, node and place, hence is the same on every replay (rule 16)."""
         state, run = self.state, self.run
         effect = Effect(
             seq=state.outbox.next_seq(),
@@ -156,15 +156,15 @@ class Act:
         except ValueError:
             return FAILED, f"{body[:40]!r} is not a whole number of points." if isinstance(body, str) else ""
         if not add_points(self.state, self.run.contact, change, depth=self.run.depth + 1):
-            return FAILED, f"{change} points from {self.run.contact.points} would leave less than none."
+            return FAILED, f"{change} points from {self.run.contact.points} would leave a negative balance."
         return None
 
     def update_customer(self, place: int, action: UpdateCustomer, body: dict[str, Any]) -> Failure:
         traits = traits_of(self.run.contact)
         changes: dict[str, Any] = {**body["set"], **dict.fromkeys(action.unset)}
         for name, by in body["increment"].items():
-            had = changes.get(name, traits.get(name))
-            total = _sum(0 if had is None else had, number_of(by))
+            value = changes.get(name, traits.get(name))
+            total = _sum(0 if value is None else value, number_of(by))
             if total is None:
                 return FAILED, f"The trait {name} cannot be incremented: not a number, or too large."
             changes[name] = total
@@ -195,7 +195,7 @@ _DO: dict[str, Callable[[Act, int, Any, Any], Failure]] = {
 
 
 def number_of(value: Any) -> Any:
-    """A number that a template gave as text; anything else as it is."""
+    """Return the number in a text that a template produced; any other value unchanged."""
     if not isinstance(value, str):
         return value
     for kind in (int, float):
@@ -206,18 +206,18 @@ def number_of(value: Any) -> Any:
     return value
 
 
-def _sum(one: Any, other: Any) -> int | float | None:
-    """None where one is no number, or the sum has no place in 64 bits or among the doubles."""
-    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (one, other)):
+def _sum(value: Any, change: Any) -> int | float | None:
+    """Return the sum; None if a value is not a number, or the sum exceeds 64 bits or the range of doubles."""
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (value, change)):
         return None
-    total: int | float = one + other
+    total: int | float = value + change
     if isinstance(total, int):
         return total if -(1 << 63) <= total < 1 << 63 else None
     return total if isfinite(total) else None
 
 
 def is_empty(message: dict[str, Any]) -> bool:
-    """Nothing but blanks in the body; a subject or title alone counts only where it is all there was to be."""
+    """Whether the body is blank; a subject or title counts only if the message has no other part."""
     parts = {key: value for key, value in message.items() if key not in HEADINGS} or message
     return all(isinstance(value, str) and not value.strip() for value in parts.values())
 

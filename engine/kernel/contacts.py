@@ -23,20 +23,20 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def traits_of(contact: Contact) -> dict[str, Any]:
-    """The traits as a dict of its own."""
+    """Return a copy of the traits as a dict."""
     traits: dict[str, Any] = _unpack(contact.traits)
     return traits
 
 
 def identify(state: State, contact: Contact, packed: bytes) -> None:
-    """Traits from outside, a MessagePack map: set, or with null taken away."""
+    """Set traits from outside, a MessagePack map; null removes a trait."""
     change_traits(state, contact, _unpack(packed), depth=1)
 
 
 def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, depth: int) -> bool:
-    """Set traits (None takes one away) and queue what that gives rise to; `depth` is that of the queued events.
+    """Set traits (None removes one) and queue the events that follow, at chain depth `depth`.
 
-    False, and nothing changed, if the contact's traits would grow beyond their bound.
+    Return False, and change nothing, if the contact's traits would exceed TRAITS_BYTES_MAX.
     """
     before = traits_of(contact)
     changed = [
@@ -67,7 +67,7 @@ def _after(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def same(one: object, other: object) -> bool:
-    """Equality of JSON values in which true is not 1 and 1 is not 1.0."""
+    """Whether two JSON values are equal, where true is not 1 and 1 is not 1.0."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict) and isinstance(other, dict):
@@ -89,7 +89,7 @@ def _subscriptions_changed(state: State, contact: Contact, before: object, after
 def change_segments(
     state: State, contact: Contact, add: Iterable[str], remove: Iterable[str], *, depth: int
 ) -> int:
-    """Put the contact into segments, take it out of others. How many memberships changed."""
+    """Add the contact to segments, remove it from others. Return how many memberships changed."""
     members = set(contact.segments)
     entered = [segment for segment in dict.fromkeys(add) if segment not in members]
     members.update(entered)
@@ -106,8 +106,7 @@ def change_segments(
 
 
 def add_points(state: State, contact: Contact, change: int, *, depth: int) -> bool:
-    """Add to the points, or take away; False, and nothing changed, where they would fall below zero or beyond
-    64 bits."""
+    """Add to the points, or subtract. Return False, and change nothing, if they would leave 0 to 2⁶³ - 1."""
     points = contact.points + change
     if not 0 <= points < 1 << 63:
         return False
@@ -120,8 +119,8 @@ def add_points(state: State, contact: Contact, change: int, *, depth: int) -> bo
 
 
 def alias(state: State, contact: Contact, previous_id: str) -> None:
-    """`previous_id` and the contact are one from now on. What the other had moves over: history, frequency, runs,
-    segments, points; of the traits those the contact does not have itself."""
+    """Make `previous_id` an alias of the contact. The contact takes over history, frequency, runs, segments, points,
+    and the traits that it does not have itself."""
     previous = state.path.contact(previous_id)
     if previous is None:
         state.path.lead((previous_id,), contact)
@@ -134,7 +133,7 @@ def alias(state: State, contact: Contact, previous_id: str) -> None:
 
 
 def known(state: State, contact_id: str) -> Contact:
-    """The contact, or raise NotFound."""
+    """Return the contact. Raise NotFound if there is none of this id."""
     contact = state.path.contact(contact_id)
     if contact is None:
         raise NotFound("no_such_contact", f"There is no contact {contact_id!r}.", named=contact_id)
@@ -142,19 +141,19 @@ def known(state: State, contact_id: str) -> Contact:
 
 
 def replace_traits(state: State, contact_id: str, traits: dict[str, Any]) -> Contact:
-    """Exactly these traits, and the contact created if there is none."""
+    """Replace all traits of a contact, which is created if it does not exist. Raise Refused `traits_too_large`."""
     return _changed_or_refused(state, contact_id, traits, keep=False)
 
 
 def patch_traits(state: State, contact_id: str, traits: dict[str, Any]) -> Contact:
-    """These traits beside those it has; null takes one away."""
+    """Set these traits of a contact, keep its others; null removes one. Raise Refused `traits_too_large`."""
     return _changed_or_refused(state, contact_id, traits, keep=True)
 
 
 def _changed_or_refused(state: State, contact_id: str, traits: dict[str, Any], *, keep: bool) -> Contact:
-    """Looks whether the traits fit before it creates the contact."""
-    found = state.path.contact(contact_id)
-    before = {} if found is None else traits_of(found)
+    """Check that the traits fit, then create the contact if need be and change it."""
+    existing = state.path.contact(contact_id)
+    before = {} if existing is None else traits_of(existing)
     changes = traits if keep else {**dict.fromkeys(before), **traits}
     if len(_pack(_after(before, changes))) > TRAITS_BYTES_MAX:
         detail = f"A contact's traits take at most {TRAITS_BYTES_MAX} bytes."
@@ -165,9 +164,9 @@ def _changed_or_refused(state: State, contact_id: str, traits: dict[str, Any], *
 
 
 def delete(state: State, contact_id: str) -> str:
-    """Rule 30: its runs end, its data goes, counts stay. Gives its id, also if `contact_id` is an alias.
+    """End the runs of a contact and erase its data; counts stay (rule 30). Return its id, also for an alias.
 
-    The line that asks for it names the contact, so the store owes an erasure even where there is none.
+    The line in the journal names the contact, so the store owes an erasure even if the contact does not exist.
     """
     state.erasures += 1
     contact = known(state, contact_id)

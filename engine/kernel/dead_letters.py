@@ -1,4 +1,4 @@
-"""Effects whose receipt says `failed` (rule 18): the newest are kept, so that they can be put back into the outbox."""
+"""Effects whose receipt says `failed` (rule 18): the newest are kept, so that they can be retried."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _unpack = msgspec.msgpack.Decoder(Effect).decode
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """What is told of one: when it failed, why, and whose message it was. `packed`: the effect."""
+    """Failed effect: the time (ms UTC), the reason, whose message it was. `packed` is the effect itself."""
 
     at: int
     detail: str
@@ -30,53 +30,53 @@ def _of(at: int, detail: str, effect: Effect, packed: bytes) -> DeadLetter:
 
 
 class DeadLetters:
-    """By effect id, the oldest first. The effects are kept packed: a snapshot takes them all at once."""
+    """Dead letters by effect id, oldest first. Effects are stored packed: a snapshot copies them all in one part."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, DeadLetter] = {}
+        self._letters: dict[str, DeadLetter] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._letters)
 
     def ids(self) -> list[str]:
-        return list(self._kept)
+        return list(self._letters)
 
     def add(self, at: int, detail: str, effect: Effect) -> None:
-        """Keep one, and let go of the oldest beyond the bounds; one that is too large by itself is not kept."""
-        assert effect.id not in self._kept, "what was given up was pending"
+        """Add a failed effect and evict the oldest beyond the bounds; an effect that exceeds them alone is dropped."""
+        assert effect.id not in self._letters, "an effect that failed was pending"
         packed = _pack(effect)
         if len(packed) > DEAD_LETTERS_BYTES_MAX:
             return
-        self._kept[effect.id] = _of(at, detail, effect, packed)
+        self._letters[effect.id] = _of(at, detail, effect, packed)
         self._bytes += len(packed)
-        while len(self._kept) > DEAD_LETTERS_MAX or self._bytes > DEAD_LETTERS_BYTES_MAX:
-            self._drop(next(iter(self._kept)))
+        while len(self._letters) > DEAD_LETTERS_MAX or self._bytes > DEAD_LETTERS_BYTES_MAX:
+            self._drop(next(iter(self._letters)))
 
     def take(self, effect_id: str) -> Effect | None:
-        """Give one back, which is kept no longer. None if it is not known (any more)."""
-        kept = self._drop(effect_id)
-        return None if kept is None else _unpack(kept.packed)
+        """Remove an effect and return it; None if it is not here (any more)."""
+        letter = self._drop(effect_id)
+        return None if letter is None else _unpack(letter.packed)
 
     def _drop(self, effect_id: str) -> DeadLetter | None:
-        kept = self._kept.pop(effect_id, None)
-        if kept is not None:
-            self._bytes -= len(kept.packed)
-        return kept
+        letter = self._letters.pop(effect_id, None)
+        if letter is not None:
+            self._bytes -= len(letter.packed)
+        return letter
 
     def newest_first(self) -> list[tuple[str, DeadLetter]]:
-        """With their effects' ids."""
-        return list(reversed(self._kept.items()))
+        """Return `(effect id, dead letter)`, newest first."""
+        return list(reversed(self._letters.items()))
 
     def forget_contact(self, ids: frozenset[str]) -> None:
-        """Rule 30, under whichever of its ids."""
-        gone = [id for id, kept in self._kept.items() if kept.contact in ids]
+        """Remove the dead letters of a deleted contact, known under any of these ids (rule 30)."""
+        gone = [id for id, letter in self._letters.items() if letter.contact in ids]
         for id in gone:
             self._drop(id)
 
     def pack(self) -> list[Any]:
-        return [(id, kept.at, kept.detail, kept.packed) for id, kept in self._kept.items()]
+        return [(id, letter.at, letter.detail, letter.packed) for id, letter in self._letters.items()]
 
     def unpack(self, packed: list[Any]) -> None:
-        self._kept = {id: _of(at, detail, _unpack(effect), effect) for id, at, detail, effect in packed}
-        self._bytes = sum(len(kept.packed) for kept in self._kept.values())
+        self._letters = {id: _of(at, detail, _unpack(effect), effect) for id, at, detail, effect in packed}
+        self._bytes = sum(len(letter.packed) for letter in self._letters.values())

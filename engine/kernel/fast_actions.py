@@ -1,8 +1,8 @@
-"""Which actions of a step are carried out without Python, and what is known of them beforehand.
+"""Preparation of the actions that run without Python (`ext.kernel.steps`).
 
-An action qualifies if it holds no template and what it does to a contact follows from a few fields of it
-(`ext.kernel.steps`). Promo codes come from pools, and subscriptions have events of their own: both stay in
-`engine.kernel.actions`, as does everything that turns out to be unusual when the step is carried out.
+An action qualifies if it holds no template and its effect on a contact follows from a few fields of the contact. Promo
+codes come from pools, and subscriptions have events of their own: both stay in `engine.kernel.actions`. So does an
+action that turns out to be unusual when the step runs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def deeds_of(planned: PlannedNode) -> tuple[Deed, ...]:
-    """The actions of a step as the walk carries them out; of any other node none."""
+    """Return the actions of a step, prepared; an empty tuple for any other node."""
     return tuple(deed_of(planned.id, place, action) for place, action in enumerate(planned.actions))
 
 
 def deed_of(node: str, place: int, planned: PlannedAction) -> Deed:
-    """The action at a place of a step."""
+    """Return the action at a place of a step, prepared."""
     action = planned.action
     deed = for_python(node, place, planned)
     if not planned.filled:
@@ -55,13 +55,13 @@ def deed_of(node: str, place: int, planned: PlannedAction) -> Deed:
 
 
 def for_python(node: str, place: int, planned: PlannedAction) -> Deed:
-    """The same, whatever it is, left to Python."""
+    """Return any action as one that runs in Python."""
     channel = {"channel": planned.action.channel} if isinstance(planned.action, Send) else {}
     return Deed(place, {"action": planned.verb, **channel})
 
 
 def _edits_of(action: UpdateCustomer) -> Edits | None:
-    """What it does to the traits; None if it is more than that, or too much."""
+    """Return the trait edits of this action, or None if it has other effects or exceeds the bounds."""
     changes = {**action.set, **dict.fromkeys(action.unset)}
     sums = {name: number_of(by) for name, by in action.increment.items()}
     names = changes.keys() | sums.keys()

@@ -1,11 +1,11 @@
-"""The kernel: batches in, outcomes out, and every question that can be asked about its state.
+"""Kernel of the engine: batches in, outcomes out, and every query about its state.
 
     kernel = Kernel(key=key)
     outcome = kernel.apply(Batch(kernel.seq + 1, now_ms, inputs))
 
 The same batches give the same outcomes and the same state, byte for byte: live, in `simulate`, in a test, after a
-restart. It reads no clock, does no I/O, draws no random number; what looks random (splits, A/B tests) is a keyed
-hash. The path of an event is compiled (`ext.kernel.core`); this package holds what happens seldom.
+restart. The kernel reads no clock, does no I/O, draws no random number; splits and A/B tests, which look random, are
+keyed hashes. The path of an event is compiled (`ext.kernel.core`); this package holds the rare operations.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ext.kernel.fast_forward import Lane, open_batch
 
 
 class Kernel:
-    """The state of one engine and the only way to change it.
+    """State of one engine and the only way to change it.
 
     `trace`: outcomes carry trace records. `key`: 16 bytes that belong to the data directory; salts and fingerprints
-    come from it. `keep_effects=False`: effects are numbered and given out, but not kept until a receipt comes.
+    come from it. `keep_effects=False`: effects are numbered and returned, but not kept until a receipt comes.
     """
 
     def __init__(self, *, trace: bool = False, key: bytes = bytes(16), keep_effects: bool = True) -> None:
@@ -43,33 +43,33 @@ class Kernel:
         host.state = self._state
 
     def close(self) -> None:
-        """Let go of everything; the kernel cannot be used afterwards."""
+        """Free all memory; the kernel cannot be used afterwards."""
         self._path.close()
 
     # Batches
 
     @property
     def seq(self) -> int:
-        """Of the last batch applied; 0 at first."""
+        """Number of the last batch applied; 0 at first."""
         return self._state.seq
 
     @property
     def now_ms(self) -> int:
-        """Of the last batch applied; 0 at first."""
+        """Time of the last batch applied, ms UTC; 0 at first."""
         return self._path.now_ms
 
     @property
     def outcome_digest(self) -> int:
-        """64 bits over everything that happened so far: equal for engines that did the same."""
+        """Digest, 64 bits, of all outcomes so far: equal for engines that did the same."""
         return self._path.digest
 
     @property
     def erasures(self) -> int:
-        """Deletions of contacts asked for in the batches applied here; a restored kernel begins at 0."""
+        """Number of requests to delete a contact in the batches applied here; a restored kernel begins at 0."""
         return self._state.erasures
 
     def next_due_ms(self) -> int | None:
-        """When a timer or a scheduled launch wants the next batch, ms UTC; None if nothing does."""
+        """Return when a timer or a scheduled launch needs the next batch, ms UTC; None if neither does."""
         if self._path.dooms or self._path.releasing():
             return self.now_ms
         due = [ms for ms in (self._path.next_due_ms(), schedules.next_due_ms(self._state)) if ms is not None]
@@ -88,9 +88,9 @@ class Kernel:
         answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
         place = 0
         while (place := path.take_all(batch.inputs, place)) < len(batch.inputs):
-            given = batch.inputs[place]
-            assert isinstance(given, Control), "an input is an event or an operation"
-            answers[place] = self._operate(given)
+            control = batch.inputs[place]
+            assert isinstance(control, Control), "an input is an event or an operation"
+            answers[place] = self._operate(control)
             place += 1
         path.mix(state.outbox.last_seq)
         path.trace = None
@@ -100,10 +100,9 @@ class Kernel:
     def drive(
         self, lane: Lane, until_ms: int | None, effects_max: int
     ) -> tuple[int, list[Effect], list[TraceRecord]]:
-        """Apply the batches of a lane (see `ext.kernel.fast_forward`), one an instant, each as `apply` would; `seq`
-        counts them.
+        """Apply the batches of a lane (see `ext.kernel.fast_forward`), one per instant, as `apply` would.
 
-        Whose turn it is then, and all the effects and trace records that the batches gave.
+        Return who takes the next turn, and all effects and trace records of the batches.
         """
         path, state, before = self._path, self._state, lane.batches
         path.effects, path.trace = [], [] if self._trace else None
@@ -122,7 +121,7 @@ class Kernel:
         try:
             answer = operation(self._state, control.args)
         except Refused as refused:
-            # An answer from now on: with its traceback it would hold the frames that hold it.
+            # It becomes an answer: with its traceback it would hold the frames that hold it.
             return refused.with_traceback(None)
         self._path.drain()
         self._path.release(TIMERS_PER_BATCH_MAX)
@@ -131,10 +130,10 @@ class Kernel:
     # Snapshots
 
     def snapshot(self, *, full: bool) -> Snapshot:
-        """The state as of now, to be read in parts while further batches are applied; one at a time.
+        """Begin a snapshot of the state as of now, to be read in parts while further batches are applied.
 
-        `full=False` holds what changed since the snapshot before, and what is small in any case; where the one
-        before was not read to its end, it is made a full one (see its `full`).
+        There is one snapshot at a time. `full=False` holds the changes since the previous snapshot, and all that is
+        small. If the previous snapshot was not read to its end, this one is full (see its `full`).
         """
         if self._last is not None and not self._last.complete:
             self._last.abandon()
@@ -144,19 +143,19 @@ class Kernel:
         return self._last
 
     def restore(self, parts: Iterable[bytes]) -> None:
-        """Bring a fresh kernel to the state that a base and its deltas hold; parts of the newest snapshot first."""
+        """Restore a fresh kernel from a base and its deltas; the parts of the newest snapshot come first."""
         assert self.seq == 0, "only a fresh kernel can be restored"
         snapshot.restore(self._state, parts)
         self._recent_mark, self._snapshot_ms = self._path.recent.mark, self.now_ms
 
     def digest(self) -> bytes:
-        """16 bytes over the whole state. Slow: for tests and `verify`."""
+        """Return a digest, 16 bytes, of the whole state. Slow: for tests and `verify`."""
         return snapshot.digest(self._state)
 
     # Reads. `flow` and `contact` arguments are ids; what does not exist raises NotFound.
 
     def flows(self) -> list[dict[str, Any]]:
-        """All flows, in order of id."""
+        """Return all flows, in order of id."""
         return [reads.flow_row(self._state, flow) for _, flow in sorted(self._state.flows.items())]
 
     def flow(self, flow: str) -> dict[str, Any]:
@@ -166,38 +165,38 @@ class Kernel:
         return reads.draft(self._state, flows.known(self._state, flow))
 
     def versions(self, flow: str) -> list[dict[str, Any]]:
-        """The launched versions, oldest first (rule 29)."""
+        """Return the launched versions, oldest first (rule 29)."""
         return [reads.version_row(version) for version in flows.known(self._state, flow).versions]
 
     def version(self, flow: str, number: int) -> dict[str, Any]:
         return reads.version_detail(flows.known(self._state, flow), number)
 
     def impact(self, flow: str) -> dict[str, Any]:
-        """What launching the draft would do to waiting runs (rule 26)."""
+        """Return what a launch of the draft would do to waiting runs (rule 26)."""
         return flows.impact(self._state, flows.known(self._state, flow))
 
     def stats(self, flow: str) -> dict[str, Any]:
         return reads.stats(flows.known(self._state, flow))
 
     def report(self, flow: str, node: str) -> dict[str, Any]:
-        """The report of an A/B test (rule 22)."""
+        """Return the report of an A/B test (rule 22)."""
         return reads.ab_report(self._state, flows.known(self._state, flow), node)
 
     def runs(
         self, flow: str, *, node: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
-        """Waiting runs of a flow, a page at a time."""
+        """Return a page of the waiting runs of a flow."""
         return reads.runs_page(flows.known(self._state, flow), node, limit, cursor)
 
     def contact(self, contact: str) -> dict[str, Any]:
         return reads.contact(self._state, contact)
 
     def contact_runs(self, contact: str) -> list[dict[str, Any]]:
-        """Runs in progress and the last ended ones, newest first."""
+        """Return the runs in progress and the last ended ones, newest first."""
         return reads.contact_runs(self._state, contact)
 
     def why(self, contact: str, flow: str) -> dict[str, Any]:
-        """Why a contact is, or is not, in a flow."""
+        """Explain why a contact is, or is not, in a flow."""
         return reads.why(self._state, contact, flows.known(self._state, flow))
 
     def pools(self) -> list[dict[str, Any]]:
@@ -207,7 +206,7 @@ class Kernel:
         return reads.segment_members(self._state, segment, limit, cursor)
 
     def outbox(self, after: int, limit: int) -> list[Effect]:
-        """Effects with a larger seq that have no receipt yet, in order."""
+        """Return at most `limit` effects with a larger seq that have no receipt yet, in order."""
         return self._state.outbox.after(after, limit)
 
     def is_pending(self, effect: Effect) -> bool:
@@ -215,22 +214,22 @@ class Kernel:
         return self._state.outbox.holds(effect.seq)
 
     def problems(self) -> list[dict[str, Any]]:
-        """What monitoring shows, newest first; `at` is RFC 3339."""
+        """Return the log of problems, newest first; `at` is RFC 3339."""
         return [
             {**problem, "at": reads.when(problem["at"])} for problem in self._state.monitor.newest_first()
         ]
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """Effects whose receipt says `failed` and that can be tried again, newest first; `at` is RFC 3339."""
+        """Return the effects whose receipt says `failed` and that can be retried, newest first; `at` is RFC 3339."""
         return reads.dead_letters(self._state)
 
     def counts(self) -> dict[str, int]:
-        """Totals, for metrics."""
+        """Return totals, for metrics."""
         return reads.counts(self._state)
 
     def schema(self) -> dict[str, Any]:
         return self._state.schema.document()
 
     def channels(self) -> list[str] | None:
-        """The configured channels; None: all."""
+        """Return the configured channels, or None if every channel exists."""
         return None if self._path.channels is None else list(self._path.channels)

@@ -1,6 +1,6 @@
 """Operations on the engine: the inputs of type `control`, by name.
 
-Each takes the state and its arguments and gives the answer, or raises Refused before it has changed anything.
+Each takes the state and its arguments and returns the answer, or raises Refused before it has changed anything.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _traits(args: Args) -> dict[str, Any]:
 
 
 def launch(state: State, args: Args) -> Answer:
-    """`flow`: a document, or the id of the flow whose draft is to be launched."""
+    """Launch `flow`: a document, or the id of the flow whose draft is to be launched."""
     if isinstance(args.get("flow"), dict):
         return flows.launch_document(state, args["flow"])
     flow = _flow(state, args)
@@ -145,8 +145,8 @@ def segment_add(state: State, args: Args) -> Answer:
 
 def segment_remove(state: State, args: Args) -> Answer:
     segment, ids = _segment(args)
-    found = [contact for contact in map(state.path.contact, ids) if contact is not None]
-    changed = [contacts.change_segments(state, contact, [], [segment], depth=1) for contact in found]
+    existing = [contact for contact in map(state.path.contact, ids) if contact is not None]
+    changed = [contacts.change_segments(state, contact, [], [segment], depth=1) for contact in existing]
     return {"segment": segment, "changed": sum(changed)}
 
 
@@ -171,7 +171,7 @@ def add_codes(state: State, args: Args) -> Answer:
 
 
 def receipts(state: State, args: Args) -> Answer:
-    """What became of effects (rule 18): they are pending no longer; frequency does not change."""
+    """Settle effects by their receipts (rule 18). The frequency of contacts does not change."""
     try:
         given = msgspec.convert(_get(args, "receipts", list), list[Receipt])
     except msgspec.ValidationError as error:
@@ -199,7 +199,7 @@ def receipts(state: State, args: Args) -> Answer:
 
 
 def retry(state: State, args: Args) -> Answer:
-    """Put dead letters back into the outbox, under the same ids: those in `effects`, or all. They come last there."""
+    """Move dead letters to the end of the outbox, under the same ids: those in `effects`, or all."""
     named: list[str] | None = _get(args, "effects", list, optional=True)
     wanted = state.dead_letters.ids() if named is None else [str(id) for id in named]
     unknown = []
@@ -223,7 +223,7 @@ def set_schema(state: State, args: Args) -> Answer:
 
 
 def set_channels(state: State, args: Args) -> Answer:
-    """Which channels are configured; a message for any other fails (rule 17)."""
+    """Set the configured channels; a message for any other channel fails (rule 17)."""
     state.path.channels = tuple(sorted(str(name) for name in _get(args, "channels", list)))
     return {"channels": list(state.path.channels)}
 

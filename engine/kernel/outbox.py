@@ -1,13 +1,15 @@
 """Effects that have no receipt yet, in the order in which they arose (rules 16, 18).
 
-There may be millions, so a snapshot takes them in slices by their `seq` while receipts keep coming: an effect that is
-settled before its turn is put aside for it.
+There may be millions, so a snapshot reads them in slices by their `seq` while receipts keep coming: an effect that is
+settled before its turn is set aside for the snapshot.
 
-They lie in blocks of neighbouring `seq`s, and are found by the number of their run, which their id holds, in blocks of
-neighbouring runs. Both grow, so a block, and the table of blocks, is a dict that stays in order by itself, and one that
-stays small: an effect is added, settled and found in a few dict operations near those before. (A sorted container costs
-ten times as much per effect, a list with a bisect has to be compacted, and one dict of ten million ids would stop the
-engine for a second whenever it grew.)
+Effects lie in blocks of neighbouring `seq`s. An index finds them by the number of their run, which their id holds, in
+blocks of neighbouring runs. Numbers only grow, so each block and each table of blocks is a small dict that is in order
+by itself.
+
+Costs: adding, settling or finding an effect takes a few dict operations near the previous ones.
+Rejected: a sorted container (ten times the cost per effect), a list with bisect (has to be compacted), one dict of ten
+million ids (stops the engine for a second whenever it grows).
 """
 
 from __future__ import annotations
@@ -19,30 +21,30 @@ from itertools import islice
 from engine.model import Effect
 
 BLOCK_BITS = 10
-"""An effect lies in block `seq >> BLOCK_BITS`, a run in block `run >> BLOCK_BITS`."""
+"""Size of a block in bits: an effect lies in block `seq >> BLOCK_BITS`, a run in block `run >> BLOCK_BITS`."""
 
 
 def _all(of_run: Effect | tuple[Effect, ...]) -> tuple[Effect, ...]:
     return of_run if isinstance(of_run, tuple) else (of_run,)
 
 
-class Outbox:
-    """Keeps each effect until what became of it is known.
+class PendingEffects:
+    """Effects without a receipt.
 
-    `seq` numbers grow by one and are the cursor of those who pull; `keep=False` only numbers the effects (a
-    simulation delivers to nobody).
+    `seq` numbers grow by one and are the cursor of an application that pulls. `keep=False` numbers the effects without
+    keeping them, for a simulation, which delivers nothing.
     """
 
     def __init__(self, *, keep: bool = True) -> None:
         self.keep = keep
         self.last_seq = 0
         self._blocks: dict[int, dict[int, Effect]] = {}
-        """Effects by seq, by number of the block; no block is empty."""
+        """Number of a block -> seq -> effect. Invariant: no block is empty."""
         self._runs: dict[int, dict[int, Effect | tuple[Effect, ...]]] = {}
-        """A run's effect, or effects, by run, by number of the block; none is empty."""
+        """Number of a block -> run -> its effect or effects. Invariant: no block and no tuple is empty."""
         self._pending = 0
         self._held_after = self._held_to = 0
-        """A snapshot still wants the effects with a seq between these."""
+        """Bounds of the seqs that the snapshot in progress has not read yet."""
         self._early: deque[Effect] = deque()
 
     def __len__(self) -> int:
@@ -52,7 +54,7 @@ class Outbox:
         return self._later(0)
 
     def _later(self, seq: int) -> Iterator[Effect]:
-        """Pending effects with a larger seq, in order."""
+        """Yield pending effects with a larger seq, in order."""
         first = (seq + 1) >> BLOCK_BITS
         for number in [number for number in self._blocks if number >= first]:
             for at, effect in self._blocks[number].items():
@@ -64,7 +66,7 @@ class Outbox:
         return self.last_seq
 
     def add(self, effect: Effect) -> None:
-        """Take an effect; its `seq` is that of `next_seq`."""
+        """Add an effect, whose `seq` comes from `next_seq`."""
         if not self.keep:
             return
         seq, run = effect.seq, effect.run
@@ -75,13 +77,13 @@ class Outbox:
         runs = self._runs.get(run >> BLOCK_BITS)
         if runs is None:
             runs = self._runs[run >> BLOCK_BITS] = {}
-        had = runs.get(run)
-        runs[run] = effect if had is None else (*_all(had), effect)
+        earlier = runs.get(run)
+        runs[run] = effect if earlier is None else (*_all(earlier), effect)
         self._pending += 1
 
     def settle(self, effect_id: str) -> Effect | None:
-        """A receipt came: the effect is pending no longer. None if it is not known (any more)."""
-        effect = self._found(effect_id)
+        """Remove the effect because its receipt came, and return it; None if it is not pending (any more)."""
+        effect = self._find(effect_id)
         if effect is None:
             return None
         block, runs = self._blocks[effect.seq >> BLOCK_BITS], self._runs[effect.run >> BLOCK_BITS]
@@ -100,8 +102,8 @@ class Outbox:
             self._early.append(effect)
         return effect
 
-    def _found(self, effect_id: str) -> Effect | None:
-        """The pending effect of an id, which may be any text: `flow.run.node.place` (rule 16)."""
+    def _find(self, effect_id: str) -> Effect | None:
+        """Return the pending effect with an id such as `flow.run.node.place` (rule 16); the id may be any text."""
         number = effect_id.partition(".")[2].partition(".")[0]
         if not (number.isascii() and number.isdigit() and len(number) < 20):
             return None
@@ -112,25 +114,25 @@ class Outbox:
         return None
 
     def holds(self, seq: int) -> bool:
-        """Whether the effect of that seq is pending."""
+        """Whether the effect with this seq is pending."""
         block = self._blocks.get(seq >> BLOCK_BITS)
         return block is not None and seq in block
 
     def after(self, seq: int, limit: int) -> list[Effect]:
-        """Pending effects with a larger seq, at most `limit`, in order."""
+        """Return at most `limit` pending effects with a larger seq, in order."""
         return list(islice(self._later(seq), limit))
 
     def forget_contact(self, ids: frozenset[str]) -> None:
-        """Rule 30: what was to be sent to a deleted contact, under whichever of its ids, is not kept."""
+        """Remove the effects for a deleted contact, known under any of these ids (rule 30)."""
         for effect in [effect for effect in self if effect.contact in ids]:
             self.settle(effect.id)
 
     def hold(self) -> None:
-        """From now on `held_part` gives, in slices, the effects that are pending now."""
+        """Begin a snapshot: `held_part` returns, in slices, the effects that are pending now."""
         self._held_after, self._held_to, self._early = 0, self.last_seq, deque()
 
     def held_part(self, most: int) -> list[Effect]:
-        """The next ones held, at most `most`, in no order; an empty list when all were given."""
+        """Return at most `most` further effects of the snapshot, in no particular order; [] after the last."""
         part = [self._early.popleft() for _ in range(min(most, len(self._early)))]
         later = self.after(self._held_after, most - len(part))
         part += [effect for effect in later if effect.seq <= self._held_to]
@@ -139,11 +141,11 @@ class Outbox:
         return part
 
     def let_go(self) -> None:
-        """Hold nothing any more."""
+        """End the snapshot."""
         self._held_after, self._early = self._held_to, deque()
 
     def restore(self, last_seq: int, effects: Iterable[Effect]) -> None:
-        """Become what a snapshot held; its effects come in no order."""
+        """Replace all by the contents of a snapshot, whose effects come in no particular order."""
         self.last_seq = last_seq
         self._blocks, self._runs, self._pending = {}, {}, 0
         for effect in sorted(effects, key=lambda effect: effect.seq):

@@ -1,7 +1,7 @@
 """Promo codes: pools that are filled by an operation and emptied one code at a time, first in, first out.
 
-The codes of a pool lie in blocks that never change: filling replaces the last one or adds new ones, issuing moves a
-place in the first. A snapshot of a pool of ten million codes is therefore a list of its blocks, not of its codes.
+The codes of a pool lie in blocks that never change: filling replaces the last block or adds new ones, issuing advances
+an index in the first. A snapshot of a pool of ten million codes is therefore a list of its blocks, not of its codes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Block = tuple[str, ...]
 
 
 class Pool:
-    """The codes of one pool that are left, and how many were issued."""
+    """Promo codes of one pool that are left, and how many were issued."""
 
     def __init__(self) -> None:
         self.available = 0
         self.issued = 0
         self._blocks: deque[Block] = deque()
         self._taken = 0
-        """Codes of the first block that were issued."""
+        """Number of codes of the first block that were issued."""
 
     def fill(self, codes: list[str]) -> None:
         """Add codes at the end."""
@@ -39,7 +39,7 @@ class Pool:
             self._blocks.append(tuple(codes[start : start + BLOCK_CODES]))
 
     def issue(self) -> str | None:
-        """The next code; None if there is none left."""
+        """Remove and return the next code; None if the pool is empty."""
         if not self.available:
             return None
         code = self._blocks[0][self._taken]
@@ -52,11 +52,11 @@ class Pool:
         return code
 
     def __iter__(self) -> Iterator[str]:
-        """The codes that are left, in order."""
+        """Iterate over the codes that are left, in order."""
         return chain.from_iterable(self.blocks())
 
     def blocks(self) -> list[Block]:
-        """The codes that are left, in order, as they are now; none of the blocks is empty."""
+        """Return the codes that are left now, in order, in blocks that are not empty."""
         blocks = list(self._blocks)
         if self._taken:
             blocks[0] = blocks[0][self._taken :]
@@ -64,13 +64,13 @@ class Pool:
 
 
 class Pools:
-    """All pools, by id. A pool exists from the first codes on."""
+    """Pools by id. A pool exists from the first codes on."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, Pool] = {}
 
     def add(self, pool_id: str, codes: list[str]) -> dict[str, object]:
-        """Add codes at the end. A code that is in the pool already is added again: pools are not sets."""
+        """Add codes at the end, duplicates included. Raise Refused `invalid_code` or `pool_full`."""
         if not all(isinstance(code, str) and 0 < len(code.encode()) <= CODE_BYTES_MAX for code in codes):
             raise Refused("invalid_code", f"A code is a text of 1 to {CODE_BYTES_MAX} bytes.")
         if self.available(pool_id) + len(codes) > CODES_PER_POOL_MAX:
@@ -79,7 +79,7 @@ class Pools:
         return self.entry(pool_id)
 
     def issue(self, pool_id: str) -> str | None:
-        """The next code, for ever; None if the pool is empty or unknown."""
+        """Remove and return the next code of a pool; None if the pool is empty or unknown."""
         pool = self.by_id.get(pool_id)
         return None if pool is None else pool.issue()
 
@@ -88,19 +88,19 @@ class Pools:
         return 0 if pool is None else pool.available
 
     def entry(self, pool_id: str) -> dict[str, object]:
-        """A row of `GET /v1/promo-pools`."""
+        """Return the id of a pool and how many codes are available and issued."""
         return {"id": pool_id, "available": self.available(pool_id), "issued": self.by_id[pool_id].issued}
 
     def blocks(self) -> list[tuple[str, Block]]:
-        """`(pool, some codes)` in order: what is left in all pools as they are now."""
+        """Return `(pool, some codes)` of all pools, in order: the codes that are left now."""
         return [(id, block) for id, pool in sorted(self.by_id.items()) for block in pool.blocks()]
 
     def issued(self) -> list[list[object]]:
-        """`[pool, how many codes of it were issued]`, for a snapshot."""
+        """Return `[pool, number of codes issued]` of all pools, for a snapshot."""
         return [[id, pool.issued] for id, pool in sorted(self.by_id.items())]
 
     def restore(self, issued: Iterable[tuple[str, int]], codes: dict[str, list[str]]) -> None:
-        """Become what a snapshot held."""
+        """Replace all pools by the contents of a snapshot."""
         self.by_id = {}
         for id, number in issued:
             pool = self.by_id[id] = Pool()

@@ -1,4 +1,4 @@
-"""What went wrong without stopping anybody: failed and undelivered steps, cut chains, data that had to be left."""
+"""Log of failures that stop no other run: failed and undelivered steps, cut chains, data beyond a bound."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from engine.limits import PROBLEM_DETAIL_CHARS_MAX, PROBLEMS_KEPT_MAX
 
 
 class Monitor:
-    """The newest problems (bounded) and how many there ever were of each kind."""
+    """Log of the newest PROBLEMS_KEPT_MAX problems, and the total of each kind since the engine began."""
 
     def __init__(self) -> None:
         self._newest: deque[dict[str, Any]] = deque(maxlen=PROBLEMS_KEPT_MAX)
         self.totals: dict[str, int] = {}
 
     def add(self, at: int, what: str, detail: str, *, contact: str, flow: str = "", node: str = "") -> None:
-        """`what` is a stable word: failed, not_delivered, chain_cut, traits_too_large."""
+        """Log a problem. `what` is a stable word: failed, not_delivered, chain_cut, traits_too_large, …"""
         self.totals[what] = self.totals.get(what, 0) + 1
         detail = detail[:PROBLEM_DETAIL_CHARS_MAX]
         self._newest.append(
@@ -27,7 +27,7 @@ class Monitor:
         return list(reversed(self._newest))
 
     def forget_contact(self, ids: frozenset[str]) -> None:
-        """Rule 30, whichever of its ids a problem names."""
+        """Remove the problems of a deleted contact, named by any of these ids (rule 30)."""
         kept = [problem for problem in self._newest if problem["contact"] not in ids]
         self._newest = deque(kept, maxlen=PROBLEMS_KEPT_MAX)
 

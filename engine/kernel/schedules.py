@@ -1,8 +1,7 @@
-"""Scheduled launches (rule 11): an occurrence starts a sweep, a sweep enters contacts a slice a batch.
+"""Scheduled launches (rule 11): an occurrence starts a sweep, a sweep enters one slice of contacts per batch.
 
-That an occurrence has begun is part of the state, so it is journaled with the batch that began it and happens once
-over restarts. Events keep flowing between the slices; a pause, the end of the flow, or a version that launches on
-events ends its sweeps.
+The start of an occurrence is part of the state and journaled with its batch, so it happens once over restarts. Events
+are handled between the slices. A pause, the end of the flow, or a version that launches on events ends its sweeps.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from engine.limits import OCCURRENCE_AGE_MS_MAX, SWEEP_CONTACTS_PER_BATCH_MAX
 
 
 def next_due_ms(state: State) -> int | None:
-    """When the next occurrence is due; the present while a sweep is under way; None without schedules."""
+    """Return when the next occurrence is due: the present while a sweep is in progress, None without schedules."""
     if state.sweeps:
         return state.now_ms
     return min((flow.next_ms for flow in state.flows.values() if flow.next_ms is not None), default=None)
 
 
 def occur(state: State) -> None:
-    """Begin what is due, in order of (occurrence, flow id), and go on with the oldest sweep."""
+    """Begin the occurrences that are due, in order of (occurrence, flow id), then continue the oldest sweep."""
     now_ms = state.now_ms
     flows = state.flows.items()
     due = [(flow.next_ms, id) for id, flow in flows if flow.next_ms is not None and flow.next_ms <= now_ms]
@@ -39,7 +38,7 @@ def occur(state: State) -> None:
 
 
 def _begin(state: State, flow: FlowState, occurrence_ms: int) -> None:
-    """Start the sweep of one occurrence, or skip it where it is too old or the flow did not run then."""
+    """Start the sweep of one occurrence, or skip it if it is too old or the flow did not run then."""
     assert flow.core is not None
     state.frozen.touch(flow)
     if flow.core.running(occurrence_ms) and occurrence_ms >= flow.core.start_ms:
@@ -54,7 +53,7 @@ def _begin(state: State, flow: FlowState, occurrence_ms: int) -> None:
 
 
 def _slice(state: State, sweep: Sweep, budget: int) -> int:
-    """Enter the next contacts; how many were looked at, at least 1."""
+    """Enter the next contacts. Return how many were examined, at least 1."""
     flow = state.flows.get(sweep.flow)
     if flow is None or flow.core is None or flow.core.events or not flow.core.running(state.now_ms):
         state.sweeps.pop(0)

@@ -3,9 +3,9 @@
 A snapshot is taken between two batches and read in slices while further batches are applied, so nothing may hold
 the loop: what is small (counters of the engine, pools' sizes, problems) is packed at once, everything else a slice at
 a time, of so many records and bytes at most. A contact or a flow that is about to change before its turn is packed
-just before (`Path.touch`, `FrozenFlows.touch`), an effect that is settled is put aside (`Outbox.settle`), fingerprints
-that are forgotten stay readable (`Fingerprints.hold`), and documents of flows and blocks of codes never change, so
-references taken at the start are enough.
+just before (`Path.touch`, `FrozenFlows.touch`), an effect that is settled is put aside (`PendingEffects.settle`),
+fingerprints that are forgotten stay readable (`Fingerprints.hold`), and documents of flows and
+blocks of codes never change, so references taken at the start are enough.
 
 Parts are MessagePack `[kind, payload]`: `state` comes first; `flows`, `documents`, `recent` (fingerprints), `codes`,
 `outbox` and `contacts` follow. Restoring reads the newest snapshot first, then the one before, down to the base, and
@@ -25,7 +25,7 @@ import msgspec
 from engine.flow.schema import parse_schema
 from engine.kernel import flows
 from engine.kernel.flow_snapshot import DRAFT, documents, pack_flow
-from engine.kernel.outbox import Outbox
+from engine.kernel.outbox import PendingEffects
 from engine.kernel.state import Draft, FlowState, State, Sweep, Version
 from engine.model import Effect
 from engine.tuning import CHECKPOINT_PART_BYTES
@@ -66,7 +66,7 @@ class Snapshot:
         state.frozen.freeze(state.flows.values(), FOREVER_AGO if full else since_ms)
         more = {"deleted": [] if full else deleted, "recent_anew": anew, "flows": []}
         self._small: bytes | None = _pack(["state", {**_pack_small(state), **more}])
-        self._flows = map(_pack, state.frozen.given())
+        self._flows = map(_pack, state.frozen.packed_flows())
         self._documents = map(_pack, state.frozen.documents())
         self._codes = map(_pack, state.pools.blocks())
         self._effects = map(_pack, _held(state.outbox))
@@ -122,7 +122,7 @@ def _slice(kind: str, packed: Iterator[bytes], most: int) -> bytes | None:
     return _pack([kind, taken]) if taken else None
 
 
-def _held(outbox: Outbox) -> Iterator[Effect]:
+def _held(outbox: PendingEffects) -> Iterator[Effect]:
     """What a snapshot wants of the outbox; effects never change."""
     while some := outbox.held_part(EFFECTS_AT_ONCE):
         yield from some

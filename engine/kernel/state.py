@@ -1,4 +1,4 @@
-"""All that the kernel remembers, in one place, and the number everybody asks for: the time of the batch."""
+"""State of the kernel in one place, with the time of the batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.flow.program import Program
 from engine.flow.schema import DEFAULT, Schema
 from engine.kernel.dead_letters import DeadLetters
 from engine.kernel.flow_snapshot import FrozenFlows
-from engine.kernel.outbox import Outbox
+from engine.kernel.outbox import PendingEffects
 from engine.kernel.pools import Pools
 from engine.kernel.problem_log import Monitor
 from ext.kernel.core import Path
@@ -19,7 +19,7 @@ from ext.kernel.flow import FlowCore
 
 
 class Draft(msgspec.Struct):
-    """What is being edited: the document as it was saved, and what is wrong with it."""
+    """Document being edited, as it was saved, and its problems."""
 
     document: dict[str, Any]
     revision: int
@@ -28,9 +28,9 @@ class Draft(msgspec.Struct):
 
 
 class Version(msgspec.Struct):
-    """A launched document; `stopped_ms` is None for the active one (rule 29).
+    """Launched document; `stopped_ms` is None for the active version (rule 29).
 
-    `schema` is the one it was checked against: a stricter one later does not stop what runs.
+    `schema` is the one that the document was checked against: a stricter schema later does not stop the version.
     """
 
     version: int
@@ -41,7 +41,7 @@ class Version(msgspec.Struct):
 
 
 class FlowState(msgspec.Struct):
-    """A flow over its life. `core` is None until the first launch."""
+    """Flow over its life. `core` and `program` are None until the first launch."""
 
     id: str
     created_ms: int
@@ -52,11 +52,11 @@ class FlowState(msgspec.Struct):
     core: FlowCore | None = None
     program: Program | None = None
     next_ms: int | None = None
-    """The next occurrence of a scheduled launch (rule 11)."""
+    """Next occurrence of a scheduled launch (rule 11)."""
     occurred_ms: int | None = None
-    """The last one that was started; none is started twice."""
+    """Last occurrence that was started or skipped; an occurrence starts once."""
     skipped: int = 0
-    """Occurrences missed and too old to be made up for."""
+    """Number of occurrences that were missed and too old to start late."""
 
     @property
     def active(self) -> Version | None:
@@ -64,7 +64,7 @@ class FlowState(msgspec.Struct):
 
 
 class Sweep(msgspec.Struct):
-    """A scheduled launch under way: contacts up to `after` (in order of id) have had their turn."""
+    """Scheduled launch in progress: contacts up to `after`, in order of id, are done."""
 
     flow: str
     occurrence_ms: int
@@ -72,8 +72,11 @@ class Sweep(msgspec.Struct):
 
 
 class State:
-    """The state of an engine. `path` holds contacts, runs and timers, and which channels are configured (None: every
-    one is, and takes what it is given: scenarios, simulation); the rest is small and seldom changes."""
+    """State of an engine.
+
+    `path` holds contacts, runs and timers, and the names of the configured channels. In scenarios and simulations these
+    are None: every channel exists. The rest is small and seldom changes.
+    """
 
     def __init__(self, path: Path, *, keep_effects: bool) -> None:
         self.path = path
@@ -82,21 +85,21 @@ class State:
         self.flow_numbers = 0
         self.frozen = FrozenFlows()
         self.pools = Pools()
-        self.outbox = path.outbox = Outbox(keep=keep_effects)
+        self.outbox = path.outbox = PendingEffects(keep=keep_effects)
         self.monitor = Monitor()
         self.dead_letters = DeadLetters()
         self.schema: Schema = DEFAULT
         self.receipts: dict[str, int] = {}
         self.sweeps: list[Sweep] = []
         self.erasures = 0
-        """Deletions of contacts asked for since this state was made; in no snapshot."""
+        """Number of requests to delete a contact since this state was made; not part of snapshots."""
 
     @property
     def now_ms(self) -> int:
         return self.path.now_ms
 
     def flow_of(self, number: int) -> FlowState | None:
-        """The flow with this stable number, or None if it was deleted."""
+        """Return the flow with this stable number, or None if it was deleted."""
         core = self.path.flows.get(number)
         flow = None if core is None else self.flows.get(core.id)
         return flow if flow is not None and flow.core is core else None

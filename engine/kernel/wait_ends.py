@@ -1,4 +1,4 @@
-"""When a wait ends, where that depends on a date, a zone or a window (rules 4 and 5)."""
+"""Ends of waits that depend on a date, a zone or a window (rules 4 and 5)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ DAY_MS = 86_400_000
 
 
 def zone_name(traits: dict[str, Any], flow_zone: str) -> str:
-    """The contact's `timezone` if it is one, else the flow's."""
-    own = traits.get("timezone")
-    return own if isinstance(own, str) and is_zone(own) else flow_zone
+    """Return the contact's `timezone` if it is valid, else the flow's."""
+    name = traits.get("timezone")
+    return name if isinstance(name, str) and is_zone(name) else flow_zone
 
 
 def zone_of(traits: dict[str, Any], flow_zone: str) -> ZoneInfo:
-    """As `zone_name`, the zone itself."""
+    """Return the zone with the name that `zone_name` returns."""
     return zone(zone_name(traits, flow_zone))
 
 
 def date_of(value: object, until: Until, where: ZoneInfo) -> int | None:
-    """The end of a dynamic wait in ms UTC; None where `value` is no date.
+    """Return the end of a dynamic wait in ms UTC, or None if `value` is not a date.
 
-    Without `at` the offset is elapsed time from the date (midnight in the zone where it has no time of day). With
-    `at` the whole days of the offset move the calendar date, `at` is the time of day there, and what the offset has
-    beyond whole days is added as elapsed time: "two days before, at 10:00" is 10:00 also over a clock change.
+    Without `at` the offset is elapsed time from the date, which without a time of day means midnight in the zone. With
+    `at` the whole days of the offset move the calendar date, `at` is the time of day there, and the rest of the offset
+    is added as elapsed time: "two days before, at 10:00" is 10:00 also over a clock change.
     """
-    found = _local_date_and_ms(value, where)
-    if found is None:
+    local = _local_date_and_ms(value, where)
+    if local is None:
         return None
-    day, ms = found
+    day, ms = local
     if until.at_minute is None:
         return ms + until.offset_ms
     days, rest = divmod(until.offset_ms, DAY_MS)
@@ -46,7 +46,7 @@ def date_of(value: object, until: Until, where: ZoneInfo) -> int | None:
 
 
 def _local_date_and_ms(value: object, where: ZoneInfo) -> tuple[date, int] | None:
-    """The date in the zone, and the instant: midnight of a plain date."""
+    """Return the date in the zone and the instant in ms UTC, which for a plain date is its midnight."""
     if isinstance(value, datetime):
         ms = round(value.timestamp() * 1000)
         return ms_to_local(where, ms)[0], ms

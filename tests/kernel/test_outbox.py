@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.kernel.outbox import BLOCK_BITS, Outbox
+from engine.kernel.outbox import BLOCK_BITS, PendingEffects
 from engine.model import Effect
 
 WIDE = 1 << BLOCK_BITS
@@ -38,7 +38,7 @@ VERBS = st.one_of(
 @settings(max_examples=40, deadline=None)
 @given(st.lists(VERBS, max_size=30))
 def test_it_gives_what_is_pending_in_order(verbs: list[tuple[str, int]]) -> None:
-    outbox, pending = Outbox(), list[int]()
+    outbox, pending = PendingEffects(), list[int]()
     for verb, n in verbs:
         if verb == "add":
             for _ in range(n):
@@ -58,14 +58,14 @@ def test_it_gives_what_is_pending_in_order(verbs: list[tuple[str, int]]) -> None
             assert [one.seq for one in outbox.after(n, WIDE + 5)] == later[: WIDE + 5]
         else:
             last, kept = outbox.last_seq, list(outbox)
-            outbox = Outbox()
+            outbox = PendingEffects()
             outbox.restore(last, reversed(kept))
         assert [one.seq for one in outbox] == pending
         assert len(outbox) == len(pending)
 
 
 def test_one_that_keeps_nothing_numbers_all_the_same() -> None:
-    outbox = Outbox(keep=False)
+    outbox = PendingEffects(keep=False)
     outbox.add(effect(outbox.next_seq()))
     assert (outbox.next_seq(), len(outbox), outbox.after(0, 9), outbox.settle("f.1.n.1")) == (2, 0, [], None)
 
@@ -74,7 +74,7 @@ def test_one_that_keeps_nothing_numbers_all_the_same() -> None:
     "id", ["", ".", "f", "f.1", "f..n.0", "f.1.n.0.0", "f.-1.n.0", "f.²1.n.0", "f." + "9" * 5_000]
 )
 def test_a_receipt_for_what_was_never_sent_is_for_nothing(id: str) -> None:
-    outbox = Outbox()
+    outbox = PendingEffects()
     outbox.add(effect(outbox.next_seq()))
     assert outbox.settle(id) is None
     assert len(outbox) == 1

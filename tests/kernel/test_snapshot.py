@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernel import Kernel
-from engine.kernel.outbox import Outbox
+from engine.kernel.outbox import PendingEffects
 from engine.kernel.pools import Pool
 from engine.model import Effect
 from tests.kernel.kernel_bench import Bench, flow
@@ -129,7 +129,7 @@ def effect(seq: int) -> Effect:
 
 
 def test_effects_settled_while_they_are_read_are_read_all_the_same() -> None:
-    outbox = Outbox()
+    outbox = PendingEffects()
     for _ in range(6):
         outbox.add(effect(outbox.next_seq()))
     outbox.settle("f.2.n.0")
