@@ -42,7 +42,7 @@ class Bare:
         return answer
 
     def apply(self, inputs: list[Input], each: int = BATCH) -> float:
-        """Seconds of CPU in which the kernel takes these inputs, so many a batch."""
+        """Return the seconds of CPU in which the kernel applies these inputs, in batches of a given size."""
         batches = [inputs[at : at + each] for at in range(0, len(inputs), each)]
         took_s = 0.0
         for batch in batches:
@@ -54,6 +54,9 @@ class Bare:
         return took_s
 
     def events(self, count: int, *, first: int, name: str) -> float:
-        """Seconds of CPU in which the kernel takes `count` events, number `first` and on, of contacts in no order."""
+        """Return the seconds of CPU in which the kernel applies `count` events, from number `first` on.
+
+        Their contacts come in random order.
+        """
         lines = work.events(count, contacts=self.contacts, first=first, name=name, run=name[:2])
         return self.apply(decode_lines(lines).inputs)

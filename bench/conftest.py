@@ -1,4 +1,4 @@
-"""What the benchmarks share: a fixture that measures a figure, and the table of figures at the end.
+"""Fixtures of the benchmarks, which measure figures, and the table of figures at the end of a run.
 
 A figure is the median over rounds of the time of one round, divided by how many things the round did. The work of
 a round is a plain Python loop, so a call into a compiled part includes the call from Python; each file also
@@ -30,14 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Record:
-    """`record(what, figure, unit)`: a line of the table."""
+    """Return `record(what, figure, unit)`, which adds a line to the table."""
     figures = request.config.stash[FIGURES]
     return lambda what, figure, unit: figures.append((what, figure, unit))
 
 
 @pytest.fixture
 def measure(benchmark: Any, record: Record) -> Measure:
-    """`measure(what, work, each=n, …)`: time `work(*setup())` in rounds, record and give the figure per thing."""
+    """Return `measure(what, work, each=n, …)`, which times `work(*setup())` in rounds.
+
+    It records and returns the figure per thing.
+    """
 
     def measured(
         what: str,
@@ -61,7 +64,7 @@ def measure(benchmark: Any, record: Record) -> Measure:
 
 @pytest.fixture
 def resident(benchmark: Any) -> Resident:
-    """`resident(program)`: bytes by which the memory of a fresh Python grows while `program` runs (Linux)."""
+    """Return `resident(program)`: the bytes by which a fresh Python grows while `program` runs (Linux)."""
 
     def grown(program: str) -> float:
         lines = [

@@ -62,7 +62,7 @@ class ContactCrowd:
         self.grow(size)
 
     def grow(self, size: int) -> None:
-        """More contacts, up to so many."""
+        """Add contacts up to a given number."""
         for first in range(self.size, size, BATCH):
             lines = [self._identify(n) for n in range(first, min(first + BATCH, size))]
             self.apply(decode_lines("\n".join(lines).encode()).inputs)
@@ -79,7 +79,7 @@ class ContactCrowd:
     def apply(
         self, inputs: list[Input], *, pass_ms: int = 0, timed: Timed | None = None
     ) -> tuple[list[Any], bool]:
-        """One batch: its answers, and whether the kernel wants another at once."""
+        """Apply one batch. Return its answers, and whether the kernel wants another immediately."""
         self.now_ms += pass_ms
         batch = Batch(self.kernel.seq + 1, self.now_ms, inputs)
         with timed or Timed():
@@ -92,7 +92,7 @@ class ContactCrowd:
         return answer
 
     def events(self, name: str, contacts: list[int]) -> list[Input]:
-        """An event of each of these contacts, decoded."""
+        """Return a decoded event of each of these contacts."""
         lines = []
         for n in contacts:
             self.messages += 1
@@ -103,7 +103,7 @@ class ContactCrowd:
         return decode_lines("\n".join(lines).encode()).inputs
 
     def all_send(self, name: str, *, within_ms: int = 0) -> Timed:
-        """Every contact sends an event, in no order, at one millisecond or spread over some."""
+        """Apply an event of every contact, in random order, at one millisecond or spread over several."""
         order = list(range(self.size))
         random.Random(self.messages).shuffle(order)
         timed, began_ms = Timed(), self.now_ms
@@ -113,7 +113,7 @@ class ContactCrowd:
         return timed
 
     def settle_down(self, timed: Timed, *, pass_ms: int = 0, meanwhile: str | None = None) -> Timed:
-        """Batch after batch until nothing wants one at once, with an event of some contacts in each if `meanwhile`."""
+        """Apply batches until none is wanted immediately; with `meanwhile`, each holds an event of some contacts."""
         self.now_ms += pass_ms
         more = True
         while more:
@@ -123,7 +123,7 @@ class ContactCrowd:
         return timed
 
     def receive_all(self) -> None:
-        """Every pending effect is delivered."""
+        """Apply receipts that deliver every pending effect."""
         while effects := self.kernel.outbox(0, BATCH):
             self.control("receipts", receipts=[{"effect": one.id, "status": "delivered"} for one in effects])
 
@@ -132,7 +132,7 @@ class ContactCrowd:
 
 
 def parts_of(snapshot: Snapshot, timed: Timed) -> list[bytes]:
-    """All parts, each timed and as long as a checkpoint would have it."""
+    """Return all parts of a snapshot, each timed and of the size that a checkpoint asks for."""
     pace = Pace()
     parts: list[bytes] = []
     while True:

@@ -60,7 +60,7 @@ class Stopwatch(trio.abc.Instrument):
         self._collecting_s = 0.0
 
     def collected(self, phase: str, _: dict[str, int]) -> None:
-        """For `gc.callbacks`."""
+        """Record the duration of a collection (an entry of `gc.callbacks`)."""
         if phase == "start":
             self._collecting_s = time.perf_counter()
         else:

@@ -19,7 +19,7 @@ WALKED = LEVELS + 1
 
 
 def lattice(event: str, *, id: str = "lattice", kinds: tuple[str, ...] = KINDS) -> dict[str, Any]:
-    """The flow, launched by every event of that name; its levels take turns in being of these kinds."""
+    """Return the flow, launched by every event of that name; its levels take these kinds in turn."""
     widths = [4 if level < NODES - 1 - 3 * LEVELS else 3 for level in range(LEVELS)]
     nodes: dict[str, Any] = {
         "start": {"kind": "launch", "trigger": {"event": event}, "next": _name(0, 0)},

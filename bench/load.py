@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of CPU a process has used, all its threads (Linux)."""
+    """Return the seconds of CPU that a process has used with all its threads (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

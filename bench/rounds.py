@@ -22,7 +22,7 @@ def in_turns(rounds: int, works: Mapping[str, Callable[[int], float]]) -> dict[s
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """What it takes."""
+    """Return the seconds that a piece of work takes."""
     began_s = time.perf_counter()
     work()
     return time.perf_counter() - began_s

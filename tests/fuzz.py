@@ -1,4 +1,4 @@
-"""What the fuzz tests share: the time an example may take, and texts that are nearly right."""
+"""Helpers of the fuzz tests: the time that an example may take, and texts that are nearly right."""
 
 from __future__ import annotations
 

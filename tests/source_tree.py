@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ("ext", "engine", "api")
@@ -114,3 +115,115 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
         circle = circle[first:] + circle[:first]
         shortest[tuple(circle)] = [*circle, circle[0]]
     return list(shortest.values())
+
+
+class Definition(NamedTuple):
+    """A module, class, property or function with the place where it is defined.
+
+    `opening` is the first line of its docstring, "" without one; `lines` counts its whole text.
+    """
+
+    kind: Literal["module", "class", "property", "function"]
+    name: str
+    line: int
+    lines: int
+    opening: str
+    is_top_level: bool = True
+
+
+def definitions(path: Path) -> list[Definition]:
+    """Return everything that a file defines, nested definitions included, in the order of the text."""
+    text = path.read_text(encoding="utf-8")
+    found = python_definitions(text) if path.suffix in (".py", ".pyi") else cython_definitions(text)
+    return sorted(found, key=lambda definition: definition.line)
+
+
+def python_definitions(text: str) -> Iterator[Definition]:
+    """Yield the definitions of a Python file."""
+    tree = ast.parse(text)
+    top = set(tree.body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module):
+            yield Definition("module", "", 1, text.count("\n"), opening_of(ast.get_docstring(node)))
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            decorators = " ".join(map(ast.unparse, node.decorator_list))
+            is_property = re.search(r"property\b|\.setter\b", decorators) is not None
+            kind: Literal["class", "property", "function"] = (
+                "class" if isinstance(node, ast.ClassDef) else "property" if is_property else "function"
+            )
+            assert node.end_lineno is not None
+            lines = node.end_lineno - node.lineno + 1
+            yield Definition(
+                kind, node.name, node.lineno, lines, opening_of(ast.get_docstring(node)), node in top
+            )
+
+
+HEADER = re.compile(r"(?P<indent>[ \t]*)(?:async[ \t]+)?(?P<words>(?:cpdef|cdef|def|class|ctypedef)\b[^(:]*)")
+TYPE_WORDS = {"class", "struct", "union", "enum"}
+
+
+def cython_definitions(text: str) -> Iterator[Definition]:
+    """Yield the definitions of a Cython file that have a body; prototypes and variables have none."""
+    lines = text.splitlines()
+    if match := re.match(r'(?:#[^\n]*\n|\s)*r?"""([^\n]*)', text):
+        yield Definition("module", "", 1, len(lines), opening_of(match[1]))
+    number = 0
+    while number < len(lines):
+        match = HEADER.match(lines[number])
+        body = end_of_header(lines, number) if match else None
+        if match is None or body is None:
+            number += 1
+            continue
+        words = match["words"].split()
+        type_words = [at for at, word in enumerate(words) if word in TYPE_WORDS]
+        is_type = bool(type_words)
+        if not is_type and "(" not in lines[number]:  # `cdef extern from`, `cdef:`
+            number += 1
+            continue
+        is_property = number > 0 and lines[number - 1].strip() == "@property"
+        yield Definition(
+            "class" if is_type else "property" if is_property else "function",
+            "".join(words[type_words[-1] + 1 :][:1]) if is_type else words[-1].strip("*&"),
+            number + 1,
+            end_of_body(lines, body, len(match["indent"])) - number,
+            opening_of(docstring_at(lines, body)),
+            not match["indent"],
+        )
+        number = body
+
+
+def end_of_header(lines: list[str], start: int) -> int | None:
+    """Return the number of the line after a header that ends in a colon, or None where it ends without one."""
+    depth = 0
+    for number in range(start, len(lines)):
+        line = lines[number].split("#")[0].rstrip()
+        depth += sum(line.count(sign) for sign in "([{") - sum(line.count(sign) for sign in ")]}")
+        if depth == 0:
+            return number + 1 if line.endswith(":") else None
+    return None
+
+
+def end_of_body(lines: list[str], body: int, indent: int) -> int:
+    """Return the number of the line after a body: the next one that is not blank and not indented further."""
+    end = body
+    for number in range(body, len(lines)):
+        line = lines[number]
+        if line.strip() and len(line) - len(line.lstrip()) <= indent:
+            break
+        if line.strip():
+            end = number + 1
+    return end
+
+
+def docstring_at(lines: list[str], body: int) -> str:
+    """Return the first line of the docstring that a body begins with, or ""."""
+    for line in lines[body:]:
+        if line.strip():
+            match = re.match(r'[ \t]*r?"""(.*)', line)
+            return match[1] if match else ""
+    return ""
+
+
+def opening_of(docstring: str | None) -> str:
+    """Return the first line of a docstring without its quotes, or ""."""
+    return (docstring or "").strip().partition("\n")[0].replace('"""', "").strip()

@@ -118,7 +118,7 @@ def identify(n: int) -> bytes:
 
 
 def orders(name: str, first: int) -> bytes:
-    """Lines of about 300 bytes; half of the totals are 50 or more."""
+    """Return lines of about 300 bytes; half of the totals are 50 or more."""
     return b"".join(
         b'{"type":"track","userId":"c%d","event":"%s","messageId":"%d","properties":{"order_id":"o%d","total":%d.5,'
         b'"currency":"EUR","products":[{"product_id":"cd-%d","quantity":1,"price":9.99}],"coupon":"none",'
@@ -136,7 +136,7 @@ class TrackLine(msgspec.Struct):
 
 
 def floor(body: bytes, folder: Path) -> float:
-    """Seconds to parse the lines and append them durably, and nothing else."""
+    """Return the seconds it takes to parse the lines and to append them durably, and nothing else."""
     decoder = msgspec.json.Decoder(TrackLine)
     with lmdb.open(str(folder), map_size=1 << 32) as env:
         started = time.perf_counter()

@@ -46,7 +46,7 @@ def by_hand_3(order: dict[str, Any], customer: dict[str, Any]) -> bool:
 
 
 def by_hand_30() -> Callable[[dict[str, Any], dict[str, Any]], bool]:
-    """The thirty clauses as a person would write them: one expression, compiled once."""
+    """Return the thirty clauses as a person would write them: one expression, compiled once."""
     clauses = [
         'order["total"] >= 50 and customer["city"] in ("London", "Paris") and customer["orders_count"] > 2',
         *(f'customer["score_{n}"] < {n + 100}' for n in range(25)),
@@ -60,7 +60,7 @@ def by_hand_30() -> Callable[[dict[str, Any], dict[str, Any]], bool]:
 
 
 def contacts() -> list[Row]:
-    """Contacts for whom every clause holds, so that none is left out, with keys that no clause asks for."""
+    """Return contacts for whom every clause holds, so that no clause is skipped, with keys that no clause reads."""
     source = random.Random(5)
     rows = []
     for n in range(CONTACTS):
@@ -78,7 +78,7 @@ def contacts() -> list[Row]:
 
 
 def few(rows: list[Row]) -> list[Row]:
-    """The same without the scores: a contact of usual size."""
+    """Return contacts without the scores, of usual size."""
     return [(order, {key: customer[key] for key in list(customer)[:6]}) for order, customer in rows]
 
 
@@ -168,7 +168,7 @@ def test_googles_evaluator(text: str, clauses: int, measure: Measure) -> None:
 
 @CASES
 def test_ratios(text: str, clauses: int, benchmark: Any, record: Record) -> None:
-    """How many times longer the others take; nothing of the call is subtracted."""
+    """Ratios of the others' times to ours; the cost of the call is not subtracted."""
     benchmark.pedantic(lambda: None, rounds=1)
     for how, said in (("kernel", "ours as the kernel calls it"), ("python", "ours from Python")):
         mine = FIGURES.get((how, text))

@@ -175,7 +175,7 @@ def test_a_million_due_at_one_millisecond(shuffled: bool, measure: Measure, reco
 
 @pytest.mark.parametrize("size", SIZES)
 def test_rebuild(size: int, measure: Measure) -> None:
-    """What recovery does: all timers into a new wheel, which then turns."""
+    """The work of a recovery: all timers into a new wheel, which then turns."""
     state = random.Random(7)
     dues = [START_MS + state.randrange(SPAN_MS) for _ in range(MILLION)]
 

@@ -1,4 +1,4 @@
-"""What an event costs that many flows ask for: with their number, and with that of the distinct clauses they share.
+"""The cost of an event that triggers many flows, by their number and by the number of distinct clauses that they share.
 
 Every flow is launched by the same event and has three clauses out of a pool of distinct ones: comparisons of twenty
 keys, half of them of the event and half of the contact, each true for one event in ten. So of a thousand flows about

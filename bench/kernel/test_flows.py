@@ -28,7 +28,7 @@ ALL_HOLD = b'{"type":"track","userId":"c0","event":"Asked For","properties":{"to
 
 @cache
 def pool(distinct: int) -> list[str]:
-    """So many different conditions: about half hold of a contact's event, the last third of none."""
+    """Return different conditions: about half hold for a contact's event, the last third for no event."""
     often = distinct - distinct // 3
     holding = [
         (
@@ -42,7 +42,7 @@ def pool(distinct: int) -> list[str]:
 
 
 def conditions(number: int, distinct: int) -> str:
-    """Of flow `number`: two conditions that often hold, and one that never does."""
+    """Return the conditions of flow `number`: two that often hold, and one that never does."""
     choice = pool(distinct)
     often = distinct - distinct // 3
     never = often + number % (distinct - often)
@@ -50,7 +50,7 @@ def conditions(number: int, distinct: int) -> str:
 
 
 def asked(flows: int, distinct: int, contacts: int) -> Bare:
-    """A kernel with so many running flows on one event."""
+    """Return a kernel with a number of running flows on one event."""
     kernel = Bare(contacts)
     for number in range(flows):
         start = {"kind": "launch", "trigger": {"event": NAME}, "where": conditions(number, distinct)}

@@ -1,4 +1,4 @@
-"""What an event costs as contacts grow in number: kernels of two sizes take turns with the same flow and events.
+"""The cost of an event as contacts grow in number: kernels of two sizes take turns with the same flow and events.
 
 The kernel alone: the journal and the decoding do not know how many contacts there are. Most of the growth is cache
 misses, for contacts come in no order. The long form needs some 10 GB of memory and ten minutes.

@@ -1,4 +1,4 @@
-"""What the kernel takes for an event, and for a wait that is due.
+"""The time of the kernel for an event, and for a wait that is due.
 
 One kernel with 100,000 contacts who have all been seen before. A round is one batch of 1,000 events, decoded
 beforehand, of contacts in no order, each with a message id of its own, as `Kernel.apply` gets them; the journal
@@ -30,7 +30,7 @@ TEMPLATE = {"body": "Still thinking, {{ customer.first_name }}? {{ event.propert
 
 
 def nodes(action: dict[str, Any] | None, where: str | None = None) -> dict[str, Any]:
-    """A launch on `Cart Viewed`, a step of this action (None: no step), a wait of three days."""
+    """Return a launch on `Cart Viewed`, a step of this action (None: no step) and a wait of three days."""
     start: dict[str, Any] = {"kind": "launch", "trigger": {"event": "Cart Viewed"}, "next": "wait"}
     graph = {"start": start, "wait": {"kind": "wait", "for": "3d"}}
     if where:
@@ -69,7 +69,7 @@ class KernelLoad:
         return self.kernel.apply(Batch(self.kernel.seq + 1, self.now_ms, inputs)).answers
 
     def events(self, name: str) -> tuple[list[Input]]:
-        """A batch of them, made and decoded."""
+        """Return a batch of events, decoded."""
         lines = [
             self.line(name, self.random.randrange(CONTACTS), self.random.randrange(90)) for _ in range(BATCH)
         ]

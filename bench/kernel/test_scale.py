@@ -1,4 +1,4 @@
-"""What holds the engine up when there is a lot of everything: the longest batch, the longest part of a snapshot.
+"""The longest pauses of a large engine: the longest batch, the longest part of a snapshot.
 
 Ordinarily 20,000 of each, to see that it runs; with `-m nightly` a million contacts, a million waiting runs, a
 million codes, a million pending effects. Two promises are asserted in the nightly form: a launch that removes a
@@ -40,7 +40,7 @@ Report = Callable[..., None]
 
 @pytest.fixture(scope="module", params=SIZES)
 def crowd(request: pytest.FixtureRequest) -> Iterator[ContactCrowd]:
-    """Tests take turns on it, each with flows of its own that it leaves without runs."""
+    """Return the crowd that the tests share; each test has flows of its own and leaves them without runs."""
     with spared():
         yield ContactCrowd(request.param)
 
@@ -53,7 +53,7 @@ def once(benchmark: Any) -> Once:
 
 @pytest.fixture
 def report(record: Record, crowd: ContactCrowd) -> Report:
-    """The longest of what was timed, by the clock and by CPU time, and all of it; the medians of several rounds."""
+    """Record the longest timed part, by the clock and by CPU time, and the sum of all, as medians of several rounds."""
 
     def reported(what: str, *rounds: Timed, each: str = "batch") -> None:
         named = f"{what} ({crowd.size:,})"
@@ -152,7 +152,7 @@ def test_waits_due_in_the_same_second(crowd: ContactCrowd, once: Once, report: R
 
 
 def test_a_full_snapshot(crowd: ContactCrowd, once: Once, record: Record, report: Report) -> None:
-    """Of contacts who all wait, and as many pending effects and codes of one pool."""
+    """A snapshot of contacts who all wait, with as many pending effects and codes of one pool."""
     document = flow(
         "kept", {"start": start("E", "now"), "now": message("wait"), "wait": {"kind": "wait", "for": "3d"}}
     )
@@ -213,7 +213,7 @@ for first in range(0, {size}, BATCH):
 
 
 def program(size: int, *lines: str) -> str:
-    """With a flow whose runs wait at once."""
+    """Return the program of a process whose flow has runs that wait immediately."""
     waiting = {"start": start("A", "wait"), "wait": {"kind": "wait", "for": "3d"}}
     first = [
         "from bench.crowd import Crowd",
@@ -226,7 +226,7 @@ def program(size: int, *lines: str) -> str:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("what", MEMORY)
 def test_memory(what: str, size: int, record: Record, resident: Resident) -> None:
-    """Of a process that does nothing else. The run's event is in the contact's history as well, and remembered."""
+    """Memory of a process of its own. The run's event is in the contact's history as well, and its id is remembered."""
     grown = resident(program(size, *MEMORY[what]))
     record(f"resident bytes of {what} ({size:,})", grown / size, "bytes")
     assert 100 < grown / size < 3_000

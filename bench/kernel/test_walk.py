@@ -1,4 +1,4 @@
-"""What a node costs: events that walk 40 of a flow's 150 nodes, in turns with events whose run ends at its launch.
+"""The cost of a node: events that walk 40 of a flow's 150 nodes, in turns with events whose run ends at its launch.
 
 The kernel alone, batches decoded beforehand. The difference, divided by the 39 nodes below the launch, is what a node
 costs: conditions, splits, limits and updates of the contact in equal parts.
@@ -67,5 +67,5 @@ def test_a_node(contacts: int, rounds: int, record: Record, benchmark: Any) -> N
 
 
 def total(kernel: Bare, flow: str, what: str) -> int:
-    """Over all nodes of the flow."""
+    """Return the sum over all nodes of the flow."""
     return sum(node[what] for node in kernel.kernel.stats(flow)["nodes"].values())

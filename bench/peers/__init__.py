@@ -1,4 +1,4 @@
-"""The same work done by other programs, on the same input in one run: `python -m bench.peers`.
+"""Other programs that do the work of the reference flow, on one input in one run: `python -m bench.peers`.
 
     handmade             FastAPI, SQLite and a heap: what one writes for one flow in an afternoon
     durable_workflows    DBOS on SQLite: a durable workflow for each run

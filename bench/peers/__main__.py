@@ -65,7 +65,7 @@ class PeerRow(msgspec.Struct):
 
 
 def measure(given: Input, rounds: int, pythons: list[str], folder: Path) -> list[PeerRow]:
-    """All programs, in the order of the table."""
+    """Measure all programs, in the order of the table."""
     lines = {name: PeerRow(name, NAMES[name], HOW[name]) for name in NAMES}
     found = {name: interpreter(name, pythons) for name in NEEDS}
     for name, python in found.items():
@@ -111,7 +111,7 @@ def _median(rates: list[Rates]) -> Rates:
 
 
 def show(lines: list[PeerRow]) -> None:
-    """One table; ratios are tidemill's figures over the line's."""
+    """Print one table; ratios are tidemill's figures over those of the row."""
     mine = next(line.rates for line in lines if line.program == "tidemill")
     assert mine is not None
     rows = []
@@ -131,7 +131,7 @@ def show(lines: list[PeerRow]) -> None:
 
 
 def plot(lines: list[PeerRow], path: Path, pythons: list[str]) -> None:
-    """A PNG, by whichever interpreter has matplotlib."""
+    """Draw a PNG with an interpreter that has matplotlib."""
     shown = msgspec.json.encode({"machine": machine(), "lines": lines})
     for python in pythons:
         command = [python, str(HERE / "plot.py"), str(path)]

@@ -65,7 +65,7 @@ async def journey(contact: str) -> None:
 
 
 def enters(event: dict[str, Any]) -> bool:
-    """The `where` of the flow."""
+    """Whether the `where` of the flow holds."""
     traits = contacts.get(event["userId"], {})
     return bool(
         event["event"] == "Order Completed"

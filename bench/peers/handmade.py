@@ -49,7 +49,7 @@ class Journeys:
         self.started = 0
 
     def take(self, messages: list[dict[str, Any]]) -> None:
-        """Messages in order, in one transaction."""
+        """Apply messages in order, in one transaction."""
         now = time.time()
         identified: list[tuple[str, bytes]] = []
         events: list[tuple[str, str, str, float]] = []
@@ -81,7 +81,7 @@ class Journeys:
 
     @staticmethod
     def enters(order: dict[str, Any], traits: dict[str, Any]) -> bool:
-        """The `where` of the flow."""
+        """Whether the `where` of the flow holds."""
         return bool(
             order["total"] >= 50
             and traits.get("city") in ("London", "Paris")
@@ -89,7 +89,7 @@ class Journeys:
         )
 
     async def end_waits(self) -> None:
-        """Every run whose wait is over: the condition and the second step."""
+        """Run the condition and the second step of every run whose wait is over."""
         while True:
             due = []
             while self.waits and self.waits[0][0] <= time.time():

@@ -50,7 +50,7 @@ class Journey(KeyedProcessFunction):
             yield f"{ctx.get_current_key()} points 1"
 
     def enters(self, message: dict[str, Any]) -> bool:
-        """The `where` of the flow."""
+        """Whether the `where` of the flow holds."""
         if message["event"] != "Order Completed" or message["properties"]["total"] < 50:
             return False
         traits = self.traits.value() or {}

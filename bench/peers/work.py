@@ -36,7 +36,7 @@ RUN_S = 600.0
 
 
 class Input(msgspec.Struct, frozen=True):
-    """How much is done: contacts, events a round, single requests a round, seconds for a program that is slow."""
+    """The amount of work: contacts, events a round, single requests a round, seconds for a slow program."""
 
     contacts: int
     events: int
@@ -51,7 +51,7 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Rates(msgspec.Struct):
-    """What a program came to, each a second; None where it has no such way in."""
+    """The rates of a program, each per second; None where it has no such way in."""
 
     events: float
     runs: float
@@ -63,7 +63,7 @@ class PeerError(Exception):
 
 
 def interpreter(program: str, candidates: Sequence[str]) -> str | None:
-    """The first interpreter that can import what the program needs."""
+    """Return the first interpreter that can import all that the program needs."""
     imports = ";".join(f"import {name}" for name in NEEDS[program])
     for candidate in candidates:
         if not subprocess.run([candidate, "-c", imports], capture_output=True, check=False).returncode:
@@ -160,14 +160,14 @@ class Handmade:
 
 
 def durable_workflows(folder: Path, given: Input, python: str) -> Rates:
-    """As many events as it takes in the time it is given."""
+    """Measure the events that it takes within its time."""
     with files(folder, given) as (contacts, events):
         done = _run(python, "durable_workflows", folder, contacts, events, given.seconds)
     return Rates(done["events"] / done["seconds"], done["runs"] / done["seconds"])
 
 
 def stream_processor(folder: Path, given: Input, python: str) -> Rates:
-    """A round of events; the time that contacts alone take, with the start of the cluster, is taken off."""
+    """Measure a round of events, less the time of the contacts alone, which includes the start of the cluster."""
     with files(folder, given) as (contacts, events):
         alone = _run(python, "stream_processor", _sub(folder, "alone"), contacts)
         both = folder / "both.ndjson"
@@ -182,7 +182,7 @@ def stream_processor(folder: Path, given: Input, python: str) -> Rates:
 
 @contextmanager
 def files(folder: Path, given: Input) -> Iterator[tuple[Path, Path]]:
-    """The contacts and the first round's events as files."""
+    """Write the contacts and the events of the first round to files."""
     contacts, events = folder / "contacts.ndjson", folder / "events.ndjson"
     contacts.write_bytes(work.contacts(given.contacts))
     events.write_bytes(given.lines(0))

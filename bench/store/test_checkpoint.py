@@ -87,12 +87,12 @@ class EnginePair:
         return work.events(size.events, contacts=size.contacts, first=turn * size.events)
 
     def noisy_body(self, turn: int) -> bytes:
-        """The same with noise for the note, six bits a byte."""
+        """Return a body whose note is noise, six bits a byte."""
         draw, (first, *rest) = Random(turn), self.body(turn).split(NOTE)
         return b"".join([first, *(base64.b64encode(draw.randbytes(51)) + piece for piece in rest)])
 
     def stop(self) -> dict[str, HostReport]:
-        """The reports of both."""
+        """Stop both engines and return their reports."""
         for engine in self.engines.values():
             engine.stop()
         return {
@@ -138,7 +138,7 @@ def test_checkpoints_under_full_load(
 
 
 def _written(pair: EnginePair, body_of: Callable[[int], bytes], turns: range, folder: Path) -> float | None:
-    """Bytes the disk writes for a byte that the engine with checkpoints is sent; None where that cannot be told."""
+    """Return the bytes written to disk for each byte sent to the engine with checkpoints; None if not readable."""
     before, given = disk.settled_bytes(folder), 0
     for turn in turns:
         body = body_of(turn)

@@ -23,7 +23,7 @@ RESIDENT_MB_MAX = 900
 
 
 def fill(engine: Engine, contacts: int) -> None:
-    """So many contacts, each with a run that waits three days."""
+    """Add contacts, each with a run that waits three days."""
     engine.launch(work.flow())
     engine.launch(work.flow(id="every", event=EVERY, where=None))
     for first in range(0, contacts, CHUNK):

@@ -161,7 +161,7 @@ def test_chi_square_goes_from_one_to_zero(freedom: int) -> None:
 
 
 def converted(draw: random.Random, contacts: int, halvings: int) -> int:
-    """How many of so many contacts convert at a rate of 1 / 2^halvings: an exact binomial draw, bit by bit."""
+    """Return how many contacts convert at a rate of 1 / 2^halvings: an exact binomial draw, bit by bit."""
     bits = draw.getrandbits(contacts)
     for _ in range(halvings - 1):
         bits &= draw.getrandbits(contacts)

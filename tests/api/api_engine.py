@@ -1,4 +1,4 @@
-"""What the tests of the management API share: a real engine on a small data directory, and a client of its app."""
+"""A real engine on a small data directory, and a client of its app, for the tests of the management API."""
 
 from __future__ import annotations
 

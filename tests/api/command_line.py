@@ -1,4 +1,4 @@
-"""What the tests of the command line share: calling it, and an engine of its own process."""
+"""Calls of the command line, and an engine in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""What may come from anybody who can connect: too much, too deep, too slow, too many. Each is refused or cut off, in
-little time, and others are served meanwhile."""
+"""Hostile input from a peer that can connect: too much, too deep, too slow, too many.
+
+Each is refused or cut off in little time, and others are served meanwhile.
+"""
 
 from __future__ import annotations
 

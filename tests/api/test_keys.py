@@ -349,7 +349,7 @@ def test_a_stream_of_another_machine_ends_when_no_key_is_left(monkeypatch: pytes
 
 
 def test_no_key_is_seen_in_the_list_of_processes(tmp_path: Path) -> None:
-    """There is no option that takes one: only a file, or the environment."""
+    """No option takes a key: it comes from a file or the environment."""
     for command in (("flows", "list"), ("import",), ("contacts", "show")):
         text = tidemill(*command, "--help").stdout
         assert "--key-from FILE" in text

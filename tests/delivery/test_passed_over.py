@@ -1,4 +1,4 @@
-"""What there is no place for at its destination is passed over, and neither lost nor delivered twice."""
+"""Effects for a destination without room are skipped, and neither lost nor delivered twice."""
 
 from __future__ import annotations
 

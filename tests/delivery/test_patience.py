@@ -19,12 +19,12 @@ from tests.delivery.failing_channels import HOUR_S, Fickle, Several
 
 
 def only(*effects: str, error: Exception | None = None) -> Callable[[str, float], Exception | None]:
-    """These fail, always."""
+    """Return a rule by which these effects always fail."""
     return lambda effect, now: (error or OSError("refused")) if effect in effects else None
 
 
 def until(up_s: float, *effects: str) -> Callable[[str, float], Exception | None]:
-    """These, or all, fail until then."""
+    """Return a rule by which these effects, or all, fail until a time."""
     return lambda effect, now: (
         OSError("refused") if now < up_s and (effect in effects or not effects) else None
     )
@@ -247,7 +247,7 @@ def test_a_message_alone_that_nobody_takes_is_given_up_after_a_day() -> None:
 
 
 def test_who_fails_an_effect_without_asking_the_place_says_nothing_of_it() -> None:
-    """As webhooks do, with a URL that answered 410 before."""
+    """Webhooks do so for a URL that answered 410 before."""
 
     class Hook(Fickle):
         async def deliver(self, effect: Effect) -> Receipt:

@@ -1,4 +1,4 @@
-"""When scheduled launches occur (rule 11)."""
+"""Occurrences of scheduled launches (rule 11)."""
 
 from __future__ import annotations
 

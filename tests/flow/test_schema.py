@@ -1,4 +1,4 @@
-"""Which event carries which entity, and schema documents."""
+"""Entities of events, and schema documents."""
 
 from __future__ import annotations
 

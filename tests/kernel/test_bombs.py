@@ -106,7 +106,7 @@ def told(outcomes: list[Outcome]) -> list[Any]:
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
-    """What is made once for all flows is nobody's bomb."""
+    """Build all that is built once for all flows, so that no bomb is charged for it."""
     play(conditional("customer.vip"))
     play(templated("{{ customer.vip }}"))
 

@@ -1,4 +1,4 @@
-"""What was given up: kept within bounds, tried again once and under the same id, forgotten with its contact."""
+"""Dead letters: kept within bounds, retried once and under the same id, deleted with their contact."""
 
 from __future__ import annotations
 

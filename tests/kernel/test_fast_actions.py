@@ -197,7 +197,7 @@ def test_nor_does_a_whole_life(group: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_which_actions_go_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those compared above would be compared with themselves if none did."""
+    """Without any such action the tests above would compare the slow path with itself."""
     literal: list[dict[str, Any]] = [
         {"send": "email", "message": {"body": "Hello"}},
         {"points": {"add": 3}},

@@ -104,7 +104,7 @@ def test_more_flows_than_bits_in_a_word() -> None:
 
 
 def test_the_cases_enter_runs_whose_steps_let_in_and_keep_out_later_flows() -> None:
-    """What is compared is worth comparing."""
+    """The comparison covers runs that enter and runs that are kept out."""
     entered = [record for seed in range(10) for record in played(seed, 1, 20)[0] if record.what == "entered"]
     assert len(entered) > 300
 

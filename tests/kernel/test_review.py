@@ -1,4 +1,4 @@
-"""What a hostile reader found: bounds, orders of events and fates of data that nobody meets on a good day."""
+"""Findings of a hostile review: bounds, orders of events and fates of data that are rare in practice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.kernel.kernel_bench import DAY, Bench, flow, reached
 
 
 def again(bench: Bench) -> Bench:
-    """The same engine after a restart."""
+    """Return the engine as it is after a restart."""
     snapshot = bench.kernel.snapshot(full=True)
     twin = Bench()
     twin.now_ms = bench.now_ms

@@ -1,4 +1,4 @@
-"""What an event means to runs that wait, for the reference: `exit_when`, `until_event`, `run_key`."""
+"""Effects of an event on waiting runs, for the reference: `exit_when`, `until_event`, `run_key`."""
 
 from __future__ import annotations
 

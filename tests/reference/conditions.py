@@ -13,7 +13,7 @@ MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 
 
 class ReferenceFacts(Protocol):
-    """What the functions ask, about the contact at hand."""
+    """Facts about the current contact, for the functions of expressions."""
 
     def count(self, name: str, within: timedelta | None) -> int: ...
     def last(self, name: str) -> datetime: ...

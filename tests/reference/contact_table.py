@@ -6,7 +6,7 @@ from ext.kernel.records import Contact
 
 
 class ReferenceContactTable:
-    """The same verbs as `ext.kernel.contact_table.ContactTable`."""
+    """Slow twin of `ext.kernel.contact_table.ContactTable`."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, Contact]] = []

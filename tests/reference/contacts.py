@@ -1,4 +1,4 @@
-"""What is known of contacts, for the reference: traits, history, aliases, and what expressions ask."""
+"""Contacts of the reference: traits, history, aliases, and the answers to what expressions ask."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class ReferenceContacts(ReferencePart):
         return [event for event in events if since < event[0] <= self.now]
 
     def variables(self, contact: str, event: dict[str, Any]) -> dict[str, Any]:
-        """What an expression or a template about `contact` sees."""
+        """Return the variables of an expression or a template about `contact`."""
         self.asked = contact
         about = self.contacts[contact]
         customer = about["traits"] | {"segments": sorted(about["segments"]), "points": about["points"]}

@@ -15,7 +15,7 @@ def salt(key: bytes, flow: str, node: str) -> bytes:
 
 
 def draw(salt16: bytes, who: bytes, shares: list[int]) -> int:
-    """Which branch, by index: `shares` are hundredths of a per cent and sum to 10,000."""
+    """Return the index of the branch drawn; `shares` are hundredths of a per cent and sum to 10,000."""
     number = siphash24(salt16, who) % PERCENT_HUNDREDTHS
     for index, share in enumerate(shares):
         number -= share

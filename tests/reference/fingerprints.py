@@ -1,4 +1,4 @@
-"""The newest so many fingerprints in one list, searched from end to end."""
+"""The newest fingerprints, up to a bound, in one list that is searched from end to end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 
 class ReferenceFingerprints:
-    """The same verbs as `ext.structures.fingerprints.Fingerprints`."""
+    """Slow twin of `ext.structures.fingerprints.Fingerprints`."""
 
     def __init__(self, capacity: int, slack: int = 0) -> None:
         self.capacity = capacity

@@ -35,7 +35,7 @@ class ReferenceHistory:
         kept.insert(place, (at_ms, taken))
 
     def packed(self) -> dict[str, tuple[list[int], dict[str, list[float]]]]:
-        """Of each name the instants and, of each property that has any, the numbers, NaN where an event had none."""
+        """Return, for each name, the instants and the numbers of each numeric property, NaN where an event has none."""
         return {
             name: (
                 [at for at, _ in kept],

@@ -166,7 +166,7 @@ def occurrences(random: Random) -> dict[str, Any]:
 
 
 def without_event(value: Any, key: str = "") -> Any:
-    """The same without a mention of `event`, which a scheduled launch has none of."""
+    """Return a value without mentions of `event`, which a scheduled launch does not have."""
     if isinstance(value, dict):
         return {name: without_event(item, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -190,7 +190,7 @@ def edge(random: Random, names: list[str], after: int) -> str | None:
 
 
 def reached(nodes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Those that some path from the launch node leads to."""
+    """Return the nodes that some path from the launch node reaches."""
     ahead, found = ["start"], {"start"}
     while ahead:
         for target in targets(nodes[ahead.pop()]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ReferencePassages:
-    """The same verbs as `ext.kernel.limit_window.Passages`; forgets nothing."""
+    """Slow twin of `ext.kernel.limit_window.Passages`, which never forgets a passage."""
 
     def __init__(self, max: int, per_ms: int = -1) -> None:
         self.all: list[int] = []

@@ -17,7 +17,7 @@ Contact = tuple[int, int]
 def totals(
     name: str, contacts: Sequence[Contact], *, share: int = 5_000, control: bool = False
 ) -> VariantTotals:
-    """What a kernel would have counted."""
+    """Return the totals that a kernel would have counted."""
     return VariantTotals(
         name=name,
         share=share,

@@ -6,7 +6,7 @@ from ext.kernel.records import Run
 
 
 class ReferenceRunTable:
-    """The same verbs as `ext.kernel.run_table.RunTable`."""
+    """Slow twin of `ext.kernel.run_table.RunTable`."""
 
     def __init__(self) -> None:
         self.all: list[Run] = []

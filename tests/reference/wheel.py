@@ -6,7 +6,7 @@ from sortedcontainers import SortedList
 
 
 class ReferenceWheel:
-    """The same verbs as `ext.structures.wheel.Wheel`, where no two timers have the same due and key."""
+    """Slow twin of `ext.structures.wheel.Wheel`, for timers of which no two have the same due and key."""
 
     def __init__(self) -> None:
         self._waiting: SortedList[tuple[int, int, int]] = SortedList()

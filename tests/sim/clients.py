@@ -1,4 +1,4 @@
-"""Who streams lines into the engine and keeps account of it, and the channels through which its messages leave."""
+"""Clients that stream lines into the engine and account for them, and the channels through which its messages leave."""
 
 from __future__ import annotations
 
@@ -113,8 +113,10 @@ class StreamClient:
         self._acknowledged = max(self._acknowledged, upto)
 
     def _check_in_flight(self, line: SimulatedConnection, begin: int, upto: int) -> None:
-        """What the engine holds and has not acknowledged is within its bound, but for the last thing it read and the
-        beginning of a line. What it reads of a line that is too long it forgets."""
+        """Check that the engine's unacknowledged bytes are within their bound.
+
+        The last read and the beginning of a line may exceed it; bytes of a line that is too long do not count.
+        """
         key = self._world.keyring.events_key
         greeted = 0 if key is None else len(greeting(key))
         rest = line.taken - greeted - sum(len(entry.line) + 1 for entry in self._lines.between(begin, upto))

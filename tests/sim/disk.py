@@ -125,7 +125,7 @@ class Disk:
             raise PowerCut
 
     def copy(self) -> Disk:
-        """The same content for another process, in good health."""
+        """Return a disk with this content for another process, without faults."""
         other = Disk(Random(0))
         other.files = {name: file.copy() for name, file in self.files.items()}
         other.boot = self.boot

@@ -30,7 +30,7 @@ Tree = dict[bytes, tuple[int, int]]
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """What a transaction is about to make durable: `number` in order, and the values it put."""
+    """A commit on its way to the disk: its `number` in order, and the values it put."""
 
     file: str
     number: int
@@ -93,7 +93,7 @@ class SimulatedEnvironment:
         return _stat(self.tree, self.index_bytes)
 
     def sync(self, force: bool = False) -> None:
-        """What is there is durable from now on."""
+        """Make the present content durable."""
         self.disk.sync(self.boot, self.name)
 
     def close(self) -> None:
@@ -253,7 +253,7 @@ class SimulatedCursor:
 
 
 def opener(of: Callable[[], Disk], watch: Watch) -> Callable[..., Any]:
-    """What stands in for `lmdb.open`: the last part of the path names the file."""
+    """Return the substitute of `lmdb.open`: the last part of the path names the file."""
 
     def open_environment(path: str, *, map_size: int, **options: Any) -> SimulatedEnvironment:
         wanted = {key: options[key] for key in ("sync", "metasync") if key in options}

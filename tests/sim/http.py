@@ -151,7 +151,7 @@ class HttpClient:
         return None
 
     async def _deliver_again(self, request: Request) -> None:
-        """What a proxy does that is in doubt: the same once more, on a connection of its own."""
+        """Send a request once more on a connection of its own, as a proxy in doubt does."""
         await trio.sleep(self._chance.choice((0, 0.1, 2, 20)))
         talk = self._connect()
         if talk is None:

@@ -1,4 +1,4 @@
-"""Who has no right to get in, and one who has lost it.
+"""An intruder without a key, and one whose key is revoked.
 
 Every answer to the intruder is 401 or 403, or none, and nothing he sends is ever in a durable batch: all of it has his
 name in it, or is an operation that nobody else carries out (`account.FORBIDDEN`). The leaver has a key until it is
@@ -180,7 +180,7 @@ class Leaver:
         return since_s is not None and trio.current_time() > since_s + LOOK_S
 
     def _line(self) -> bytes:
-        """Of the same length before and after, so that the heads of requests are the same to the last byte."""
+        """Return a line of fixed length, so that the heads of requests are equal to the last byte."""
         self._sent += 1
         self._tries += self._is_out
         name = INTRUDER if self._is_out else "leaver".ljust(len(INTRUDER), "-")

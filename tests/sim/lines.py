@@ -34,7 +34,7 @@ class ClientLine(msgspec.Struct):
 
     @property
     def kind(self) -> str:
-        """Its type; of a bad one a type that it is not taken as either."""
+        """The type of the line; for a bad line, a type that it is not read as either."""
         return str(msgspec.json.decode(self.line)["type"]) if self.identity else "track"
 
     @property
@@ -59,7 +59,7 @@ class ClientLines:
         return self._entries[number]
 
     def between(self, since: int, until: int | None = None) -> list[ClientLine]:
-        """Those that were made already."""
+        """Return the lines made so far in a range."""
         return self._entries[since:until]
 
     def _another(self) -> ClientLine:
@@ -77,7 +77,7 @@ class ClientLines:
 
     @property
     def _bad(self) -> list[bytes]:
-        """Where bodies have little room, none that alone takes all of it."""
+        """Bad lines; where bodies have little room, none that alone fills it."""
         most = self._world.plan.bodies_bytes_max // 6
         return [line for line in BAD_LINES if len(line) < most or most > MESSAGE_BYTES_MAX]
 

@@ -60,7 +60,7 @@ class Pipe:
         return True
 
     def put(self, data: bytes | memoryview) -> int:
-        """How many bytes went in. Raises what a socket raises."""
+        """Put bytes in and return how many; raise the errors of a socket."""
         if self._torn or self._ended:
             raise BrokenPipeError
         if not self.writable:
@@ -189,7 +189,7 @@ class Socket:
         self._line.to_client.end()
 
     def close(self) -> None:
-        """What was sent can still be read; whoever sends more hears that nobody reads."""
+        """Close this end: sent bytes can still be read, and the peer's further sends fail."""
         self._line.to_client.end()
         self._line.to_engine.tear()
 

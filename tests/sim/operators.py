@@ -1,4 +1,4 @@
-"""Who manages the engine: an operator, an application that pulls messages, somebody who looks at things.
+"""Users of the management API: an operator, an application that pulls messages, an onlooker.
 
 In some lives they use the management API, in the others they call the service as its handlers do.
 """

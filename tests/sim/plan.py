@@ -1,4 +1,4 @@
-"""What a seed decides beforehand: flows, bounds, faults, clients. Everything else is drawn as the world goes on."""
+"""The plan of a life, drawn from its seed: flows, bounds, faults, clients. All else is drawn as the world goes on."""
 
 from __future__ import annotations
 

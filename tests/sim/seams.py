@@ -1,4 +1,4 @@
-"""Where the simulated world takes the place of the real one: everything the engine knows of outside is replaced here.
+"""The seams between engine and world: every access to the outside is replaced here by the simulated world.
 
 | the engine's | becomes |
 |---|---|
@@ -72,7 +72,7 @@ class SimPath(PurePosixPath):
 
 
 class WaysIn(msgspec.Struct):
-    """What the listeners find in the world."""
+    """The simulated counterparts of what the listeners use."""
 
     net: Net
     desk: Desk

@@ -1,4 +1,4 @@
-"""What happened in a life, a line each, for whoever has to find out why."""
+"""The story of a life, one line for each event, for the search for a cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulated network does for the engine's listeners is what sockets and `select.epoll` do."""
+"""The simulated network behaves towards the engine's listeners as sockets and `select.epoll` do."""
 
 from __future__ import annotations
 

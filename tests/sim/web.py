@@ -22,7 +22,7 @@ from engine.service import Service
 
 
 class Answer(msgspec.Struct):
-    """What came back. Header names are in lower case."""
+    """An answer. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -66,7 +66,7 @@ class PendingRequest:
 
 
 class Desk:
-    """Where the management API is asked. `require` raises in a process that has ceased to be."""
+    """The management API of the running process. `require` raises in a process that has ended."""
 
     def __init__(self, require: Callable[[], None], *, is_open: bool) -> None:
         self._require = require
@@ -108,7 +108,7 @@ class Desk:
         certificate: tuple[str, str] | None,
         task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """What `api.management.server.serve` does, for those who ask at this desk."""
+        """Serve the app to this desk, in place of `api.management.server.serve`."""
         send, receive = trio.open_memory_channel[PendingRequest](100)
         task_status.started([])
         if not self._is_open:

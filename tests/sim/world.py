@@ -118,7 +118,7 @@ class World:
         self.account.answered(raw, self._answered[key])
 
     def outbox(self, limit: int) -> list[Effect]:
-        """What the application is given to deliver."""
+        """Return the effects that the application pulls."""
         if self.service is None or not self.alive:
             return []
         effects = self.service.outbox(0, limit)
@@ -370,7 +370,7 @@ class World:
     # Looking at a disk
 
     def recover(self, kernel: Kernel, journal: Journal, checkpoints: Checkpoints, *rest: Any) -> Recovered:
-        """What the engine does at a start, and then the comparison with the undisturbed kernel."""
+        """Recover as the engine does at a start, then compare with the undisturbed kernel."""
         found = recover(kernel, journal, checkpoints, *rest)
         self.account.recovered(kernel, found)
         self.tell(
@@ -449,7 +449,7 @@ def values_of(disk: Disk) -> list[tuple[str, bytes, int, int]]:
 
 
 def _breaches(error: BaseException) -> list[BaseException]:
-    """What is at the bottom of groups, breaches of promises first."""
+    """Yield the exceptions inside groups, breaches of promises first."""
     if not isinstance(error, BaseExceptionGroup):
         return [error]
     found = [leaf for one in error.exceptions for leaf in _breaches(one)]
@@ -457,7 +457,7 @@ def _breaches(error: BaseException) -> list[BaseException]:
 
 
 def _store_errors(error: BaseException) -> str | None:
-    """What the disk's errors say; None if there is any other."""
+    """Return the texts of the disk's errors, or None if there is any other error."""
     if isinstance(error, BaseExceptionGroup):
         told = [_store_errors(one) for one in error.exceptions]
         return None if None in told else "; ".join(one for one in told if one is not None)

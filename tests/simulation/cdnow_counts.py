@@ -1,4 +1,4 @@
-"""What becomes of CDNOW's customers, counted without the engine: a first order of 50 or more, 30 days, a second one?"""
+"""Counts of CDNOW's customers, made without the engine: a first order of 50 or more, 30 days, a second one?"""
 
 import gzip
 import json

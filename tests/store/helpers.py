@@ -1,4 +1,4 @@
-"""What the store's tests share: running trio, lines, and a service on the fake kernel."""
+"""Helpers of the store's tests: running trio, lines, and a service on the fake kernel."""
 
 from __future__ import annotations
 

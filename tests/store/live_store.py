@@ -63,7 +63,7 @@ async def prepare(service: Service) -> None:
 
 @contextmanager
 def recovered(data: Path) -> Iterator[Kernel]:
-    """What the next start would find."""
+    """Yield the kernel that the next start would recover."""
     journal, checkpoints = Journal(data / "journal"), Checkpoints(data / "checkpoints")
     kernel = Kernel(key=journal.key)
     recover(kernel, journal, checkpoints)

@@ -52,14 +52,14 @@ def settings(data: Path, **more: Any) -> ServiceConfig:
 
 
 def bytes_left(data: Path) -> list[str]:
-    """Which of the secrets stand in any file below `data`, as they are."""
+    """Return the secrets that stand in plain text in any file below `data`."""
     found = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
     assert found.count(KEPT.encode()) > 0, "what is searched holds contacts as they are"
     return [name for name, text in SECRETS.items() if text.encode() in found]
 
 
 def records(data: Path) -> bytes:
-    """All of both environments, decompressed."""
+    """Return all records of both environments, decompressed."""
     found = b""
     for folder, head in (("journal", len(COMPRESSED)), ("checkpoints", CHECKSUM_BYTES)):
         with (
@@ -73,7 +73,7 @@ def records(data: Path) -> bytes:
 
 
 def values_left(data: Path) -> list[str]:
-    """Which of the secrets stand in the records."""
+    """Return the secrets that stand in the records."""
     found = records(data)
     assert KEPT.encode() in found
     return [name for name, text in SECRETS.items() if text.encode() in found]

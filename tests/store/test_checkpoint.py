@@ -53,7 +53,7 @@ def chain_of(checkpoints: Checkpoints) -> tuple[Link, ...]:
 
 
 def parts_of(checkpoints: Checkpoints) -> int:
-    """How many parts are in the store, named by the manifest or not."""
+    """Return the number of parts in the store, named by the manifest or not."""
     return checkpoints._env.read(lambda transaction: transaction.stat()["entries"]) - 1
 
 

@@ -1,4 +1,4 @@
-"""What was compressed comes back; what was damaged comes back as something else or not at all, never at any length."""
+"""Compressed bytes come back unchanged; damaged ones come back different or not at all, never at unbounded length."""
 
 from __future__ import annotations
 

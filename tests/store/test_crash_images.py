@@ -1,4 +1,4 @@
-"""What a crash can leave of the real files, at every place: between any two file calls of LMDB, and within each.
+"""Images of the real files after a crash at every place: between any two file calls of LMDB, and within each.
 
 A process is run with `file_calls.h` loaded before the C library, which writes down every call that LMDB makes on its
 two data files. From that log each state the files can be in after a crash is rebuilt and recovered:
@@ -161,7 +161,7 @@ def check(places: FileImages, variants: list[Random | None], digests: dict[int, 
 
 @needs_compiler
 def test_a_commit_is_data_then_sync_then_a_durable_meta_page(life: RecordedLife) -> None:
-    """What the images rely on, and what `skip the sync` would break."""
+    """The images rely on this order, and `skip the sync` would break it."""
     kinds = Counter(call.kind for call in life.calls)
     assert kinds[b"S"] >= kinds[b"D"] - 2 > 30
     assert kinds[b"Y"] == 0

@@ -1,4 +1,4 @@
-"""Of a contact that was deleted no byte is left in the files after the next compaction, whatever crashes meanwhile."""
+"""A compaction leaves no byte of a deleted contact in the files, whatever crashes meanwhile."""
 
 from __future__ import annotations
 

@@ -34,7 +34,10 @@ def test_there_is_one_of_each_kind_in_the_present_formats() -> None:
 
 
 def opens(name: str) -> bool:
-    """Of another kernel version a store opens if it was stopped: a tail is replayed only by the one that wrote it."""
+    """Whether this kernel opens a store.
+
+    One of another kernel version must have been stopped, for its tail is not replayed.
+    """
     if name in PRESENT:
         return True
     formats, kernel = name.rsplit("-kernel")

@@ -29,7 +29,7 @@ def lines(first: int, count: int) -> list[bytes]:
 
 
 def points(upto: int) -> Counter[str]:
-    """What the flow gives for the first lines: a point for each even number."""
+    """Return the points that the flow gives for the first lines: one for each even number."""
     return Counter(f"c{n % CONTACTS}" for n in range(0, upto, 2))
 
 

@@ -126,7 +126,7 @@ def gone(_: bytes) -> None:
 
 
 def reframed(**fields: int) -> Callable[[bytes], bytes]:
-    """The same frame with other fields and a checksum that fits."""
+    """Return a frame with other fields and a correct checksum."""
 
     def change(value: bytes) -> bytes:
         was = frame.decode(value, int.from_bytes(value[8:16]))

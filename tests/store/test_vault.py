@@ -56,7 +56,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def cases(data: Path, bits: int) -> list[tuple[str, int]]:
-    """Which file, and which bit of it; the first bytes of a page, where LMDB's own are, as often as the others."""
+    """Return files and bits to flip; the first bytes of a page, which are LMDB's own, as often as the others."""
     chance = Random(1)
     found = []
     for name in FILES:
@@ -74,7 +74,7 @@ def flipped(whole: bytes, bit: int) -> bytes:
 
 
 def judged(data: Path, bits: int) -> list[tuple[str, int, Verified]]:
-    """What `verify` says of each flip, one after the other in a process of its own: LMDB may take that with it."""
+    """Return the verdict of `verify` on each flip, made one by one in a process that LMDB may crash."""
     asked = [sys.executable, "-m", "tests.store.test_vault", str(data), str(bits)]
     done = subprocess.run(asked, capture_output=True, check=False)
     found = [msgspec.json.decode(row, type=tuple[str, int, Verified]) for row in done.stdout.splitlines()]

@@ -58,7 +58,7 @@ def engine(folder: Path) -> Iterator[EngineProcess]:
 
 
 def entered(engine: EngineProcess, flow: str) -> int:
-    """How many runs the flow's launch node has seen."""
+    """Return the number of runs that entered at the flow's launch node."""
     found = answer(tidemill("flows", "stats", flow, "--json", "--http", engine.http))
     assert isinstance(found, dict)
     return int(found["nodes"]["start"]["entered"])

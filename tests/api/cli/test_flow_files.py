@@ -38,7 +38,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
 
 @pytest.fixture
 def client(engine: EngineProcess) -> Iterator[Client]:
-    """Of an engine without flows; those a test leaves behind are taken away."""
+    """Return a client of an engine without flows; flows that a test leaves behind are deleted."""
     found = Client(parse_address(engine.http, "--http"))
     yield found
     for flow in found.rows("flows"):

@@ -51,7 +51,7 @@ class TerminalShop:
         )
 
     def done(self, *arguments: object) -> str:
-        """What a command printed that went well, and said nothing else."""
+        """Return the output of a command that succeeded and wrote no error."""
         ran = self.run(*arguments)
         assert (ran.returncode, ran.stderr) == (0, "")
         return ran.stdout

@@ -41,7 +41,7 @@ KINDS = ("track", "track", "track", "page", "alias")
 
 
 def plain(taken: object) -> object:
-    """What can be compared: events have no equality of their own."""
+    """Return the fields of an event as a tuple; events have no equality of their own."""
     if isinstance(taken, Rejection):
         return taken
     assert isinstance(taken, tuple)

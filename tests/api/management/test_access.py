@@ -1,4 +1,4 @@
-"""Who gets in: every route says what it needs, and a key opens what its scopes say and nothing else."""
+"""Access: every route declares a scope, and a key opens the routes of its scopes only."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def noise(seed: int, most: float) -> list[float]:
 
 
 def curve(*, base: float = 1_000.0, rise: float = 0.0, seed: int = 1, most: float = 40.0) -> list[float]:
-    """Of `base`, with noise, having risen evenly by `rise` in the end."""
+    """Return a curve that begins at `base` and rises evenly by `rise`, with noise."""
     last = len(MINUTES_27) - 1
     return [base + rise * at / last + by for at, by in enumerate(noise(seed, most))]
 

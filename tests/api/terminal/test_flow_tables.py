@@ -1,4 +1,4 @@
-"""What a person reads: nodes in a few words, figures per node, and one customer's story."""
+"""Tables for people: nodes in a few words, figures per node, and one customer's story."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Where a webhook may go. Each way to write an address of ours, or of the network around us, is refused; and what was
-checked is what is connected to."""
+"""Targets of webhooks: every spelling of an address of this machine or its network is refused.
+
+The connection goes to the very address that was checked.
+"""
 
 from __future__ import annotations
 

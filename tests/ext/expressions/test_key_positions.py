@@ -1,4 +1,4 @@
-"""What a condition finds in a map does not depend on the maps looked at before."""
+"""A condition reads a map correctly, whatever maps it read before."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_it_holds_its_contacts_and_lets_them_go() -> None:
 
 
 def test_all_are_let_go_while_the_table_grows() -> None:
-    """Whatever the former table holds still."""
+    """Contacts that the former table still holds go as well."""
     for size in range(40, 60):
         contact = Contact("0", 0)
         before = sys.getrefcount(contact)

@@ -34,7 +34,7 @@ def test_an_id_belongs_to_one_run() -> None:
 
 
 def test_it_holds_its_runs_and_lets_them_go() -> None:
-    """Whatever the former table holds still, while it grows."""
+    """Runs that the former table still holds, while it grows, go as well."""
     for size in range(40, 60):
         run = Run(0)
         before = sys.getrefcount(run)

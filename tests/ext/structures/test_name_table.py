@@ -53,7 +53,7 @@ def test_names_are_numbered_as_by_a_dict(steps: list[tuple[bool, str]], most: in
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1 << 32), seeds)
 def test_many_names_of_any_length(number: int, seed: int) -> None:
-    """Of one letter and of others, beginning alike and ending alike, and many that are asked for and not known."""
+    """Names of one letter and of many, with equal beginnings or ends, and look-ups of many unknown names."""
     random = Random(number)
     names, twin = Names(1_000, seed), Twin(1_000)
     for turn in range(1_500):
@@ -131,7 +131,7 @@ def test_growing_changes_nothing_one_can_see() -> None:
 
 
 def test_the_names_are_kept_by_the_table_alone() -> None:
-    """It leads by the bytes of its own strings: those given may go, and their memory be used for others."""
+    """The table compares the bytes of its own strings: the caller's may be freed and their memory reused."""
     names = Names(10_000)
     for n in range(3_000):
         names.give("é" * (n % 5) + str(n))

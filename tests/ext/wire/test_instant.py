@@ -20,7 +20,7 @@ SHAPE = re.compile(
 
 
 def twin(text: str) -> int | None:
-    """What the text means, by regular expression and datetime; None if it is not an instant."""
+    """Return the meaning of a text by regular expression and datetime; None if it is not an instant."""
     found = SHAPE.fullmatch(text)
     if found is None or len(text) > 40:
         return None

@@ -1,4 +1,4 @@
-"""What CEL's specification says of its types and operators, case by case; values as `tidemill eval` writes them."""
+"""CEL's specification of its types and operators, case by case; values as `tidemill eval` writes them."""
 
 from __future__ import annotations
 
