@@ -22,7 +22,7 @@ BATCH = 1_000
 
 
 class Bare:
-    """A kernel, its contacts and the time it is told."""
+    """A kernel, its contacts and the time of its batches."""
 
     def __init__(self, contacts: int) -> None:
         use_large_pages()

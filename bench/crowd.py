@@ -51,7 +51,7 @@ class Timed:
 
 
 class ContactCrowd:
-    """A kernel, the clock it is told, and `size` contacts with ten traits each."""
+    """A kernel, its clock, and `size` contacts with ten traits each."""
 
     def __init__(self, size: int) -> None:
         self.kernel = Kernel(key=bytes(range(16)))

@@ -25,12 +25,12 @@ def in_time(call: Callable[[], T]) -> T:
 
 
 def nearly(*parts: str, most: int = 12) -> st.SearchStrategy[str]:
-    """Parts of a language in any order, with anything in between."""
+    """Return texts of parts of a language in any order, with arbitrary text in between."""
     return st.lists(st.sampled_from(parts) | st.text(max_size=4), max_size=most).map("".join)
 
 
 def mangled(*good: bytes) -> st.SearchStrategy[bytes]:
-    """Something good with some bytes of it exchanged, taken out, doubled or put in."""
+    """Return good inputs with some bytes exchanged, removed, doubled or inserted."""
 
     def mangle(whole: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
         for at, length, put in edits:

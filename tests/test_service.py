@@ -1,4 +1,4 @@
-"""The service as a whole, on the fake kernel: what is acknowledged is there after a restart."""
+"""The service as a whole, on the fake kernel: acknowledged input survives a restart."""
 
 from __future__ import annotations
 

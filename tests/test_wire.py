@@ -1,4 +1,4 @@
-"""Input lines: what is taken, what is rejected, and that a replay meets what was accepted."""
+"""Input lines: accepted and rejected ones, and a replay that reads the accepted bytes again."""
 
 from __future__ import annotations
 

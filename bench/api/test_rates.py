@@ -24,7 +24,7 @@ EVERY, WALK = "Every", "Walk"
 
 
 class RoundSize(msgspec.Struct, frozen=True):
-    """`events` of each kind in a round; of those that walk far a tenth."""
+    """Sizes of a round: `events` of each kind, a tenth of them for events that walk far."""
 
     contacts: int
     events: int

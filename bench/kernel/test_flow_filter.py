@@ -33,7 +33,7 @@ def pool(distinct: int) -> list[str]:
 
 
 class FlowCrowd:
-    """A kernel with many flows on one event, the clock it is told, and a source of batches."""
+    """A kernel with many flows on one event, its clock, and a source of batches."""
 
     def __init__(self, flows: int, distinct: int) -> None:
         self.kernel = Kernel(key=bytes(range(16)))

@@ -42,7 +42,7 @@ def nodes(action: dict[str, Any] | None, where: str | None = None) -> dict[str, 
 
 
 class KernelLoad:
-    """A kernel, the clock it is told, and a source of batches."""
+    """A kernel, its clock, and a source of batches."""
 
     def __init__(self, graph: dict[str, Any] | None) -> None:
         self.kernel = Kernel(key=bytes(range(16)))

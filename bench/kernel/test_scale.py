@@ -209,7 +209,7 @@ from bench.crowd import BATCH
 for first in range(0, {size}, BATCH):
     crowd.apply(crowd.events('A', [n * PRIME % {size} for n in range(first, first + BATCH)]))
 """
-"""As `all_send`, without a list of so many numbers, which would count as well."""
+"""An event of every contact, without a list of all numbers, whose memory would count as well."""
 
 
 def program(size: int, *lines: str) -> str:

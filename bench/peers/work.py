@@ -59,7 +59,7 @@ class Rates(msgspec.Struct):
 
 
 class PeerError(Exception):
-    """A program did not do its work; what it said is in the message."""
+    """A program that did not do its work; the message has its output."""
 
 
 def interpreter(program: str, candidates: Sequence[str]) -> str | None:

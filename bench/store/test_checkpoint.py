@@ -33,7 +33,7 @@ from engine.tuning import CHECKPOINT_EVERY_BYTES
 
 NEVER = 1 << 60
 NOTE = b"left at the door, as always, with the neighbour on the second floor"
-"""What is the same in every line of `work`."""
+"""The part that every line of `work` shares."""
 SETTLE_S = 1.5
 """After a round: checkpoints fall due once a second, and one must not run into another engine's round."""
 

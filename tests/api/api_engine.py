@@ -154,7 +154,7 @@ def signed_up(contact: str, **more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def engine(data: Path) -> AsyncIterator[Service]:
-    """A running engine whose every channel is left to whoever pulls the outbox."""
+    """Run an engine whose channels all wait for an application to pull the outbox."""
     config = ServiceConfig(
         data=data,
         channels=dict.fromkeys(DEFAULT_NAMES, Outbox()),

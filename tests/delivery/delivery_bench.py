@@ -61,5 +61,5 @@ async def bench(channels: dict[str, Channel | Outbox]):  # type: ignore[no-untyp
 
 
 def jump(test: Callable[[], Awaitable[None]]) -> None:
-    """Run with a clock that jumps whenever everybody sleeps."""
+    """Run a test with a clock that jumps whenever all tasks sleep."""
     trio.run(test, clock=MockClock(autojump_threshold=0))

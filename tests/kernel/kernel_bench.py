@@ -15,7 +15,7 @@ START = instant.parse("2026-08-01T00:00:00Z")
 
 
 class Bench:
-    """A kernel with a clock one sets, and the trace of all it did."""
+    """A kernel with a clock that the test sets, and the trace of all outcomes."""
 
     def __init__(self, **options: Any) -> None:
         self.kernel = Kernel(trace=True, **options)

@@ -1,4 +1,4 @@
-"""The actions of a step, for the reference (rules 16, 17, 19): each gives an outcome and an error."""
+"""Actions of a step, for the reference (rules 16, 17, 19)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ReferenceActions(ReferencePart):
         return "executed", None
 
     def act_update_customer(self, run: Run, action: dict[str, Any]) -> tuple[str, str | None]:
-        """Decided: set, then unset, then increment; a value of the wrong type undoes the whole action."""
+        """Change traits. Decided: set, unset, then increment; a value of the wrong type undoes the whole action."""
         update = action["update_customer"]
         traits = self.contacts[run["contact"]]["traits"]
         new = dict(self.render(run, update.get("set", {})))
@@ -85,7 +85,7 @@ class ReferenceActions(ReferencePart):
         return "executed", None
 
     def render(self, run: Run, value: Any) -> Any:
-        """Replaces `{{ a.path }}` in every string: all of Liquid that the reference has."""
+        """Replace `{{ a.path }}` in every string; the reference has no more of Liquid."""
         if isinstance(value, dict):
             return {key: self.render(run, item) for key, item in value.items()}
         if isinstance(value, list):
@@ -101,7 +101,7 @@ def number(value: Any) -> bool:
 
 
 def empty(message: dict[str, Any]) -> bool:
-    """Decided: a heading alone is a message only where it is all there was to be."""
+    """Whether a message is empty. Decided: a heading alone is a message only if the flow asks for no other part."""
     parts = [value for key, value in message.items() if key not in ("subject", "title")] or [
         *message.values()
     ]

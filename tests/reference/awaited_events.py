@@ -13,7 +13,10 @@ class AwaitedEvents(ReferencePart):
     """Events that end waits: `exit_when`, `until_event`, `run_key`."""
 
     def listen(self, event: dict[str, Any]) -> None:
-        """The contact's waiting runs in order of their ids: out by `exit_when`, or on by `until_event`."""
+        """Offer an event to the contact's waiting runs, in order of their ids.
+
+        `exit_when` ends a run, `until_event` its wait.
+        """
         for run in sorted(self.runs, key=lambda run: run["id"]):
             if run["contact"] != event["contact"] or run["due"] is None or run not in self.runs:
                 continue
@@ -21,17 +24,17 @@ class AwaitedEvents(ReferencePart):
                 continue
             flow = self.flows[run["flow"]]
             leave = flow["document"].get("exit_when")
-            if leave is not None and self.heard(run, leave, event):
+            if leave is not None and self.matches(run, leave, event):
                 self.end(run, "exited")
                 continue
             awaited = flow["nodes"][run["node"]].get("until_event")
-            if awaited is not None and not run["awaited"] and self.heard(run, awaited, event):
+            if awaited is not None and not run["awaited"] and self.matches(run, awaited, event):
                 run["awaited"] = True
                 run["due"] = max(run["logical"], event["timestamp"])
                 self.leave_by_event(run, event["depth"])
 
     def leave_by_event(self, run: Run, depth: int) -> None:
-        """Decided: logical time is that of the event, not before the run came to the wait."""
+        """Take a run on. Decided: logical time is that of the event, but not before the run arrived at the wait."""
         flow = self.flows[run["flow"]]
         if not self.running(flow):
             if flow["document"].get("when_paused", "leave") == "hold":
@@ -43,8 +46,8 @@ class AwaitedEvents(ReferencePart):
         run["depth"], run["held"], run["awaited"] = depth, False, False
         self.advance(run, flow["nodes"][run["node"]].get("next"))
 
-    def heard(self, run: Run, match: Any, event: dict[str, Any]) -> bool:
-        """Whether it is such an event, of the run's key, and its `where` holds."""
+    def matches(self, run: Run, match: Any, event: dict[str, Any]) -> bool:
+        """Whether an event fits a match and the run's key, and the `where` of the match holds."""
         names, where = parts(match)
         flow = self.flows[run["flow"]]
         if names and event["name"] not in names:
@@ -53,8 +56,11 @@ class AwaitedEvents(ReferencePart):
             return False
         return where is None or self.evaluator.test(where, self.variables(run["contact"], event))[0]
 
-    def heard_before(self, run: Run, match: Any) -> bool:
-        """Decided: what is so already passes at once, so far as history can tell: not by what an event carried."""
+    def matches_on_arrival(self, run: Run, match: Any) -> bool:
+        """Whether a match holds on arrival at a wait.
+
+        Decided: by history alone, so never for a condition on the properties of an event.
+        """
         names, where = parts(match)
         flow = self.flows[run["flow"]]
         about_event = where is not None and re.search(r"\b(event|order|session|product)\b", where)
@@ -69,7 +75,7 @@ class AwaitedEvents(ReferencePart):
         return where is None or self.evaluator.test(where, self.variables(run["contact"], run["event"]))[0]
 
     def key_of(self, flow: dict[str, Any], event: dict[str, Any]) -> str | None:
-        """Texts and whole numbers are keys."""
+        """Return the run key of an event, or None: texts and whole numbers are keys."""
         text = flow["nodes"][flow["launch_node"]]["run_key"]
         try:
             value = self.evaluator.value(text, self.variables(event["contact"], event))
@@ -79,7 +85,7 @@ class AwaitedEvents(ReferencePart):
 
 
 def parts(match: Any) -> tuple[tuple[str, ...], str | None]:
-    """The names looked for (none: any) and the condition, of an expression or of `{event, where}`."""
+    """Return the event names of a match (empty: any) and its condition, of an expression or of `{event, where}`."""
     if isinstance(match, str):
         return (), match
     names = match.get("event", ())

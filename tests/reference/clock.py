@@ -1,4 +1,4 @@
-"""The virtual clock, slowly: a batch an instant, each applied by the kernel as the service would apply it.
+"""A slow twin of the virtual clock: a batch an instant, each applied by the kernel as the service would.
 
 What `engine.simulation.simulator` and `ext.kernel.fast_forward` do has to be this, byte for byte: the same batches,
 the same digest.
@@ -20,11 +20,11 @@ TRACE_MAX = 5_000
 
 
 class TraceTooLong(Exception):
-    """Flows that launch each other multiply for sixteen generations: not worth a slow twin's while."""
+    """A case too large for a slow twin: flows that launch each other multiply for sixteen generations."""
 
 
 class ReferenceClock:
-    """A kernel, its time, and all that it has done. Raises TooMuch beyond TRACE_MAX records of it."""
+    """A kernel, its time and its trace. Raises TraceTooLong beyond TRACE_MAX records."""
 
     def __init__(self, start_ms: int, *, receipts_every: int) -> None:
         self.kernel = Kernel(trace=True)
@@ -76,7 +76,7 @@ class ReferenceClock:
 
 
 def _batches(inputs: list[Input]) -> list[list[Input]]:
-    """The inputs of one instant, as they are received together: a restart alone, no batch too long."""
+    """Return the batches of one instant: a restart is alone in its batch, no batch exceeds BATCH_INPUTS_MAX."""
     batches: list[list[Input]] = []
     alone = True
     for item in inputs:

@@ -23,7 +23,7 @@ class ReferenceFacts(Protocol):
 
 
 class EvaluationFailed(Exception):
-    """The expression gave an error; the message says which."""
+    """An error of an expression; the message names it."""
 
 
 class Evaluator:
@@ -88,7 +88,7 @@ class Evaluator:
         return result.plain_value()
 
     def test(self, text: str, variables: dict[str, Any]) -> tuple[bool, str | None]:
-        """A condition's result, and the error where there was one (rule 20: then it is false)."""
+        """Return the result of a condition, and its error or None (rule 20: with an error it is false)."""
         try:
             result = self.value(text, variables)
         except EvaluationFailed as error:
@@ -99,7 +99,7 @@ class Evaluator:
 
 
 def _member(name: str, result: Any, *overloads: tuple[list[Any], Any]) -> Any:
-    """A function of the map `customer`: parameters and implementation of each of its forms."""
+    """Return a function of the map `customer` from the parameters and the implementation of each of its forms."""
     return cel.FunctionDecl(
         name,
         [

@@ -17,7 +17,7 @@ class ReferenceContacts(ReferencePart):
     """Contacts: traits, history, aliases, and the answers to what expressions ask."""
 
     def touch(self, contact: str, depth: int) -> bool:
-        """Creates an unknown contact (rule 10). True if it was unknown."""
+        """Create a contact if it is unknown (rule 10). Return whether it was."""
         if contact in self.contacts:
             return False
         self.contacts[contact] = {"traits": {}, "segments": set(), "points": 0, "events": {}}
@@ -25,7 +25,7 @@ class ReferenceContacts(ReferencePart):
         return True
 
     def queue_own(self, name: str, contact: str, properties: dict[str, Any], depth: int) -> None:
-        """One of the six events the engine itself emits; `depth` is that of what caused it."""
+        """Queue one of the six events that the engine itself emits; `depth` is that of its cause."""
         self.queue_event(name, contact, properties, depth, kept=False)
 
     def queue_event(
@@ -48,7 +48,7 @@ class ReferenceContacts(ReferencePart):
             self.happen(self.queue.popleft())
 
     def change_traits(self, contact: str, traits: dict[str, Any], depth: int) -> None:
-        """Sets traits, null removing one. Decided: Contact Updated, then Subscription Changed by channel."""
+        """Set traits, null removing one. Decided: Contact Updated, then Subscription Changed by channel."""
         of = self.contacts[contact]["traits"]
         before = of.get("subscriptions")
         changed = []
@@ -74,8 +74,11 @@ class ReferenceContacts(ReferencePart):
                     self.queue_own("Subscription Changed", contact, change, depth)
 
     def alias(self, contact: str, previous: str) -> None:
-        """The two are one from now on, under the id `contact`. Decided: everything moves over, of the traits
-        those the contact has none of its own for; launches and points add up."""
+        """Make two contacts one, under the id `contact`.
+
+        Decided: everything moves over, traits only where the contact has no value of its own; launches and points
+        add up.
+        """
         previous = self.name_of(previous)
         self.touch(contact, depth=0)
         if previous == contact:
@@ -131,7 +134,7 @@ class ReferenceContacts(ReferencePart):
         return len(self.pools.get(pool, []))
 
     def events_within(self, name: str, within: timedelta | None) -> list[tuple[int, dict[str, Any]]]:
-        """Events of a name in (now − within, now] (rule 10)."""
+        """Return the events of a name in (now − within, now] (rule 10)."""
         events: list[tuple[int, dict[str, Any]]] = self.contacts[self.asked]["events"].get(name, [])
         if within is None:
             return events
@@ -154,5 +157,5 @@ class ReferenceContacts(ReferencePart):
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal as JSON values: true is not 1."""
+    """Whether two values are equal as JSON: true is not 1."""
     return type(one) is type(other) and one == other

@@ -1,4 +1,4 @@
-"""The draws of split and A/B nodes (rule 21), the slow way."""
+"""Draws of split and A/B nodes (rule 21), the slow way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PERCENT_HUNDREDTHS = 10_000
 
 
 def salt(key: bytes, flow: str, node: str) -> bytes:
-    """The 16 bytes that make the draws of one node its own; edits keep them, a duplicate has others."""
+    """Return the 16 bytes that set the draws of one node apart; edits keep them, a duplicated flow has others."""
     place = flow.encode() + b"\0" + node.encode()
     parts = (siphash24(key, mark + b"\0" + place) for mark in (b"salt-a", b"salt-b"))
     return b"".join(part.to_bytes(8, "little") for part in parts)

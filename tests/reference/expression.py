@@ -16,7 +16,7 @@ from cel_expr_python import cel
 
 
 class NoValue:
-    """An expression that has no value, and why. All failures look alike: the words are each evaluator's own."""
+    """An expression without a value, and the reason. All failures are equal, as each evaluator has its own words."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -31,7 +31,7 @@ def _environment(names: frozenset[str]) -> Any:
 
 
 def reference_value(text: str, variables: dict[str, Any]) -> Any:
-    """The value as JSON can carry it (see `plain`), or Failed."""
+    """Return the value in the types of JSON (see `plain`), or NoValue."""
     try:
         value = _environment(frozenset(variables)).compile(text).eval(data=variables)
         if value.type() == cel.Type.ERROR:

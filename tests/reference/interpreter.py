@@ -32,7 +32,7 @@ def play(
     key: bytes = bytes(16),
     events_max: int = 1_000_000,
 ) -> list[Happened]:
-    """Everything that happens from `start` to `until`, timers due at `until` included: the trace as dicts.
+    """Play flows and lines from `start` to `until`, timers due at `until` included. Return the trace as dicts.
 
     Raises TooMuch after `events_max` events: flows that launch each other can multiply for 16 generations.
     """
@@ -54,11 +54,11 @@ def play(
 
 
 class CaseTooLarge(Exception):
-    """The case is larger than was asked for."""
+    """A case with more events than `events_max`."""
 
 
 class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
-    """One engine: `now` is the virtual time, `trace` what happened so far."""
+    """One engine: `now` is the virtual time, `trace` its records so far."""
 
     def __init__(self, start_ms: int, key: bytes) -> None:
         self.now = start_ms
@@ -82,7 +82,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
     # ---- inputs
 
     def take(self, line: dict[str, Any]) -> None:
-        """One input line, received now."""
+        """Receive one input line now."""
         kind = line["type"]
         if kind == "control":
             self.operate(line)
@@ -115,7 +115,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         self.drain()
 
     def operate(self, line: dict[str, Any]) -> None:
-        """A control operation (those a scenario may hold)."""
+        """Carry out one of the control operations that a scenario may hold."""
         op = line["op"]
         if op == "launch":
             self.launch(line["flow"])
@@ -145,7 +145,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
     # ---- entering
 
     def happen(self, event: dict[str, Any]) -> None:
-        """Rule 7: the contact first, then the triggers, flows in order of id."""
+        """Apply one event (rule 7): the contact first, then the triggers, flows in order of id."""
         self.events_left -= 1
         if self.events_left < 0:
             raise CaseTooLarge
@@ -162,7 +162,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
             self.try_flow(self.flows[name], event)
 
     def try_flow(self, flow: dict[str, Any], event: dict[str, Any]) -> None:
-        """The checks in the order in which they are made: running, trigger, where, age, start, frequency."""
+        """Check whether an event enters a flow, in this order: running, trigger, where, age, start, frequency."""
         wanted = flow["nodes"][flow["launch_node"]]["trigger"].get("event", ())
         if self.running(flow) and event["name"] in ([wanted] if isinstance(wanted, str) else wanted):
             self.try_entering(flow, event)
@@ -216,7 +216,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         return flow["paused_at"] is None and (flow["end"] is None or self.now < flow["end"])
 
     def refused_by_frequency(self, flow: dict[str, Any], contact: str) -> dict[str, Any] | None:
-        """Rules 12 to 15; `until` only where the period alone decides."""
+        """Return the refusal by frequency (rules 12 to 15) or None; `until` only where the period alone decides."""
         rule = flow["document"].get("frequency") or {"mode": "every_time"}
         mode = rule.get("mode", "every_time")
         gate = self.gates.get((flow["id"], contact), {"launches": 0, "last": None, "once": False})
@@ -238,7 +238,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
     # ---- on the way
 
     def advance(self, run: Run, node: str | None) -> None:
-        """Takes a run as far as it goes: to a wait that is not over, or to its end."""
+        """Take a run on from a node to the next wait that is not over, or to its end."""
         flow = self.flows[run["flow"]]
         while node is not None:
             run["node"] = node
@@ -273,7 +273,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
                         node = spec["missing"]
                         continue
                     self.record_run(run, "waiting", {"until": local_time.write(end)})
-                    if "until_event" in spec and self.heard_before(run, spec["until_event"]):
+                    if "until_event" in spec and self.matches_on_arrival(run, spec["until_event"]):
                         node = spec.get("next")
                         continue
                     if end > self.now:
@@ -286,7 +286,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         self.end(run, "completed")
 
     def end_of_wait(self, run: Run, spec: dict[str, Any]) -> int | None:
-        """Rules 2, 4 and 5. None: there is no date."""
+        """Return the end of a wait (rules 2, 4 and 5), or None without a date."""
         zone = self.zone_of(run)
         end: int | None = run["logical"]
         if "for" in spec:
@@ -314,7 +314,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         )
 
     def choose(self, run: Run, spec: dict[str, Any]) -> dict[str, Any]:
-        """Rule 21: a split draws by run, an A/B test by contact and for ever."""
+        """Draw a branch (rule 21): a split draws by run, an A/B test once by contact."""
         branches: list[dict[str, Any]] = spec["branches"] if spec["kind"] == "split" else spec["variants"]
         salt = draws.salt(self.key, run["flow"], run["node"])
         shares = [round(branch["share"] * 100) for branch in branches]
@@ -329,7 +329,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         return branch
 
     def pass_limit(self, run: Run, spec: dict[str, Any]) -> tuple[bool, int]:
-        """Rule 23: whether it passes, and how many are then in the window."""
+        """Return whether a run passes a limit (rule 23), and the passages then in the window."""
         passages = self.passages.setdefault((run["flow"], run["node"]), [])
         since = self.now - local_time.duration(spec["per"]) if "per" in spec else None
         count = sum(1 for at in passages if since is None or at > since)
@@ -341,7 +341,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
     # ---- waits that end
 
     def fire(self, until: int) -> None:
-        """Every wait that is over by `until`, in the order (due, run id), and every scheduled launch.
+        """End every wait that is over by `until`, in the order (due, run id), and make every scheduled launch.
 
         Decided: at one instant waits come first, then launches in the order (occurrence, flow id).
         """
@@ -362,7 +362,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
                 self.occur(self.flows[name], when)
 
     def wake(self, run: Run) -> None:
-        """The wait of a run is over: it leaves, is stopped, or is held (rule 28)."""
+        """End the wait of a run: it leaves, is stopped, or is held (rule 28)."""
         flow, due = self.flows[run["flow"]], run["due"]
         if run["awaited"]:
             self.leave_by_event(run, depth=0)
@@ -388,7 +388,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         self.advance(run, spec.get("else" if "until_event" in spec else "next"))
 
     def release(self, flow: str) -> None:
-        """Runs that were held leave, if the flow runs again. Decided: resumed after its end, it does not."""
+        """Take held runs on if the flow runs again. Decided: a flow resumed after its end does not run."""
         if not self.running(self.flows[flow]):
             return
         held = [run for run in self.runs if run["flow"] == flow and run["held"]]
@@ -399,7 +399,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
     # ---- scheduled launches
 
     def next_round(self, flow: dict[str, Any]) -> int | None:
-        """The next occurrence of a scheduled launch, none twice (rule 11)."""
+        """Return the next occurrence of a scheduled launch, none twice (rule 11)."""
         rule = flow["nodes"][flow["launch_node"]]["trigger"].get("schedule")
         if rule is None:
             return None
@@ -407,7 +407,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         return local_time.occurrence(rule, zone, max(flow["since"], (flow["occurred"] or 0) + 1))
 
     def occur(self, flow: dict[str, Any], when: int) -> None:
-        """Enters everybody for whom `where` holds; skipped where it is a day late, or the flow did not run then.
+        """Enter all contacts for whom `where` holds, unless it is a day late or the flow did not run then.
 
         Decided: nor where the flow has ended since, while the engine was down: no entries after the end.
         """
@@ -435,7 +435,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
     # ---- versions
 
     def launch(self, document: Document) -> None:
-        """A first version, or a new one in place of the old (rules 25 to 28)."""
+        """Launch a first version, or a new one in place of the old (rules 25 to 28)."""
         name = document["id"]
         old = self.flows.get(name)
         nodes = document["nodes"]
@@ -479,7 +479,7 @@ class ReferenceEngine(ReferenceContacts, AwaitedEvents, ReferenceActions):
         run["counted"] = True
 
     def act(self, run: Run, action: dict[str, Any]) -> dict[str, Any]:
-        """Does one action; its part of the trace."""
+        """Carry out one action. Return its part of the trace."""
         kind = next(
             kind
             for kind in ("send", "issue_promo_code", "points", "update_customer", "segment", "emit")

@@ -99,7 +99,7 @@ class Case(msgspec.Struct):
 
 
 def case(seed: int) -> Case:
-    """The case of a seed; the same on every machine."""
+    """Return the case of a seed, the same on every machine."""
     random = Random(seed)
     start = random.choice(STARTS)
     flows = [flow(random, f"f{number}") for number in range(random.choice((1, 1, 2, 2, 3)))]
@@ -112,7 +112,7 @@ def case(seed: int) -> Case:
 
 
 def flow(random: Random, name: str) -> dict[str, Any]:
-    """A valid flow: every edge leads onward, every node is reached."""
+    """Return a valid flow: every edge leads onward, every node is reached."""
     size = random.choice((1, 2, 3, 3, 4, 4, 5, 6, 8, 10, 12, 16, 30))
     if random.random() < 0.02:
         size = random.choice((60, 149))
@@ -145,7 +145,7 @@ def flow(random: Random, name: str) -> dict[str, Any]:
 
 
 def without_codes(nodes: dict[str, dict[str, Any]]) -> None:
-    """A template may name a code only where some step issues it."""
+    """Remove from templates the codes that no step issues."""
     for spec in nodes.values():
         for action in spec.get("actions", ()):
             for part, text in action.get("message", {}).items():
@@ -154,7 +154,7 @@ def without_codes(nodes: dict[str, dict[str, Any]]) -> None:
 
 
 def occurrences(random: Random) -> dict[str, Any]:
-    """A scheduled launch (rule 11)."""
+    """Return a scheduled launch (rule 11)."""
     at = random.choice(("09:00", "01:30", "02:30", "00:00"))
     match random.choice(("day", "week", "month")):
         case "week":
@@ -182,7 +182,7 @@ def without_event(value: Any, key: str = "") -> Any:
 
 
 def edge(random: Random, names: list[str], after: int) -> str | None:
-    """A node further on, mostly the next one; sometimes the run ends instead."""
+    """Return a node further on, mostly the next one; sometimes None, which ends the run."""
     ahead = names[after:]
     if not ahead or (after and random.random() < 0.1):
         return None
@@ -218,7 +218,7 @@ def launch(random: Random, onward: str | None) -> dict[str, Any]:
 
 
 def body(random: Random, name: str, names: list[str], number: int) -> dict[str, Any]:
-    """A node of any kind but launch; `name` is `names[number - 1]`."""
+    """Return a node of any kind but launch; `name` is `names[number - 1]`."""
     onward = edge(random, names, number)
     match random.choice(
         ("step",) * 8 + ("wait",) * 6 + ("condition",) * 3 + ("split", "ab_test", "limit", "limit")
@@ -245,7 +245,7 @@ def body(random: Random, name: str, names: list[str], number: int) -> dict[str, 
 
 
 def with_edges(spec: dict[str, Any], **keys: str | None) -> dict[str, Any]:
-    """`spec` with those of the keys that are not None and that such a node has."""
+    """Add to `spec` the keys that are not None and that such a node has."""
     for key, value in keys.items():
         needs = {"missing": "until", "else": "until_event" if spec.get("kind") == "wait" else "kind"}.get(key)
         if value is not None and (needs is None or needs in spec):
@@ -364,7 +364,7 @@ def action(random: Random) -> dict[str, Any]:
 
 
 def inputs(random: Random, flows: list[dict[str, Any]], start_ms: int) -> tuple[list[dict[str, Any]], int]:
-    """Lines in order of `at`, and the instant of the last."""
+    """Return lines in order of `at`, and the instant of the last."""
     now_ms = start_ms
     lines: list[dict[str, Any]] = [
         {
@@ -440,7 +440,7 @@ def traits(random: Random) -> dict[str, Any]:
 
 
 def operation(random: Random, flows: list[dict[str, Any]], paused: set[str], now_ms: int) -> dict[str, Any]:
-    """A control operation that will not be refused."""
+    """Return a control operation that the engine accepts."""
     name = random.choice(flows)["id"]
     line: dict[str, Any] = {"type": "control"}
     match random.randrange(6):

@@ -31,5 +31,5 @@ class ReferencePassages:
         return free
 
     def most_in_a_window(self, per_ms: int) -> int:
-        """The largest number of passages in any `(t - per_ms, t]`: it is reached where t is a passage."""
+        """Return the largest number of passages in any `(t - per_ms, t]`, which is reached where t is a passage."""
         return max((sum(t - per_ms < ms <= t for ms in self.all) for t in self.all), default=0)

@@ -17,7 +17,7 @@ MS = timedelta(milliseconds=1)
 
 
 def duration(text: str) -> int:
-    """`1d12h` or `-2d` to milliseconds."""
+    """Return the milliseconds of `1d12h` or `-2d`."""
     sign = -1 if text.startswith("-") else 1
     parts = re.findall(r"(\d+)([smhdw])", text)
     assert "".join(number + unit for number, unit in parts) == text.removeprefix("-"), text
@@ -30,7 +30,7 @@ def minute_of_day(text: str) -> int:
 
 
 def instant(text: str) -> int:
-    """RFC 3339 to milliseconds UTC; digits beyond the third are cut. ValueError where it is none."""
+    """Return the milliseconds UTC of an RFC 3339 instant; digits beyond the third are cut. Raise ValueError."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", text):
         raise ValueError(text)
     whole = re.sub(r"\.(\d{1,6})\d*", lambda m: "." + m[1].ljust(6, "0"), text.upper())
@@ -46,13 +46,13 @@ def to_datetime(ms: int, zone: ZoneInfo | None = None) -> datetime:
 
 
 def write(ms: int) -> str:
-    """Milliseconds UTC as the trace shows them."""
+    """Return milliseconds UTC as the trace shows them."""
     moment = to_datetime(ms)
     return moment.strftime("%Y-%m-%dT%H:%M:%S") + (f".{ms % 1000:03d}Z" if ms % 1000 else "Z")
 
 
 def zone_of(*names: Any) -> ZoneInfo:
-    """The first of `names` that is a zone, else UTC."""
+    """Return the first of `names` that is a zone, else UTC."""
     for name in names:
         if isinstance(name, str) and name:
             try:
@@ -63,7 +63,7 @@ def zone_of(*names: Any) -> ZoneInfo:
 
 
 def local(zone: ZoneInfo, day: date, minute: int) -> int:
-    """The instant of a local time: in a gap the first instant after it, where it exists twice the first."""
+    """Return the instant of a local time: in a gap the first instant after it, of two the first."""
     wall = datetime.combine(day, time(minute // 60, minute % 60))
     utc = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if utc.astimezone(zone).replace(tzinfo=None) == wall:
@@ -76,7 +76,7 @@ def local(zone: ZoneInfo, day: date, minute: int) -> int:
 
 
 def leaving(windows: list[dict[str, Any]], zone: ZoneInfo, ms: int) -> int:
-    """The first instant at or after `ms` that is inside one of the windows."""
+    """Return the first instant at or after `ms` that is inside one of the windows."""
     if not windows:
         return ms
     today = to_datetime(ms, zone).date()
@@ -98,7 +98,7 @@ def leaving(windows: list[dict[str, Any]], zone: ZoneInfo, ms: int) -> int:
 
 
 def date_of(value: Any, zone: ZoneInfo, at: str | None, offset_ms: int) -> int | None:
-    """The end of a dynamic wait by the date `value`; None where it is no date.
+    """Return the end of a dynamic wait by the date `value`, or None where it is no date.
 
     Decided: without `at` the offset is elapsed time. With `at` its whole days move the date on the calendar, and
     `at` is the time of day there, so that "two days before, at 10:00" is 10:00 also over a clock change; what
@@ -123,7 +123,7 @@ def date_of(value: Any, zone: ZoneInfo, at: str | None, offset_ms: int) -> int |
 
 
 def occurrence(rule: dict[str, Any], zone: ZoneInfo, since: int) -> int:
-    """The first instant at or after `since` at which a schedule comes round (rule 11)."""
+    """Return the first occurrence of a schedule at or after `since` (rule 11)."""
     day = to_datetime(since, zone).date() - timedelta(days=1)
     while True:
         tomorrow = day + timedelta(days=1)
@@ -140,7 +140,7 @@ def occurrence(rule: dict[str, Any], zone: ZoneInfo, since: int) -> int:
 
 
 def plain_date(text: str) -> date:
-    """`YYYY-MM-DD`; ValueError where it is none."""
+    """Return the date of `YYYY-MM-DD`. Raise ValueError for other texts."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
         raise ValueError(text)
     return date.fromisoformat(text)

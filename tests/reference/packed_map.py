@@ -14,7 +14,7 @@ NumberOf = Callable[[str], int | None]
 
 
 def kept(value: Any, number_of: NumberOf) -> bytes:
-    """The bytes of a value in a map that is kept."""
+    """Return the bytes of a value in a packed map."""
     if isinstance(value, dict):
         entries = b"".join(_key(key, number_of) + kept(item, number_of) for key, item in value.items())
         return _head(0x80, 0xDE, len(value)) + entries
@@ -40,7 +40,7 @@ def _head(short: int, long: int, length: int) -> bytes:
 
 
 def spelled(at: bytes, name_of: Callable[[int], str]) -> tuple[Any, bytes]:
-    """The value that bytes which are kept begin with, and what follows it."""
+    """Return the value at the beginning of packed bytes, and the rest."""
     first = at[0]
     if 0x80 <= first < 0xA0 or 0xDC <= first <= 0xDF:
         size = 1 if first < 0xA0 else 5 if first & 1 else 3

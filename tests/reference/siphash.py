@@ -27,7 +27,7 @@ def rounds(v0: int, v1: int, v2: int, v3: int, number: int) -> tuple[int, int, i
 
 
 def words(data: bytes) -> Iterator[int]:
-    """The input in words of 8 bytes; the last one is filled up and ends in the length."""
+    """Yield the input in words of 8 bytes; the last one is padded and ends in the length."""
     padded = data + bytes(-(len(data) + 1) % 8) + bytes([len(data) % 256])
     for at in range(0, len(padded), 8):
         yield int.from_bytes(padded[at : at + 8], "little")

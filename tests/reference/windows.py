@@ -23,7 +23,7 @@ class Ticking:
         self.readings = [instant.astimezone(place).replace(tzinfo=None, fold=0) for instant in self.instants]
 
     def first(self, local: datetime) -> datetime | None:
-        """The first minute at which the clock reads `local` or later; None if that is not within the days."""
+        """Return the first minute at which the clock reads `local` or later, or None if it is not within the days."""
         if self.readings[0] >= local:
             return None
         for instant, reading in zip(self.instants, self.readings, strict=True):
@@ -32,7 +32,7 @@ class Ticking:
         return None
 
     def leaving(self, windows: tuple[Window, ...], at: datetime) -> datetime | None:
-        """The first minute from `at` on that lies inside a window; None if that is not within the days."""
+        """Return the first minute from `at` on inside a window, or None if it is not within the days."""
         stretches = [stretch for window in windows for stretch in self._stretches(window)]
         for instant in self.instants:
             if instant >= at and any(opens <= instant < closes for opens, closes in stretches):
@@ -61,5 +61,5 @@ def _bounds(window: Window, day: date) -> tuple[datetime, datetime]:
 
 
 def to_ms(instant: datetime) -> int:
-    """Milliseconds UTC."""
+    """Return milliseconds UTC."""
     return (instant - EPOCH) // timedelta(milliseconds=1)

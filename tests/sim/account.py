@@ -1,4 +1,4 @@
-"""The account kept outside the engine: what was sent, acknowledged, made durable, delivered; and what must follow.
+"""The account outside the engine: lines and effects sent, acknowledged, durable and delivered, and their checks.
 
 Every durable batch is read off the simulated disk as it becomes durable and applied by an undisturbed kernel, which
 is never restarted and never restored. At the end the same batches go through `tests/reference/interpreter.py`, the
@@ -38,12 +38,12 @@ PROMISES = {
     10: "without a key, nobody off this machine gets in",
 }
 INTRUDER = "intruder"
-"""Whatever is sent by those who have no right to it has this name in it, or is one of FORBIDDEN."""
+"""Every line of an intruder contains this name, or is one of FORBIDDEN."""
 FORBIDDEN: tuple[dict[str, Any], ...] = (
     {"op": "pause", "flow": "paid"},
     {"op": "delete_contact", "contact": "p1"},
 )
-"""Nobody who may carries these out."""
+"""Operations that no authorised client sends."""
 SEQ_BYTES = 8
 """A key of the journal of this length is the seq of a frame, perhaps compressed."""
 REFERENCE_EVENTS_MAX = 800
@@ -69,7 +69,7 @@ def keep(promise: int, holds: bool, detail: str) -> None:
 
 
 class LifeAccount:
-    """`latest_ms` is the latest time that the wall clock has shown, told by the world."""
+    """The account of one life. The world sets `latest_ms`, the latest time that the wall clock has shown."""
 
     def __init__(self) -> None:
         self.sent: dict[str, bytes] = {}
@@ -95,7 +95,7 @@ class LifeAccount:
         self.key = bytes(16)
         self.shadow: Kernel | None = None
         self.met: Counter[str] = Counter()
-        """What was met on the ways in: `requests` and `operations` answered over HTTP, `told to wait`, `kept out`."""
+        """Counts of what clients met: `requests` and `operations` answered over HTTP, `told to wait`, `kept out`."""
         self.latest_ms = 0
         self.is_too_large = False
         self._in_doubt: dict[str, Commit] = {}
@@ -105,7 +105,7 @@ class LifeAccount:
     # What the disk says
 
     def watch(self, commit: Commit, durable: bool) -> None:
-        """A commit begins (its fate is in doubt), or has returned."""
+        """Note that a commit begins (it may or may not become durable), or has returned."""
         if not durable:
             self._in_doubt[commit.file] = commit
             return
@@ -114,7 +114,7 @@ class LifeAccount:
         self._take(commit)
 
     def mounted(self, disk: Disk) -> str:
-        """A process has ended: what became of the commits it was in? A sentence for the story, or ""."""
+        """Settle the commits in which a process ended. Return a sentence for the story, or ""."""
         told = []
         for name in sorted(disk.files):
             number, known = newest(disk, name), self._newest.get(name, 0)
@@ -205,19 +205,19 @@ class LifeAccount:
     # What the engine says
 
     def begun(self, key: bytes) -> Kernel:
-        """A start has opened its journal and needs a kernel."""
+        """Return a kernel for a start that has opened its journal."""
         if self.shadow is None:
             self.key, self.shadow = key, Kernel(trace=True, key=key)
         keep(2, key == self.key, "the journal's key has changed")
         return Kernel(key=key)
 
     def encoded(self, seq: int, value: bytes) -> None:
-        """The engine has made a frame: it may become durable, in the journal or in a checkpoint."""
+        """Note a frame of the engine, which may become durable in the journal or in a checkpoint."""
         self._encoded[seq] = value
         self._encoded.pop(seq - 10, None)
 
     def recovered(self, kernel: Kernel, found: Recovered) -> None:
-        """A start has recovered: to the last durable batch, exactly.
+        """Check that a start has recovered exactly to the last durable batch.
 
         A checkpoint may hold a batch that had been applied and never reached the journal: it is durable by that.
         """
@@ -245,12 +245,12 @@ class LifeAccount:
             keep(1, identity in self.durable_ids, f"{identity} was acknowledged and is not durable")
 
     def answered(self, raw: dict[str, Any], times: int) -> None:
-        """An operation was answered for the `times`-th time."""
+        """Note that an operation was answered for the `times`-th time."""
         held = self.durable_operations[operation(raw)]
         keep(1, held >= times, f"operation {raw['op']} was answered and is not durable")
 
     def left(self, effect: Effect, settled: set[str] | None = None) -> None:
-        """An effect has reached the world; `settled`: those that were when it was asked for, if not now."""
+        """Note an effect that has reached the world; `settled`: the effects settled at its request, if not now."""
         known = self.effects.get(effect.id)
         keep(3, known is not None, f"effect {effect.id} left and is of no durable batch")
         keep(3, known == effect, f"effect {effect.id} is not what it was")
@@ -261,7 +261,7 @@ class LifeAccount:
     # The end
 
     def conclude(self, kernel: Kernel, now_ms: int) -> None:
-        """Everything has come to rest: nothing is missing."""
+        """Check, at rest, that nothing is missing."""
         self.compare(kernel)
         missing = sorted(set(self.sent) - self.durable_ids)
         keep(1, not missing, f"{len(missing)} lines are missing, first {missing[:3]}")
@@ -280,19 +280,19 @@ class LifeAccount:
         )
 
     def paid_by_account(self) -> dict[str, int]:
-        """Payments by contact, from the lines that clients sent."""
+        """Return the payments by contact, from the lines that clients sent."""
         raws = [msgspec.json.decode(line) for line in self.sent.values()]
         return dict(Counter(raw["userId"] for raw in raws if raw.get("event") == "Paid"))
 
     def paid(self, kernel: Kernel) -> dict[str, int]:
-        """Payments by contact, as the engine counts them in a trait, step by step."""
+        """Return the payments by contact, as the engine counts them in a trait, step by step."""
         found = {
             contact: kernel.contact(contact)["traits"].get("paid", 0) for contact in self.paid_by_account()
         }
         return {contact: int(count) for contact, count in found.items()}
 
     def compare_with_reference(self) -> bool:
-        """The trace of all batches against the slow twin's. False: too large for it, or beyond it."""
+        """Compare the trace of all batches with the slow twin's. Return False for a life that it cannot play."""
         if self.beyond_the_reference or self.is_too_large:
             return False
         reference = interpreter.ReferenceEngine(self.frames[0].now_ms if self.frames else 0, self.key)
@@ -336,5 +336,5 @@ class LifeAccount:
 
 
 def operation(raw: dict[str, Any]) -> bytes:
-    """An operation as it can be counted."""
+    """Return an operation as a hashable value."""
     return msgspec.json.encode({key: value for key, value in raw.items() if key != "type"}, order="sorted")

@@ -22,12 +22,12 @@ PORT = 7702
 
 
 def greeting(key: str) -> bytes:
-    """The first line, where a key is asked for."""
+    """Return the first line of a stream that needs a key."""
     return msgspec.json.encode({"writeKey": key}) + b"\n"
 
 
 class StreamClient:
-    """Streams lines, reads acknowledgements, and after a break goes on with what was not acknowledged."""
+    """A client that streams lines and reads acknowledgements; after a break it resends the unacknowledged lines."""
 
     def __init__(self, world: World, number: int, chance: Random) -> None:
         self._world = world
@@ -129,7 +129,7 @@ class StreamClient:
         keep(9, held <= most, f"{held} bytes are under way, more than the bound allows")
 
     def _told(self, error: dict[str, Any]) -> None:
-        """The engine takes nothing just now, or ends."""
+        """Handle a refusal or the end of the engine."""
         self._world.tell(self._name, f"is told: {error['code']}")
         if "retry_after" in error:
             keep(
@@ -142,7 +142,7 @@ class StreamClient:
 
 
 class SimulatedChannel:
-    """Takes an effect at once, later, not now, or breaks over it."""
+    """A channel that delivers an effect immediately, late, not now, or raises."""
 
     def __init__(self, world: World, chance: Random, boot: int, workers: int) -> None:
         self._world = world

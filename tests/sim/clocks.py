@@ -17,7 +17,7 @@ class WallClock:
         self._set_ms = START_MS
         self._since_s = clock.current_time()
         self.latest_ms = START_MS
-        """The latest time it ever showed to the engine."""
+        """The latest time that it has shown to the engine."""
 
     def now_ms(self) -> int:
         now_ms = self._set_ms + int((self._clock.current_time() - self._since_s) * 1000 * self._pace)

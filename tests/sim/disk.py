@@ -15,7 +15,7 @@ SECTOR_BYTES = 512
 
 
 class PowerCut(BaseException):
-    """The process has ceased to be. Raised wherever it would touch the disk or the world once more."""
+    """The process has ended. Raised wherever it would touch the disk or the world again."""
 
 
 class File:
@@ -36,7 +36,7 @@ class File:
         self.unsynced.clear()
 
     def lose_power(self, chance: Random) -> None:
-        """Keep some sectors of what was not synced."""
+        """Keep some of the unsynced sectors."""
         for at, data in self.unsynced:
             whole = chance.random()
             start = 0
@@ -62,7 +62,7 @@ def _overwrite(content: bytearray, at: int, data: bytes) -> None:
 
 
 class Disk:
-    """Files by name. `boot` counts the processes that used it: one that has been cut off touches nothing more."""
+    """Files by name. `boot` counts the processes that used the disk; a process of an earlier boot cannot touch it."""
 
     def __init__(self, chance: Random) -> None:
         self.files: dict[str, File] = {}
@@ -78,15 +78,15 @@ class Disk:
         return self.files.setdefault(name, File())
 
     def cut_in(self, calls: int, *, power: bool) -> None:
-        """Cut the process off at the call that comes after so many more; `power`: what is unsynced is in danger."""
+        """Cut the process off at a later call; with `power`, unsynced content may be lost."""
         self._cut_in, self._cut_power = calls, power
 
     def fail_in(self, calls: int) -> None:
-        """Answer one call, after so many more, with an I/O error."""
+        """Answer one later call with an I/O error."""
         self._fail_in = calls
 
     def cut(self, *, power: bool) -> None:
-        """The end of the process, now."""
+        """End the process now."""
         self.boot += 1
         self._cut_in = self._fail_in = None
         if power:
@@ -94,12 +94,12 @@ class Disk:
                 file.lose_power(self._chance)
 
     def calm(self) -> None:
-        """No more faults."""
+        """Remove all faults."""
         self.full = False
         self._cut_in = self._fail_in = None
 
     def write(self, boot: int, name: str, at: int, data: bytes) -> None:
-        """Raises PowerCut, DiskError (no space: only what grows a file needs any) or lmdb.Error."""
+        """Raise the fault that is due: PowerCut, DiskError (no space, if the call grows a file) or lmdb.Error."""
         file = self.file(name)
         if self._strikes(boot):
             if self._chance.random() < 0.5:

@@ -26,7 +26,7 @@ MAGIC = b"SimL"
 FIRST_PAGE = 2 * SECTOR_BYTES // PAGE_BYTES
 
 Tree = dict[bytes, tuple[int, int]]
-"""Of each key the first page of its value, and the value's length in bytes."""
+"""Key -> first page of its value and the value's length in bytes."""
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -38,16 +38,16 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 Watch = Callable[[Commit, bool], None]
-"""Told of each commit before its first write (False) and when it is durable (True)."""
+"""A callback for each commit, before its first write (False) and when it is durable (True)."""
 
 
 def newest(disk: Disk, name: str) -> int:
-    """The number of the last transaction that a file holds."""
+    """Return the number of the last transaction that a file holds."""
     return _read_metas(disk, disk.boot, name)[0][0]
 
 
 def _read_metas(disk: Disk, boot: int, name: str) -> list[tuple[int, int, int]]:
-    """(number, page and length of the index) of both slots, newest first."""
+    """Return (number, page and length of the index) of both slots, newest first."""
     found = []
     for slot in (0, 1):
         raw = disk.read(boot, name, slot * SECTOR_BYTES, META.size)
@@ -61,7 +61,7 @@ def _pages(length: int) -> int:
 
 
 class SimulatedEnvironment:
-    """One file of the disk. Made by what stands in for `lmdb.open`."""
+    """One file of the disk as an LMDB environment, opened by the substitute of `lmdb.open`."""
 
     def __init__(
         self, disk: Disk, name: str, *, map_size: int, watch: Watch, sync: bool = True, metasync: bool = True
@@ -97,10 +97,10 @@ class SimulatedEnvironment:
         self.disk.sync(self.boot, self.name)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Close without effect: the environment holds no resources."""
 
     def used(self) -> bytearray:
-        """A byte per page: 1 where the present or the former state lies."""
+        """Return a byte per page: 1 where the present or the former state lies."""
         used = bytearray(self.pages_max)
         used[:FIRST_PAGE] = b"\1" * FIRST_PAGE
         places = [*self.tree.values(), *self.former_tree.values()]
@@ -116,7 +116,7 @@ def _stat(tree: Tree, index_bytes: int) -> dict[str, int]:
 
 
 class Transaction:
-    """Reads see what was put before in it."""
+    """A transaction whose reads see its own earlier writes."""
 
     def __init__(self, environment: SimulatedEnvironment, write: bool) -> None:
         self._env = environment
@@ -213,7 +213,7 @@ class Transaction:
 
 
 class SimulatedCursor:
-    """A place among the keys, in order."""
+    """A position among the keys, in order."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
@@ -248,7 +248,7 @@ class SimulatedCursor:
         return self.key(), self.value()
 
     def delete(self) -> bool:
-        """The key here; the cursor is at the next one afterwards."""
+        """Return the key here and move to the next one."""
         return self._is_there() and self._transaction.delete(self.key())
 
 

@@ -1,4 +1,4 @@
-"""Clients that send events over HTTP: one request after the other on each connection, and again until it is answered.
+"""Clients that send events over HTTP: one request after the other on each connection, repeated until it is answered.
 
 A request whose answer was lost is sent again; now and then a proxy that has kept a copy delivers it once more, later.
 What a client was told is kept account of as with a stream: a line that an answer with 2xx stands for is durable.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PORT = 7701
 PATIENCE_S = 60.0
-"""A client gives an answer up after this long, and sends again."""
+"""Time, in seconds, after which a client stops waiting for an answer and sends again."""
 
 
 class Request(msgspec.Struct):
@@ -55,7 +55,7 @@ class ServerTalk:
         self._read = b""
 
     async def ask(self, data: bytes, chance: Random | None = None) -> Answer:
-        """Send the bytes of a request, in pieces now and then; the answer. Raises Broken."""
+        """Send the bytes of a request, sometimes in pieces, and return the answer. Raise Broken."""
         while data:
             cut = chance.randint(1, len(data)) if chance is not None and chance.random() < 0.2 else len(data)
             await self.line.send(data[:cut])
@@ -83,7 +83,7 @@ class ServerTalk:
 
 
 def authorization(key: str | None, *, basic: bool) -> dict[str, str]:
-    """The header that carries a key; none without one."""
+    """Return the header that carries a key, or no header without a key."""
     if key is None:
         return {}
     user = base64.b64encode(f"{key}:".encode()).decode()
@@ -91,7 +91,7 @@ def authorization(key: str | None, *, basic: bool) -> dict[str, str]:
 
 
 class HttpClient:
-    """Sends its lines over HTTP, some at a time, on one or two connections at once."""
+    """A client that sends its lines over HTTP, a few in each request, on one or two connections at a time."""
 
     def __init__(self, world: World, number: int, chance: Random) -> None:
         self._world = world
@@ -189,7 +189,7 @@ class HttpClient:
         return Request(kind, path, body, headers, entries, in_chunks=self._chance.random() < 0.1)
 
     def _is_done(self, request: Request, answer: Answer) -> bool:
-        """Whether a request needs not be sent again; what it was told is true."""
+        """Whether a request need not be sent again. Check its answer against the account."""
         bad = {place for place, entry in enumerate(request.entries) if not entry.identity}
         if answer.status in (429, 503):
             code = answer.json["code"]

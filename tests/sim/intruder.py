@@ -49,12 +49,12 @@ ASKED: tuple[tuple[str, str, str, Any], ...] = (
     ("read", "GET", "/metrics", None),
     ("events", "POST", "/v1/track", "message"),
 )
-"""What is asked of the management API: the scope that opens it, method, path, body."""
+"""Requests to the management API: the scope that opens each, method, path, body."""
 SEGMENT = ("/v1/track", "/v1/t", "/v1/batch", "/v1/events")
 
 
 class Intruder:
-    """Tries each listener now and then, from elsewhere; from this machine as well where a key is needed."""
+    """An intruder that tries each listener from elsewhere, and from this machine where a key is needed."""
 
     def __init__(self, world: World, chance: Random) -> None:
         self._world = world
@@ -78,7 +78,7 @@ class Intruder:
         return msgspec.json.encode(message)
 
     def _guise(self, scopes: tuple[str, ...], *, guarded: bool) -> tuple[str, str | None]:
-        """An address and a key that together open nothing."""
+        """Return an address and a key that together give no access."""
         useless = self._world.keyring.useless(scopes, trio.current_time())
         peer = self._chance.choice((ELSEWHERE, HERE)) if guarded else ELSEWHERE
         return peer, self._chance.choice((None, *useless))
@@ -153,11 +153,11 @@ class Intruder:
 
 
 class Leaver:
-    """Sends from elsewhere with a key, over connections that are kept, before and after the key is revoked."""
+    """A client elsewhere that keeps its connections and sends before and after its key is revoked."""
 
     EVERY_S = 0.6
     LAST = 8
-    """Tries after the key opens nothing any more."""
+    """Attempts after the revocation of the key."""
 
     def __init__(self, world: World, chance: Random) -> None:
         self._world = world

@@ -1,4 +1,4 @@
-"""The keys of a life: who has which, and which are in force. What `keys.json` holds outlives every process."""
+"""The keys of a life: their holders, and which are in force. The content of `keys.json` outlives every process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from random import Random
 from api.keys import Key, Scope, sha256_of
 
 LOOK_S = 1.5
-"""So long a revoked key may still open: the engine looks once a second."""
+"""Time for which a revoked key may still open: the engine reads the file once a second."""
 ISSUED: dict[str, dict[str, tuple[Scope, ...]]] = {
     "none": {},
     "write": {},
@@ -28,7 +28,7 @@ ISSUED: dict[str, dict[str, tuple[Scope, ...]]] = {
 
 
 class Keyring:
-    """`kind` is one of `plan.KEYS`. The key `leaver` is revoked one day."""
+    """The keys of one life. `kind` is one of `plan.KEYS`. The key `leaver` is revoked during the life."""
 
     def __init__(self, kind: str, chance: Random) -> None:
         names = ISSUED[kind]
@@ -44,7 +44,7 @@ class Keyring:
         self.revoked_s: float | None = None
 
     def revoke(self, now_s: float) -> None:
-        """Take the leaver's key away."""
+        """Revoke the leaver's key."""
         self.issued = tuple(key for key in self.issued if key.name != "leaver")
         self.version += 1
         self.revoked_s = now_s
@@ -56,7 +56,7 @@ class Keyring:
         return self.version
 
     def useless(self, scopes: tuple[str, ...], now_s: float) -> list[str]:
-        """Secrets that open nothing that needs one of `scopes`: wrong ones, of other scopes, revoked."""
+        """Return secrets that give no access to `scopes`: wrong ones, revoked ones, ones of other scopes."""
         others = [name for name, held in self.scopes.items() if not set(held) & set(scopes)]
         if self.revoked_s is not None and now_s > self.revoked_s + LOOK_S:
             others.append("leaver")

@@ -23,7 +23,7 @@ BAD_LINES = (
     b"[" * 100_000,
     b'{"type":"track","userId":"c1","event":"Paid","timestamp":"yesterday"}',
 )
-"""None of these is taken, each is named, and none of them ends anything."""
+"""Bad lines: each is rejected and named, and none closes a connection."""
 
 
 class ClientLine(msgspec.Struct):
@@ -39,12 +39,12 @@ class ClientLine(msgspec.Struct):
 
     @property
     def is_json(self) -> bool:
-        """Whether it can stand in a batch without spoiling it."""
+        """Whether the line can stand in a batch that is accepted."""
         return bool(self.identity) or (self.line.startswith(b"{") and self.line.isascii())
 
 
 class ClientLines:
-    """The lines of one client, made as they are asked for; those that are good are in the account."""
+    """The lines of one client, made on demand; good lines are entered in the account."""
 
     def __init__(self, world: World, number: int, chance: Random, wanted: int) -> None:
         self._world = world

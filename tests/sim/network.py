@@ -18,15 +18,15 @@ import trio
 from api.config import Address
 
 CAPACITY_BYTES = 4_096
-"""What a line holds in one direction; whoever sends more waits."""
+"""Bytes that a connection holds in one direction; a sender of more waits."""
 
 
 class Broken(Exception):
-    """The line is gone, seen from the client's side."""
+    """The connection is broken, seen from the client's side."""
 
 
 class Pipe:
-    """One direction. After `end`, what is in it can still be read; `tear` loses a drawn part of that."""
+    """One direction of a connection. After `end` its bytes can still be read; `tear` loses a random part of them."""
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
@@ -34,7 +34,7 @@ class Pipe:
         self._ended = self._torn = False
         self._change = trio.Event()
         self.told: Callable[[], None] = lambda: None
-        """Called at every change."""
+        """A callback at every change."""
 
     def _ring(self) -> None:
         self._change.set()
@@ -50,7 +50,7 @@ class Pipe:
         return len(self._held) < CAPACITY_BYTES or self._ended or self._torn
 
     async def write(self, data: bytes) -> bool:
-        """Whether all of it went in."""
+        """Whether all bytes went in."""
         while data:
             while not self.writable:
                 await self._change.wait()
@@ -71,7 +71,7 @@ class Pipe:
         return len(part)
 
     async def read(self, size: int) -> bytes | None:
-        """Some of what is there; b"" after the end, None after a break."""
+        """Take some of the bytes that are there; b"" after the end, None after a break."""
         while not self.readable:
             await self._change.wait()
         try:
@@ -80,7 +80,7 @@ class Pipe:
             return None
 
     def take(self, size: int) -> bytes:
-        """Some of what is there; b"" after the end. Raises what a socket raises."""
+        """Take some of the bytes that are there; b"" after the end. Raise the errors of a socket."""
         if not self.readable:
             raise BlockingIOError
         if not self._held:
@@ -119,14 +119,14 @@ class SimulatedConnection:
             raise Broken
 
     async def receive(self) -> bytes:
-        """Some bytes; b"" when the engine has ended. Raises Broken."""
+        """Read some bytes; b"" when the engine has ended. Raise Broken."""
         data = await self.to_client.read(65_536)
         if data is None:
             raise Broken
         return data
 
     def end(self) -> None:
-        """The client has no more to say."""
+        """End the client's side of the connection."""
         self.to_engine.end()
 
     def tear(self) -> None:
@@ -135,7 +135,7 @@ class SimulatedConnection:
 
 
 class Socket:
-    """The engine's end of a line, and what `trio.SocketListener` would have accepted it as."""
+    """The engine's end of a connection, in the form that `trio.SocketListener` would accept."""
 
     family = socket.AF_INET
 
@@ -172,7 +172,7 @@ class Socket:
         assert not blocking, "a listener never blocks the loop"
 
     def setsockopt(self, *option: int) -> None:
-        """Nothing to be set here."""
+        """Ignore options of sockets."""
 
     def recv(self, size: int) -> bytes:
         self._net.require()
@@ -198,7 +198,7 @@ class Socket:
 
 
 class Epoll:
-    """`select.epoll` over such sockets: level-triggered, and itself something to wait for."""
+    """A substitute of `select.epoll` over such sockets: level-triggered, and itself a thing to wait for."""
 
     def __init__(self, net: Net) -> None:
         self._net = net
@@ -237,7 +237,7 @@ class Epoll:
 
 
 class Listener(trio.abc.Listener[Any]):
-    """Connections as they come."""
+    """A listener that yields connections as they arrive."""
 
     def __init__(self, accepted: trio.MemoryReceiveChannel[Socket]) -> None:
         self._accepted = accepted
@@ -251,7 +251,7 @@ class Listener(trio.abc.Listener[Any]):
 
 
 class Net:
-    """The network as the engine's machine sees it. `require` raises in a process that has ceased to be."""
+    """The network as the engine's machine sees it. `require` raises in a process that has ended."""
 
     def __init__(self, chance: Random, require: Callable[[], None]) -> None:
         self._chance = chance
@@ -267,7 +267,7 @@ class Net:
         return self._numbers
 
     def connect(self, port: int, peer: str) -> SimulatedConnection | None:
-        """A new connection, or None: nobody listens."""
+        """Open a connection; None where no listener is bound."""
         door = self._doors.get(port)
         if door is None:
             return None
@@ -280,7 +280,7 @@ class Net:
         return line
 
     def hang_up(self) -> None:
-        """The process has ended: its connections break."""
+        """Break all connections, because the process has ended."""
         for line in self._lines:
             line.tear()
         self._lines.clear()

@@ -27,7 +27,7 @@ CLOSED = ("store_full", "outbox_full", "stopping", "stopped", "not_ready")
 
 
 class Management:
-    """The management API as its clients have it: asked again until there is an answer."""
+    """A client of the management API that repeats each request until it is answered."""
 
     def __init__(self, world: World, chance: Random, who: str, key: str = "operator") -> None:
         self._world = world
@@ -36,7 +36,7 @@ class Management:
         self._key = world.keyring.secrets.get(key)
 
     async def insist(self, method: str, path: str, body: Any = None) -> Answer:
-        """The first answer that is none to come again later."""
+        """Request until the answer is not "retry later", and return that answer."""
         while True:
             answer = await self.once(method, path, body)
             if answer is not None and answer.status not in (429, 503):
@@ -69,7 +69,7 @@ class Management:
 
 
 class Operator:
-    """Launches the flows, then changes things now and then; repeats what was not answered."""
+    """An operator that launches the flows, then makes occasional changes; unanswered requests are repeated."""
 
     def __init__(self, world: World, chance: Random) -> None:
         self._world = world
@@ -118,7 +118,7 @@ class Operator:
                 return
 
     async def _manage(self, raw: dict[str, Any]) -> None:
-        """One operation over HTTP."""
+        """Send one operation over HTTP."""
         match raw:
             case {"op": "launch", "flow": document}:
                 await self._launch(document)
@@ -135,7 +135,7 @@ class Operator:
                 await self._change("POST", f"/v1/promo-pools/{pool}/codes", {"codes": codes}, raw)
 
     async def _change(self, method: str, path: str, body: Any, raw: dict[str, Any], *fine: int) -> int:
-        """Ask for an operation until it is answered; its status. `fine`: of 4xx, those that may be."""
+        """Request an operation until it is answered. Return its status; `fine`: the allowed ones of 4xx."""
         answer = await self._management.insist(method, path, body)
         told = f"{method} {path}: {answer.status}"
         keep(9, answer.status < 300 or answer.status in fine, f"{told} {answer.body[:300]!r}")
@@ -145,7 +145,7 @@ class Operator:
         return answer.status
 
     async def _launch(self, document: dict[str, Any]) -> None:
-        """Save the document as a draft, whatever is left of an earlier attempt, and launch that."""
+        """Save the document as a draft, whatever remains of an earlier attempt, and launch it."""
         id = document["id"]
         flow = f"/v1/flows/{id}"
         made = {"op": "create_flow", "document": document}
@@ -161,7 +161,7 @@ class Operator:
             keep(1, answer.json["version"] is not None, f"{id} has neither a draft nor a version")
 
     async def _attend(self) -> None:
-        """Change a contact, or delete one: nobody who has paid."""
+        """Change a contact, or delete one that has not paid."""
         contact = self._chance.choice(journeys.CONTACTS)
         path = f"/v1/contacts/{contact}"
         match self._chance.randrange(4):
@@ -176,7 +176,7 @@ class Operator:
 
 
 class Application:
-    """Pulls effects of a channel left to it, and reports; now and then twice, and out of order."""
+    """An application that pulls the effects of its channel and reports receipts, sometimes twice and out of order."""
 
     def __init__(self, world: World, chance: Random) -> None:
         self._world = world
@@ -225,7 +225,7 @@ class Application:
 
 
 class Onlooker:
-    """Reads whatever there is to be read. Payments that were durable when he asked are in the answer."""
+    """An onlooker that reads all it can. Payments durable at its request must be in the answer."""
 
     PATHS = (
         "/v1/flows",

@@ -61,7 +61,7 @@ PATIENCE: dict[str, tuple[float, ...]] = {
     "DELIVERY_GIVE_UP_S": (3, 24 * 3600.0),
     "DELIVERY_ATTEMPTS_MIN": (2, 36),
 }
-"""The same of deliveries, drawn apart."""
+"""Bounds of deliveries, drawn apart."""
 
 
 KEYS = ("none", "none", "write", "management", "all")
@@ -88,22 +88,22 @@ class LifePlan(msgspec.Struct):
     pulled: bool
     in_flight_bytes_max: int
     paid_share: float
-    """Of the lines, those that are payments."""
+    """Share of the lines that are payments."""
     http_clients: int
-    """So many of the clients send over HTTP, the others over streams."""
+    """Number of the clients that send over HTTP; the others send over streams."""
     managed: bool
-    """The management API is there, and used by all who would otherwise call the service directly."""
+    """Whether operations go through the management API instead of direct calls of the service."""
     keys: str
     """One of KEYS."""
     intrusions: int
-    """How often somebody without a right to it tries to get in, on each listener."""
+    """Number of an intruder's attempts on each listener."""
     bodies_bytes_max: int
     remote: bool
-    """Clients sit on other machines, where there are keys."""
+    """Whether clients sit on other machines, which needs keys."""
 
 
 def plan(seed: int) -> LifePlan:
-    """The plan of a seed, the same everywhere."""
+    """Draw the plan of a seed, the same on every machine."""
     chance = Random(f"plan {seed}")
     flows = [journeys.flow(chance, f"f{number}") for number in range(chance.choice((0, 1, 1, 2)))]
     drawn = LifePlan(

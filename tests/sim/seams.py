@@ -58,11 +58,11 @@ from tests.sim.network import Net
 from tests.sim.web import Desk
 
 COMMIT_S = (0.0, 0.0005, 0.002, 0.02, 0.3, 0.3)
-"""How long work in a thread takes, before and after."""
+"""Duration of work in a thread, before and after it, in seconds."""
 
 
 class SimPath(PurePosixPath):
-    """A path of the simulated disk: directories are there already."""
+    """A path of the simulated disk, on which all directories exist."""
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         assert exist_ok, "a directory of the engine may be there already"
@@ -77,7 +77,7 @@ class WaysIn(msgspec.Struct):
     net: Net
     desk: Desk
     keys: Callable[[object], tuple[Key, ...]]
-    """The issued keys, as they are now."""
+    """The issued keys, as they are at present."""
     keys_mark: Callable[[object], object]
     """Another one after each change of the keys."""
     bodies_bytes_max: int
@@ -94,7 +94,7 @@ def replaced(
     bounds: Mapping[str, float],
     ways_in: WaysIn,
 ) -> Iterator[None]:
-    """Until the block ends, `engine` and `api` live in a simulated world; trio must be run with `clock`."""
+    """Put `engine` and `api` into a simulated world until the block ends; trio must run with `clock`."""
 
     patch = pytest.MonkeyPatch()
     _replace_engine(patch, chance, clock, encoded)

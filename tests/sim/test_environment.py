@@ -1,4 +1,4 @@
-"""The simulated store does what LMDB does, as far as the engine uses it; and a power cut does what it may do."""
+"""The simulated store behaves like LMDB, as far as the engine uses it, and a power cut loses only what it may."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_it_answers_as_lmdb_does(seed: int, tmp_path: Path) -> None:
 
 
 def committed(disk: Disk, upto: int, **options: bool) -> tuple[int, int]:
-    """Commits until the power goes: how many returned, and how many the disk then holds."""
+    """Commit until the power fails. Return how many commits returned, and how many the disk then holds."""
     number = 0
     try:
         env = opened(disk, **options)

@@ -25,7 +25,7 @@ CATCHERS = {
 
 
 def said(patch: Path) -> dict[str, str]:
-    """The lines `Promise`, `Breaks` and `Caught by` at the head of a patch."""
+    """Return the lines `Promise`, `Breaks` and `Caught by` at the head of a patch."""
     head = patch.read_text(encoding="utf-8").split("\n\n", 1)[0]
     return dict(line.split(": ", 1) for line in head.splitlines())
 
@@ -39,7 +39,7 @@ def run(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of what the tests need, compiled parts and what they were compiled from included."""
+    """Return a copy of all that the tests need, compiled parts and their sources included."""
     for name in ("api", "engine", "ext", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
@@ -48,14 +48,14 @@ def tree(tmp_path: Path) -> Path:
 
 
 def applied(tree: Path, patch: Path) -> None:
-    """Apply a patch in a copy, and compile what it touches of `ext/`."""
+    """Apply a patch in a copy, and compile the parts of `ext/` that it touches."""
     done = run(tree, "git", "apply", "-C1", "--recount", str(patch))
     assert done.returncode == 0, f"{patch.name} does not apply any more: move it.\n{done.stderr}"
     lines = patch.read_text(encoding="utf-8").splitlines()
     touched = {line.removeprefix("+++ b/") for line in lines if line.startswith("+++ b/ext/")}
     if touched:
-        for source in (tree / "ext").glob("*.pyx"):
-            if f"ext/{source.name}" not in touched:
+        for source in (tree / "ext").rglob("*.pyx"):
+            if source.relative_to(tree).as_posix() not in touched:
                 source.unlink()  # compiled already
         built = run(tree, sys.executable, "setup.py", "-q", "build_ext", "--inplace")
         assert built.returncode == 0, f"{patch.name} does not compile:\n{built.stderr[-2_000:]}"

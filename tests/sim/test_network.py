@@ -17,7 +17,7 @@ from tests.sim.network import Net, SimulatedConnection, Socket
 
 
 class SocketPair:
-    """A connection: the engine's end, an epoll that watches it, and what the peer does."""
+    """A connection: the engine's end, an epoll that watches it, and the actions of the peer."""
 
     def __init__(self, end: Any, epoll: Any, say: Callable[[bytes], Any], finish: Callable[[], Any]) -> None:
         self.end, self.epoll = end, epoll

@@ -34,12 +34,12 @@ class Answer(msgspec.Struct):
 
     @property
     def retry_after_s(self) -> int:
-        """0: the header is missing."""
+        """The seconds of `Retry-After`; 0 without the header."""
         return int(self.headers.get("retry-after", "0"))
 
 
 class PendingRequest:
-    """A request under way. `answer` is None until it is there, and for ever where it was lost."""
+    """A request in flight. `answer` is None until it arrives, and stays None where it was lost."""
 
     def __init__(self, method: str, path: str, body: bytes, headers: dict[str, str], peer: str) -> None:
         self.body = body
@@ -83,7 +83,7 @@ class Desk:
         peer: str,
         patience_s: float,
     ) -> Answer | None:
-        """The answer; None: nobody listens, or it did not come in time."""
+        """Send a request and return its answer; None where no server listens, or after the time limit."""
         sent = b"" if body is None else msgspec.json.encode(body)
         kind = {"Content-Type": "application/json"} if sent else {}
         length = {"Content-Length": str(len(sent))}

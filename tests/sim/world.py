@@ -42,7 +42,7 @@ from tests.sim.web import Desk
 
 
 class LifeFailed(Exception):
-    """A life that went wrong; `story` tells how."""
+    """A failed life; `story` has its events."""
 
     def __init__(self, story: Story) -> None:
         super().__init__("\n".join([*story.lines, f"again: python -m tests.sim {story.seed}"]))
@@ -56,7 +56,7 @@ ROOMY_BYTES = 1 << 23
 
 
 class World:
-    """Everything of one life. `boot` of the disk tells which process is alive."""
+    """All objects of one life. `boot` of the disk identifies the process that is alive."""
 
     def __init__(self, of: LifePlan, story: Story, clock: trio.testing.MockClock) -> None:
         self.plan = of
@@ -71,9 +71,9 @@ class World:
         self.desk = Desk(self._require_alive, is_open=of.managed)
         self.keyring = Keyring(of.keys, self.chance("keyring"))
         self.peer = ELSEWHERE if of.remote and self.keyring.events_key is not None else HERE
-        """Where clients are."""
+        """Return the address of the clients."""
         self.manager = ELSEWHERE if of.remote and self.keyring.guards_management else HERE
-        """Where the operator is."""
+        """Return the address of the operator."""
         self._boot = 0
         self._wants_stop = trio.Event()
         self._cut = trio.Event()
@@ -101,7 +101,7 @@ class World:
         self.disk.require(self._boot)
 
     async def control(self, op: str, args: dict[str, Any]) -> dict[str, Any]:
-        """An operation over the management API. Raises Unavailable where nobody answers."""
+        """Send an operation over the management API. Raise Unavailable without an answer."""
         service, boot = self.service, self._boot
         if service is None or not self.alive:
             raise Unavailable("down", "Nobody listens.")
@@ -112,7 +112,7 @@ class World:
         return answer
 
     def answered(self, raw: dict[str, Any]) -> None:
-        """An operation was answered: it is durable, as often as that has happened."""
+        """Note that an operation was answered: it is durable, as often as it was answered."""
         key = msgspec.json.encode(raw, order="sorted")
         self._answered[key] = self._answered.get(key, 0) + 1
         self.account.answered(raw, self._answered[key])
@@ -162,7 +162,7 @@ class World:
             nursery.cancel_scope.cancel()
 
     async def _rest(self) -> None:
-        """Until nothing is due and nothing under way; then stop cleanly and look at what is on the disk."""
+        """Wait until nothing is due or in flight; then stop cleanly and check the disk."""
         self.tell("world", "everything is acknowledged: faults end, and all comes to rest")
         self._over = True
         while not self._is_at_rest():  # noqa: ASYNC110
@@ -176,7 +176,7 @@ class World:
         self.account.compare(kernel)
 
     async def _cut_short(self) -> None:
-        """Flows that launch each other can multiply beyond all measure: then the life ends with a loss of power."""
+        """End a life whose flows launch each other without bound by a loss of power."""
         self.tell("world", "too large a life to come to rest")
         self._kill(power=True)
         await self._end()
@@ -184,7 +184,7 @@ class World:
         self.account.recovered(kernel, found)
 
     async def _end(self) -> None:
-        """The process that is there, if any, is the last one."""
+        """Declare the running process, if any, the last one."""
         self._concluded = True
         self._wants_stop.set()
         while self.service is not None:  # noqa: ASYNC110
@@ -202,7 +202,7 @@ class World:
         return timely and settled and service.durable_seq == service.kernel.seq
 
     async def _processes(self) -> None:
-        """One process after the other, with some time between."""
+        """Run one process after the other, with pauses between them."""
         chance = self.chance("processes")
         while True:
             await self._process()
@@ -221,7 +221,7 @@ class World:
                 self._forge(chance)
 
     async def _process(self) -> None:
-        """From the start of a process to its end. Anything but a power cut or a broken disk is a breach."""
+        """Run a process from start to end. Anything but a power cut or a broken disk is a breach."""
         self._wants_stop, self._cut = trio.Event(), trio.Event()
         self._boot = boot = self.disk.boot
         settings = Settings(data=str(DATA), write_keys=self.keyring.write_keys)
@@ -242,7 +242,7 @@ class World:
             self.disk.cut(power=False)
 
     async def _die(self, boot: int) -> None:
-        """The end of a process that is cut off, wherever it is."""
+        """End a process that is cut off, wherever it is."""
         while boot == self.disk.boot:
             await self._cut.wait()
         self.require(boot)
@@ -253,7 +253,7 @@ class World:
         self._wants_stop.set()
 
     async def _ended(self, error: BaseException) -> None:
-        """Say how a process ended; raise what it may not end by."""
+        """Record how a process ended; raise an error that must not end it."""
         rest = error
         if isinstance(error, BaseExceptionGroup):
             _, rest = error.split(PowerCut)  # type: ignore[assignment]
@@ -288,7 +288,7 @@ class World:
         )
 
     def now_ms(self) -> int:
-        """The clock of the engine."""
+        """Return the clock of the engine."""
         now_ms = self.wall.now_ms()
         self.account.latest_ms = max(self.account.latest_ms, now_ms)
         return now_ms
@@ -296,7 +296,7 @@ class World:
     # Faults
 
     async def _director(self, clients: list[StreamClient | HttpClient]) -> None:
-        """Draws faults one after the other; when they are used up, gives the engine room and leaves it alone."""
+        """Inject faults one after the other; after the last, give the engine room."""
         chance = self.chance("director")
         for _ in range(self.plan.fault_count):
             await trio.sleep(chance.choice((0.01, 0.3, 1, 3, 8)) * chance.random() * 2)
@@ -350,7 +350,7 @@ class World:
             self._wants_stop.set()
 
     async def _watch(self) -> None:
-        """Bounds are kept at every moment one looks."""
+        """Check the bounds, again and again."""
         while True:
             await trio.sleep(0.05)
             if self.account.is_too_large:
@@ -439,7 +439,7 @@ class World:
 
 
 def values_of(disk: Disk) -> list[tuple[str, bytes, int, int]]:
-    """(file, key, place, length) of everything that the engine has written."""
+    """Return (file, key, place, length) of everything that the engine has written."""
     found = []
     for name in sorted(disk.files):
         environment = opener(lambda: disk, lambda commit, durable: None)(f"/{name}", map_size=ROOMY_BYTES)

@@ -32,7 +32,7 @@ def run(test: Callable[[], Awaitable[T]]) -> T:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait for something nobody tells of."""
+    """Poll until a condition holds."""
     while not true():  # noqa: ASYNC110
         await trio.sleep(0.002)
 
@@ -55,7 +55,7 @@ def events(count: int, *, first: int = 0, contacts: int = 10, padding: int = 0) 
 
 
 class Collector:
-    """A channel that remembers what it was given."""
+    """A channel that stores the effects it receives."""
 
     workers = 2
 

@@ -73,12 +73,12 @@ def recovered(data: Path) -> Iterator[Kernel]:
 
 
 class Crash(Exception):
-    """Ends a service as a fault would: nothing more is written."""
+    """A fault that ends a service without further writes."""
 
 
 @contextmanager
 def crashing() -> Iterator[None]:
-    """Turn the group that a crash of the service ends in into nothing."""
+    """Expect the exception group of a crashed service."""
     with pytest.raises(ExceptionGroup) as ended:
         yield
     assert ended.group_contains(Crash)
@@ -95,7 +95,7 @@ async def crash(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def at_rest(service: Service) -> None:
-    """Nothing is due any more, and what was applied is durable."""
+    """Wait until nothing is due and everything applied is durable."""
 
     def rests() -> bool:
         due = service.kernel.next_due_ms()

@@ -21,7 +21,7 @@ from tests.store.live_store import START, at_rest
 
 NAMES = dict.fromkeys(("id", "alias", "trait", "nested", "property", "key", "patched"))
 SECRETS: dict[str, str] = {name: f"{name}-of-erica-{'xyzzy' * 3}" for name in NAMES}
-"""What is known of the contact to be deleted, by where it stands."""
+"""The secrets of the contact to be deleted, by their place."""
 KEPT = "kept-of-somebody-else-xyzzy"
 FLOW: dict[str, Any] = {
     "id": "orders",

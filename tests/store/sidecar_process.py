@@ -33,7 +33,10 @@ class Sidecar:
         return text.split()[1]
 
     def stream(self, lines: list[bytes], kill_after: int | None) -> int:
-        """Send `lines`; kill the process once so many are acknowledged, or let it end. How many were."""
+        """Send `lines`, and kill the process once `kill_after` are acknowledged, or let it end.
+
+        Return the number of acknowledged lines.
+        """
         end = kill_after is None
         feeder = threading.Thread(target=self._feed, args=(lines, end))
         feeder.start()

@@ -15,7 +15,7 @@ def said(event: Event) -> tuple[object, ...]:
 
 
 def taken(line: bytes) -> bool:
-    """Whether a line is read in one pass. What it says is then what the slow way says."""
+    """Whether a line is read in one pass. Check that the event then equals the slow way's."""
     left: list[bytes] = []
     found = read_lines(line, left.append)
     if found is None:
