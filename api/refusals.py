@@ -1,4 +1,4 @@
-"""Answers to the errors of the engine: the HTTP status of each, and its remedy in the words of HTTP or of a terminal.
+"""HTTP statuses of the engine's errors, and remedies in the words of HTTP or of a terminal.
 
 The engine knows neither statuses nor paths nor commands (`engine.errors`). It raises a class with a code; here the
 class decides the status, and a code overrides it where the class alone is not enough.
@@ -36,7 +36,7 @@ STATUS_OF_CLASS: tuple[tuple[type[TidemillError], HTTPStatus], ...] = (
 
 
 class Remedy(msgspec.Struct, frozen=True):
-    """A sentence that says what to do, over HTTP and in a terminal. `{named}` is what the error is about."""
+    """Sentence about the way out of an error, over HTTP and in a terminal. `{named}` is the id in question."""
 
     http: str
     terminal: str
@@ -63,7 +63,7 @@ def status_of(error: TidemillError) -> int:
 
 
 def http_sentence(error: TidemillError) -> str:
-    """Return what is wrong and what to do about it, in the words of the HTTP API."""
+    """Return the failure and its remedy in the words of the HTTP API."""
     if not error.remedy and error.code in REMEDIES:
         return f"{error.detail} {REMEDIES[error.code].http.format(named=error.named)}"
     return str(error)

@@ -1,18 +1,18 @@
-"""Who is served by the management API. Asked before any handler runs; what is not allowed is refused.
+"""Access to the management API, decided before any handler runs.
 
-Every route says which scope it needs (`needs`, or `operation` for those that are described); one that says
-nothing is closed to everybody. Then:
+Every route declares the scope that it needs (`needs`, or `operation` for routes in the OpenAPI document); a route
+without a scope is closed. Then:
 
-- A peer on a Unix socket is served: the mode of its file has decided already who that can be.
-- Once there is a key, every other peer needs one with the scope of the route, from loopback too: a reverse proxy
-  and every user of the machine speak from there. `read` opens whatever is only looked at.
-- While there is none, loopback is served and nobody else, and two further questions are asked. Which name was
-  asked for? A web page can point a name of its own at 127.0.0.1 (DNS rebinding) and then read our answers as its
-  own, so `Host` must be a loopback name, or an address this server was told to listen on. Whose page asks? Any
-  page may send a simple POST to localhost without being able to read the answer; its browser names the page in
-  `Origin`, which must then be us. A page has no key, so with keys neither question arises.
+- A client on a Unix socket is served: the mode of the socket's file has decided already who can connect.
+- Once there is a key, every other client needs one with the scope of the route. This includes clients on loopback,
+  where a reverse proxy and every user of the machine connect from. The scope `read` opens all GET requests.
+- Without keys, loopback is served and nothing else, after two checks. A web page can point its own host name at
+  127.0.0.1 (DNS rebinding) and then read our answers as its own. So `Host` must be a loopback name, or an address on
+  which this server is configured to listen. Any page may also send a simple POST to localhost, without reading the
+  answer. Its browser names the page in `Origin`, which must then be this server. A page has no key, so with keys both
+  checks are unnecessary.
 
-Rejected: trusting `Forwarded` headers (a proxy in front is a peer like any other, and needs a key), and CORS.
+Rejected: trusting `Forwarded` headers (a proxy is a client like any other, and needs a key), and CORS.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from api.listen import is_loopback
 from api.management.problems import problem
 
 LOCAL_NAMES = frozenset({"localhost", "localhost."})
-LOOKING = frozenset({"GET", "HEAD"})
+READING = frozenset({"GET", "HEAD"})
 CHALLENGE = 'Bearer realm="tidemill"'
 
 Need = Scope | Literal["nothing"]
-"""What a route needs. `nothing`: it tells no more than that an engine is here, or how the API looks."""
+"""Scope of a route. `nothing`: its answer shows only that an engine is here, or the shape of the API."""
 
 _NEEDS = "_tidemill_needs"
 
@@ -40,7 +40,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def needs(need: Need) -> Callable[[Handler], Handler]:
-    """Declare what a handler needs."""
+    """Declare the scope that a handler needs."""
 
     def mark(handler: Handler) -> Handler:
         setattr(handler, _NEEDS, need)
@@ -50,38 +50,38 @@ def needs(need: Need) -> Callable[[Handler], Handler]:
 
 
 def need_of(handler: Callable[..., Any]) -> Need | None:
-    """What a handler declares; None: nothing, so it is closed."""
-    found: Need | None = getattr(handler, _NEEDS, None)
-    return found
+    """Return the scope that a handler declares; None if it declares none, hence is closed."""
+    need: Need | None = getattr(handler, _NEEDS, None)
+    return need
 
 
 def scopes_for(need: Need, method: str) -> tuple[str, ...]:
-    """The scopes one of which opens a route that needs `need`."""
-    return (need, "read") if method in LOOKING else (need,)
+    """Return the scopes that open a route that needs `need`, each alone."""
+    return (need, "read") if method in READING else (need,)
 
 
 class Access:
-    """Decides whether a request is served. `names` are further host names that `Host` may carry."""
+    """Decision whether a request is served. `names` are further host names that `Host` may carry."""
 
     def __init__(self, keys: Keys, names: frozenset[str] = frozenset()) -> None:
         self._keys = keys
         self._names = names
 
     async def check(self) -> Response | None:
-        """A refusal for the request being handled, or None: go on."""
-        need: Need | None = "read"  # to be told that there is nothing at a path
+        """Return a refusal of the request being handled, or None to go on."""
+        need: Need | None = "read"  # for the answer that a path does not exist
         if request.url_rule is not None:
             need = need_of(current_app.view_functions[request.url_rule.endpoint])
         if need is None:
-            return _refused("closed", "Nobody has said who may use this path, so nobody may.")
+            return _refused("closed", "This route declares no scope.")
         client = request.scope.get("client")
         if client is None:  # a Unix socket
             return None
         if need == "events" and self._keys.guard_events:
-            return None  # judged where Segment's clients read the answer (`api.intake.segment_api`)
+            return None  # `api.intake.segment_api` checks the key and refuses in Segment's shape
         if self._keys.guard_management and need != "events":
             return self._check_key(need)
-        return self._check_place(client[0])
+        return self._check_origin(client[0])
 
     def _check_key(self, need: Need) -> Response | None:
         if need == "nothing":
@@ -94,29 +94,31 @@ class Access:
             return _refused("no_key", detail, status=401, challenge=CHALLENGE)
         key = self._keys.find(secret.strip().encode("utf-8", "surrogatepass"))
         if key is None:
-            detail = "This key is not, or no longer, one of ours; `tidemill keys list` names those there are."
+            detail = "This key is unknown or revoked; `tidemill keys list` lists the valid ones."
             return _refused(
                 "invalid_key", detail, status=401, challenge=f'{CHALLENGE}, error="invalid_token"'
             )
         scopes = scopes_for(need, request.method)
         if not key.allows(scopes):
-            detail = f"The key {key.name} has not the scope {' or '.join(scopes)}; create one that has."
+            detail = f"Key `{key.name}` lacks the scope {' or '.join(f'`{scope}`' for scope in scopes)}."
             challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{" ".join(scopes)}"'
             return _refused("scope", detail, challenge=challenge)
         return None
 
-    def _check_place(self, peer: str) -> Response | None:
+    def _check_origin(self, peer: str) -> Response | None:
         if not is_loopback(peer):
             detail = (
-                "Without a key only this machine is served; `tidemill keys create`, run there, makes one."
+                "Without a key only this machine is served; run `tidemill keys create` there to make one."
             )
             return _refused("not_local", detail)
         host = request.headers.get("Host", "")
         if not self._knows(host):
-            return _refused("unknown_host", f"This server is not called {host!r}; ask for it as localhost.")
+            return _refused(
+                "unknown_host", f"This server does not answer to the host name {host!r}; use localhost."
+            )
         origin = request.headers.get("Origin")
         if origin is not None and not _is_page_of(origin, host):
-            return _refused("foreign_origin", f"Pages of {origin!r} are not served.")
+            return _refused("foreign_origin", f"Requests from web pages of {origin!r} are refused.")
         return None
 
     def _knows(self, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The management API: one Quart app, one blueprint per noun.
+"""Management API: one Quart app, one blueprint per noun.
 
 The app holds no state of its own. It reads the kernel and hands operations to the service; both live in tasks
 of the engine's nursery, of which the web server is one child (`api.management.server`), never the other way round.
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 
 class NameConverter(UnicodeConverter):
-    """A part of a path that may hold any text: a slash in it arrives as `%2F`, a per cent sign as `%25`."""
+    """Converter for a part of a path that may hold any text: a slash arrives as `%2F`, a per cent sign as `%25`."""
 
     def to_python(self, value: str) -> str:
         return value.replace("%2F", "/").replace("%25", "%")
 
 
 class App(QuartTrio):
-    """Quart, with paths cut into parts before they are decoded: `/contacts/a%2Fb` has two of them."""
+    """Quart app that splits a path before it decodes the parts: `/contacts/a%2Fb` has two of them."""
 
     async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
         raw = scope.get("raw_path")
-        taken: Any = scope if raw is None else {**scope, "path": decoded_path(raw)}
-        await super().asgi_app(taken, receive, send)
+        decoded: Any = scope if raw is None else {**scope, "path": decoded_path(raw)}
+        await super().asgi_app(decoded, receive, send)
 
 
 def decoded_path(raw: bytes) -> str:
-    """A path with everything decoded but `%2F` and `%25`, which `NameConverter` decodes."""
-    kept = raw.replace(b"%25", b"%2525").replace(b"%2F", b"%252F").replace(b"%2f", b"%252F")
-    return unquote(kept.decode("ascii"))
+    """Decode a path except for `%2F` and `%25`, which `NameConverter` decodes."""
+    protected = raw.replace(b"%25", b"%2525").replace(b"%2F", b"%252F").replace(b"%2f", b"%252F")
+    return unquote(protected.decode("ascii"))
 
 
 def create_app(
@@ -60,10 +60,10 @@ def create_app(
     keys: Keys | None = None,
     names: frozenset[str] = frozenset(),
 ) -> App:
-    """The app that serves `service`.
+    """Return the app that serves `service`.
 
-    `on_bug` is told of faults of ours and must stop the process. `names` are host names this server may be
-    asked for under besides localhost. `keys` say who may do what; without any, this machine is served.
+    `on_bug` is called with faults of ours and must stop the process. `names` are the host names of this server besides
+    localhost. `keys` grant the scopes; without any, only this machine is served.
     """
     app = App("tidemill", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = EVENTS_BODY_BYTES_MAX

@@ -1,7 +1,7 @@
-"""One connection of the management API: hypercorn's, under guard.
+"""Connection of the management API: hypercorn's, with stricter rules.
 
-What has two readings (`Content-Length` beside `Transfer-Encoding`: request smuggling) or wants another protocol
-(`Upgrade: h2c`) is refused before the app; a peer that does not take its answer is dropped. TLS is hypercorn's
+Requests that are ambiguous (`Content-Length` beside `Transfer-Encoding`: request smuggling) or want another protocol
+(`Upgrade: h2c`) are refused before the app. A client that does not read its answer is disconnected. TLS is hypercorn's
 context on trio's stream; HTTP/2 is not offered there either.
 """
 
@@ -29,20 +29,21 @@ from api.management.problems import MEDIA_TYPE, ProblemAnswer
 from engine.limits import API_ANSWER_S, API_HANDSHAKE_S, API_HEADER_BYTES_MAX
 
 GRACE_S = 3.0
-"""What requests in progress have left when the engine stops."""
+"""Time that requests in progress may take when the engine stops."""
 
 log = logging.getLogger("tidemill.web")
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
-class Connection(TCPServer):
-    """hypercorn's connection without HTTP/2, ended as a whole when its peer does not take its answer.
+class WebConnection(TCPServer):
+    """Connection of hypercorn without HTTP/2, which ends as a whole when the client does not read its answer.
 
-    (hypercorn tells the app only. Where the peer has sent further requests ahead, the connection then waits for
-    ever for an answer to end that has ended already.)
+    hypercorn alone informs only the app. If the client has sent further requests ahead, the connection then waits
+    for ever for the end of an answer that has ended already.
 
-    `told(self, idle)` is called whenever a request begins, and when the connection waits for one.
+    `on_idle(self, idle)` is called with False whenever a request begins, and with True when the connection waits
+    for one.
     """
 
     def __init__(
@@ -51,21 +52,21 @@ class Connection(TCPServer):
         config: Config,
         context: WorkerContext,
         stream: Stream,
-        told: Callable[[Connection, bool], None],
+        on_idle: Callable[[WebConnection, bool], None],
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]
-        self._told = told
+        self._on_idle = on_idle
         self._whole = trio.CancelScope()
 
     def end(self) -> None:
-        """Close it at once."""
+        """Close the connection immediately."""
         self._whole.cancel()
 
     async def run(self) -> None:
         with self._whole:
             try:
                 if isinstance(self.stream, trio.SSLStream):
-                    self._told(self, True)
+                    self._on_idle(self, True)
                     with trio.fail_after(API_HANDSHAKE_S):
                         await self.stream.do_handshake()
                 await self._converse()
@@ -92,7 +93,7 @@ class Connection(TCPServer):
             )
             await self.protocol.initiate()
             await self.idle_task.restart(task_group, self._idle_timeout)
-            self._told(self, True)
+            self._on_idle(self, True)
             await self._read_data()
             await self.idle_task.stop()
 
@@ -101,9 +102,9 @@ class Connection(TCPServer):
             await self._send(event.data)
             return
         if isinstance(event, Updated):
-            self._told(self, event.idle)
-        # Quart cancels the task that sends this when its answer is complete; what has to follow must happen all
-        # the same: the idle timer starts, or the connection is closed.
+            self._on_idle(self, event.idle)
+        # Quart cancels the task that sends this when its answer is complete. The next step must happen all the same:
+        # the idle timer starts, or the connection is closed.
         with trio.move_on_after(GRACE_S, shield=True):
             await super().protocol_send(event)
 
@@ -117,31 +118,33 @@ class Connection(TCPServer):
 
 
 class _Strict(h11.Connection):
-    """h11, which of heads takes more than the standard wants: lines that end in a bare feed, and lines that go on in
-    the next one. A proxy in front may see other headers there than we do, so neither is taken."""
+    """h11 without its leniency about heads: lines that end in a bare feed, and lines that continue in the next one.
+
+    A proxy in front may see other headers there than we do, so both are refused.
+    """
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         if self.their_state is h11.IDLE:
             begun = self.trailing_data[0]
             end = _END_OF_HEAD.search(begun)
-            if _TWO_READINGS.search(begun, 0, end.end() if end else len(begun)):
-                raise h11.RemoteProtocolError("a line of the head has two readings", 400)
+            if _AMBIGUOUS.search(begun, 0, end.end() if end else len(begun)):
+                raise h11.RemoteProtocolError("a line of the head is ambiguous", 400)
         return super().next_event()
 
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_TWO_READINGS = re.compile(rb"(?<!\r)\n|\n[ \t]")
+_AMBIGUOUS = re.compile(rb"(?<!\r)\n|\n[ \t]")
 
 
 class _Guarded(H11Protocol):
-    """h11 under guard: what has two readings, or wants another protocol, is refused before the app."""
+    """h11 that refuses ambiguous requests, and requests for another protocol, before the app."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.connection = _Strict(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """hypercorn would switch to HTTP/2 here."""
+        """Do nothing; hypercorn would switch to HTTP/2 here."""
 
     async def _create_stream(self, request: h11.Request) -> None:
         refusal = guard(request)
@@ -164,14 +167,14 @@ class _Guarded(H11Protocol):
 
 
 def guard(request: h11.Request) -> ProblemAnswer | None:
-    """Why a request is not passed on to the app, or None."""
+    """Return the refusal of a request that must not reach the app, or None."""
     names = {name.lower() for name, _ in request.headers}
     if b"content-length" in names and b"transfer-encoding" in names:
         return _refusal(400, "ambiguous_length", "Content-Length and Transfer-Encoding exclude each other.")
     if b"upgrade" in names or request.http_version not in (b"1.0", b"1.1"):
-        return _refusal(400, "no_upgrade", "HTTP/1.1 is spoken here and nothing else; leave out Upgrade.")
+        return _refusal(400, "no_upgrade", "Only HTTP/1.1 is supported; leave out Upgrade.")
     if request.method == b"CONNECT":
-        return _refusal(400, "no_tunnel", "Nobody is connected through here.")
+        return _refusal(400, "no_tunnel", "CONNECT is not supported.")
     size = len(request.target) + sum(len(name) + len(value) for name, value in request.headers)
     if size > API_HEADER_BYTES_MAX:
         detail = f"Path and headers have at most {API_HEADER_BYTES_MAX} bytes together."
@@ -183,4 +186,4 @@ def _refusal(status: int, code: str, detail: str) -> ProblemAnswer:
     return ProblemAnswer("about:blank", HTTPStatus(status).phrase, status, detail, code)
 
 
-__all__ = ["Connection", "guard"]
+__all__ = ["WebConnection", "guard"]

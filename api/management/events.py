@@ -1,6 +1,6 @@
-"""Events in, on the management port too: Segment's paths and `/v1/events`, by the intake listener's code.
+"""Intake of events on the management port: Segment's paths and `/v1/events`, by the intake listener's code.
 
-For whoever has one port only; the listener serves them some twenty times faster. Answers and refusals are in
+It serves installations with one port only; the listener is about twenty times faster. Answers and refusals are in
 Segment's shape, because Segment's clients read them.
 """
 
@@ -25,26 +25,26 @@ tag_blueprint(events, ["intake"])
 RECEPTION = "tidemill-reception"
 PATHS = tuple(path for path, route in segment_api.ROUTES.items() if route.kind != "health")
 SUMMARIES = {
-    "track": "Say what a contact did.",
-    "identify": "Say who a contact is: its traits.",
-    "alias": "Say that two ids are one contact.",
-    "page": "Say which page a contact looked at.",
-    "screen": "Say which screen a contact looked at.",
-    "group": "Say which group a contact belongs to.",
-    "batch": "Send several messages at once.",
+    "track": "Record an event of a contact.",
+    "identify": "Set traits of a contact.",
+    "alias": "Merge two ids into one contact.",
+    "page": "Record which page a contact viewed.",
+    "screen": "Record which screen a contact viewed.",
+    "group": "Record that a contact joined a group.",
+    "batch": "Send several messages in one request.",
     "events": "Send lines of messages (NDJSON), up to 8 MiB.",
 }
 
 
 class Success(msgspec.Struct, frozen=True):
-    """What was sent is durable."""
+    """Messages are durable, except for those in `rejected`."""
 
     success: bool
     rejected: list[dict[str, Any]] = []
 
 
 class Lines(msgspec.Struct, frozen=True):
-    """Lines that were taken are durable; the others are listed, counted from 0."""
+    """Accepted lines are durable; `rejected` lists the others, counted from 0."""
 
     accepted: int
     rejected: list[dict[str, Any]] = []
@@ -52,7 +52,7 @@ class Lines(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Nothing of what was sent is taken; `code` is for programs."""
+    """Refusal of the whole request; `code` is for programs."""
 
     code: str
     message: str
@@ -63,7 +63,7 @@ REFUSALS = dict.fromkeys((400, 401, 413, 415, 429, 503), Refusal)
 
 
 async def take_events() -> Response:
-    """Take what was sent; the answer leaves when it is durable."""
+    """Accept messages; the answer leaves when they are durable."""
     reception: segment_api.Reception = current_app.extensions[RECEPTION]
     head = segment_api.Head(
         method=request.method,
@@ -84,7 +84,7 @@ async def take_events() -> Response:
 
 
 def _handler(kind: str) -> Callable[[], Awaitable[Response]]:
-    """A handler of its own for each kind, so that each is described under its own name."""
+    """Return a handler for one kind of message, so that each kind has a description of its own."""
 
     async def take() -> Response:
         return await take_events()

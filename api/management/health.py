@@ -1,4 +1,4 @@
-"""What the people who run the engine ask: does it live, how is it, what went wrong, what does it know."""
+"""Operation of the engine over HTTP: health, readiness, metrics, problems, dead letters, the schema of events."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ async def get_readiness() -> Response:
 @operations.get("/metrics")
 @operation(needs="read", answers={200: "text/plain"})
 async def get_metrics() -> Response:
-    """Give all counts in the text format of Prometheus."""
+    """Return all counts in the text format of Prometheus."""
     return Response(generate_latest(registry_of(service())), content_type=CONTENT_TYPE_LATEST)
 
 
 @operations.get("/v1/monitoring/problems")
 @operation(needs="read", answers={200: answers.Monitoring})
 async def list_problems() -> Response:
-    """List failed and undelivered steps, cut chains, and messages that were given up, the newest first."""
+    """List failed and undelivered steps, cut chains, and dead letters, the newest first."""
     kernel = service().kernel
     return answer({"problems": kernel.problems(), "dead_letters": kernel.dead_letters()})
 
 
 DeadLetterIds = Annotated[
-    list[str], msgspec.Meta(max_length=DEAD_LETTERS_MAX, description="Their ids; without any, all.")
+    list[str], msgspec.Meta(max_length=DEAD_LETTERS_MAX, description="Their ids; left out: all.")
 ]
 
 
 class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which dead letters are to be tried again."""
+    """Choice of dead letters to retry."""
 
     effects: DeadLetterIds | None = None
 
@@ -69,7 +69,7 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operations.post("/v1/monitoring/problems/retry")
 @operation(needs="outbox", body=Retry, answers={200: answers.Accepted})
 async def retry_dead_letters() -> Response:
-    """Put messages that were given up back into the outbox, under the same ids."""
+    """Move dead letters back into the outbox, under the same ids."""
     wanted = await body(Retry)
     named = {} if wanted.effects is None else {"effects": wanted.effects}
     return answer(await service().control("retry", **named))

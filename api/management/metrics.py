@@ -1,9 +1,9 @@
-"""What Prometheus reads at `/metrics`.
+"""Metrics for Prometheus at `/metrics`.
 
 The engine counts by itself: the kernel as part of its state, the parts of the service since they started. This
-collector reads those counts when it is asked, into a registry of its own (the library's global one would add up
-the engines of one process, and the tests'). Only the first METRICS_FLOWS_MAX flows have series of their own: a
-scrape must stay small.
+collector reads these counts at each scrape, into a registry of its own: the library's global registry would add up
+the engines of one process. Only the first METRICS_FLOWS_MAX flows have series of their own, so that a scrape stays
+small.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 PREFIX = "tidemill"
 LEVELS = frozenset({"contacts", "waiting", "effects_pending", "dead_letters", "flows", "flows_active"})
-"""Of the kernel's counts, those that go up and down; the others only grow."""
+"""Counts of the kernel that go up and down; the others only grow."""
 LABELLED = {"receipts": "status", "problems": "what"}
-"""Of the kernel's counts, `receipts_delivered` and the like: one family each, this label telling them apart."""
+"""Stem of a count of the kernel, as in `receipts_delivered` -> the label that distinguishes the kinds in one family."""
 TOTALS = frozenset(
     {
         *("ingest_batches", "ingest_pulses", "ingest_inputs", "ingest_apply_s", "journal_appended_bytes"),
@@ -33,11 +33,11 @@ TOTALS = frozenset(
         "delivery_gave_up",
     }
 )
-"""Of the service's statistics, those that only grow."""
+"""Statistics of the service that only grow."""
 
 
 class EngineCollector(Collector):
-    """The engine's counts as metric families."""
+    """Collector of the engine's counts as metric families."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -54,7 +54,7 @@ class EngineCollector(Collector):
 
 
 def of_kernel(counts: Mapping[str, int]) -> Iterable[Metric]:
-    """Counters for what only grows, gauges for what does not, a label for what is one count by kind."""
+    """Yield a counter or a gauge for each count of the kernel, and one family with a label for each of LABELLED."""
     families = {
         stem: CounterMetricFamily(f"{PREFIX}_{stem}", f"{stem.capitalize()} so far.", labels=[label])
         for stem, label in LABELLED.items()
@@ -71,7 +71,7 @@ def of_kernel(counts: Mapping[str, int]) -> Iterable[Metric]:
 
 
 def of_service(path: str, statistics: Mapping[str, Any]) -> Iterable[Metric]:
-    """Every number in nested statistics, named by its path; a dict with `buckets` is a histogram."""
+    """Yield a family for each number in nested statistics, named by its path; a dict with `buckets` is a histogram."""
     for key, value in statistics.items():
         name = f"{path}_{key}" if path else key
         if isinstance(value, Mapping):
@@ -94,7 +94,7 @@ def _gauge(name: str, value: float) -> Metric:
 
 
 def _named(name: str) -> str:
-    """Prometheus writes units out."""
+    """Return the name for Prometheus, whose convention spells units out."""
     return f"{PREFIX}_{name[:-2]}_seconds" if name.endswith("_s") else f"{PREFIX}_{name}"
 
 
@@ -125,7 +125,7 @@ def _of_flows(flows: list[dict[str, Any]]) -> Iterable[Metric]:
 
 
 def registry_of(service: Service) -> CollectorRegistry:
-    """A registry that reads this engine and nothing else."""
+    """Return a registry that reads this engine and nothing else."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(EngineCollector(service))
     return registry

@@ -1,13 +1,12 @@
-"""The API's own description: OpenAPI 3.1 at `/openapi.json`, readable at `/docs` without any outside host.
+"""Description of the API: OpenAPI 3.1 at `/openapi.json`, readable at `/docs` without any outside host.
 
-quart-schema walks the routes; what it makes of msgspec Structs is completed here (its document refers to
-schemas it leaves out, puts headers where OpenAPI has none, and swallows the middle of `/<a>/b/<int:c>`). A
-handler says once, in `@operation`, what it takes and answers, its docstring being the text; a test holds the
-document against the standard's rules.
+quart-schema walks the routes; this module completes its document, which omits schemas that it refers to, misplaces
+headers, and loses the middle of `/<a>/b/<int:c>`. `@operation` declares the inputs and answers of a handler, and the
+handler's docstring is the text. A test checks the document against the rules of the standard.
 
-The page is Swagger UI from the files of `swagger-ui-bundle`. That release knows OpenAPI up to 3.0, so the
-page is given the same document in the older dialect; `/openapi.json` stays 3.1. A Content-Security-Policy
-forbids it every host but ours.
+The page is Swagger UI from the files of `swagger-ui-bundle`. That release supports OpenAPI up to 3.0, so the page reads
+the same document in the older dialect; `/openapi.json` stays 3.1. A Content-Security-Policy forbids it every host but
+this one.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from api.management.request import JSON, YAML, answer
 
 TITLE = "tidemill"
 TAGS = {
-    "flows": "Journeys: drafts, launches, versions, figures.",
-    "contacts": "Who travels them: traits, runs, and why.",
+    "flows": "Journeys: drafts, launches, versions, statistics.",
+    "contacts": "Customers: their traits, their runs, and why they are in a flow or not.",
     "segments": "Named sets of contacts, and pools of promo codes.",
     "outbox": "For an application that delivers messages by itself.",
-    "intake": "Events in; the intake listener serves the same paths, faster.",
+    "intake": "Intake of events; the intake listener serves the same paths, faster.",
     "operations": "Health, metrics, monitoring, the schema of events.",
 }
 SCHEMES: dict[str, Any] = {
@@ -77,7 +76,7 @@ _VARIABLE = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
 
 
 class Extra(msgspec.Struct, frozen=True):
-    """What `@operation` knows beyond quart-schema's own marks."""
+    """Facts about an operation beyond quart-schema's own marks."""
 
     refusals: tuple[int, ...]
     media: tuple[str, ...] = (JSON,)
@@ -98,11 +97,12 @@ def operation(
     request_headers: Mapping[str, str] | None = None,
     answer_headers: Mapping[str, str] | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Describe a handler, and declare what it `needs` (`api.management.access`): `answers` by status (None: no body; a
-    text: its media type), what it reads, `media` being the types of its body, and with which statuses it refuses
-    (those that any body brings with it are added).
+    """Describe a handler, and declare the scope that it `needs` (`api.management.access`).
 
-    The handler's docstring is the text: its first line the summary, the rest the description.
+    `answers` maps a status to the answer's type; None: no body, a text: its media type. `query` and `body` are the
+    types that the handler reads, `media` the media types of the body; `optional`: the body may be empty. `refusals` are
+    the statuses of its refusals; those that come with any body are added. The first line of the handler's docstring
+    is the summary, the rest the description.
     """
     extra = Extra(tuple(refusals), media, request_headers or {}, answer_headers or {}, optional)
 
@@ -120,15 +120,15 @@ def operation(
 
 
 def with_yaml(**described: Any) -> Callable[[Handler], Handler]:
-    """As `operation`, for a body that may also be YAML."""
+    """Describe a handler as `operation` does, with a body that may also be YAML."""
     return operation(media=(JSON, YAML[0]), **described)
 
 
 class Provider(OpenAPIProvider):
-    """quart-schema's document with complete schemas, problem answers, headers and stable operation ids."""
+    """Document of quart-schema with complete schemas, problem answers, headers and stable operation ids."""
 
     def schema(self) -> Schema:
-        """The whole document, paths in alphabetical order so that it reads the same every time."""
+        """Return the whole document, with paths in alphabetical order."""
         whole: Schema = super().schema()
         whole["paths"] = dict(sorted(whole["paths"].items()))
         whole["components"]["schemas"].update(_components(ProblemAnswer)[1])
@@ -140,7 +140,7 @@ class Provider(OpenAPIProvider):
         paths, components = super().build_paths(rule)
         extra: Extra = getattr(self._app.view_functions[rule.endpoint], _EXTRA)
         need = need_of(self._app.view_functions[rule.endpoint])
-        assert need is not None, f"{rule.rule} does not say who may use it"
+        assert need is not None, f"{rule.rule} declares no scope"
         (operations,) = paths.values()
         for method, described in operations.items():
             _complete(described, extra)
@@ -183,7 +183,7 @@ class Provider(OpenAPIProvider):
 
 
 def _components(model: Any) -> tuple[Schema, Schema]:
-    """The schema of a type, and every schema it refers to."""
+    """Return the schema of a type, and every schema that it refers to."""
     (schema,), components = msgspec.json.schema_components([model], ref_template=_REF)
     return schema, dict(components)
 
@@ -220,27 +220,27 @@ def _secure(described: Schema, need: Need, method: str) -> None:
     scopes = scopes_for(need, method)
     schemes = ("key", "write_key") if need == "events" else ("key",)
     described["security"] = [{}, *({scheme: []} for scheme in schemes)]
-    said = f"Where keys are asked for: one with the scope {' or '.join(f'`{scope}`' for scope in scopes)}."
-    described["description"] = f"{described.get('description', '')}\n\n{said}".strip()
+    sentence = f"Where keys are required: one with the scope {' or '.join(f'`{scope}`' for scope in scopes)}."
+    described["description"] = f"{described.get('description', '')}\n\n{sentence}".strip()
 
 
 REFUSALS = {
-    400: "What was sent cannot be read.",
-    401: "A key is asked for.",
-    403: "Not served from there, not under that name, or not with that key.",
-    404: "It does not exist.",
-    409: "It stands in the way as it is now.",
-    412: "It has been changed since; read it again.",
+    400: "The request cannot be parsed.",
+    401: "A valid key is required.",
+    403: "This address, this host name or this key is not allowed.",
+    404: "The thing named does not exist.",
+    409: "The present state does not allow it.",
+    412: "It has changed since; read it again.",
     413: "The body is too large.",
-    415: "The body is of a type not taken here.",
-    422: "It can be read, and is wrong; `errors` says where.",
-    429: "Slow down; `Retry-After` says until when.",
-    503: "The engine takes nothing just now; `Retry-After` says when to ask again.",
+    415: "The media type of the body is not supported.",
+    422: "The content is invalid; `errors` lists the places.",
+    429: "Too many requests; try again after `Retry-After`.",
+    503: "The engine takes no input at present; try again after `Retry-After`.",
 }
 
 
 def in_the_older_dialect(whole: Schema) -> Schema:
-    """An OpenAPI 3.1 document as 3.0 writes it: `nullable`, `enum` for `const`, one `example`."""
+    """Convert a document from OpenAPI 3.1 to 3.0: `nullable`, `enum` for `const`, one `example`."""
     return {**_older(whole), "openapi": "3.0.3"}
 
 
@@ -251,10 +251,10 @@ def _older(value: Any) -> Any:
         return value
     older = {key: _older(item) for key, item in value.items()}
     if isinstance(options := older.get("anyOf"), list):
-        kept = [option for option in options if option != {"type": "null"}]
-        if len(kept) < len(options):
+        rest = [option for option in options if option != {"type": "null"}]
+        if len(rest) < len(options):
             del older["anyOf"]
-            older |= {"nullable": True} | (kept[0] if len(kept) == 1 else {"anyOf": kept})
+            older |= {"nullable": True} | (rest[0] if len(rest) == 1 else {"anyOf": rest})
     if older.get("required") == []:
         del older["required"]
     if isinstance(examples := older.get("examples"), list):
@@ -316,7 +316,7 @@ async def docs_file(name: str) -> Response:
 
 
 def install(app: Quart) -> None:
-    """Serve `/openapi.json` and `/docs`; to be called when every other route is there."""
+    """Serve `/openapi.json` and `/docs`; to be called after every other route is registered."""
     description = "Customer journeys: flows, the contacts that travel them, and what became of them."
     QuartSchema(
         app,

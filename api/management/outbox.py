@@ -1,8 +1,8 @@
-"""The outbox over HTTP: for an application that delivers messages by itself.
+"""Outbox over HTTP, for an application that delivers messages by itself.
 
-It asks for what is due (`GET /v1/outbox?after=`), delivers, and reports what became of each message. A
-message without a receipt is handed out again by a request that starts before it, always under the same id:
-deliver at least once, and let the id keep it at once. Nothing is handed out before it is durable.
+The application reads pending messages (`GET /v1/outbox?after=`), delivers them, and reports a receipt for each. A
+request that starts before a message without a receipt returns the message again, always under the same id. So deliver
+at least once, and use the id to discard repeats. Only durable messages are returned.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ tag_blueprint(outbox, ["outbox"])
 
 
 class OutboxQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """From where on."""
+    """Position in the outbox."""
 
     after: Annotated[int, msgspec.Meta(ge=0, description="Only effects with a `seq` beyond this.")] = 0
     limit: Limit = LIST_LIMIT_DEFAULT
 
 
 class ReceiptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of one effect (rule 18)."""
+    """Receipt of one effect (rule 18)."""
 
     effect: Annotated[str, msgspec.Meta(description="The effect's id.")]
     status: ReceiptStatus
@@ -40,7 +40,7 @@ class ReceiptEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Receipts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of some effects."""
+    """Receipts of some effects."""
 
     receipts: Annotated[list[ReceiptEntry], msgspec.Meta(min_length=1, max_length=LIST_LIMIT_MAX)]
 
@@ -58,7 +58,7 @@ async def list_effects() -> Response:
 @outbox.post("/outbox/receipts")
 @operation(needs="outbox", body=Receipts, answers={200: answers.Accepted})
 async def add_receipts() -> Response:
-    """Report what became of messages; reporting twice changes nothing."""
+    """Report receipts of messages; a second receipt of a message changes nothing."""
     wanted = await body(Receipts)
     receipts = msgspec.to_builtins(wanted.receipts)
     return answer(await service().control("receipts", receipts=receipts))

@@ -1,7 +1,8 @@
-"""What a handler reads of its request, and how it writes its answer: bodies, queries, documents, JSON.
+"""Requests and answers of handlers: bodies, queries, documents, JSON.
 
 Bodies are decoded from their bytes straight into msgspec Structs, so a wrong type is refused with its place.
-quart-schema's own validation was rejected: it takes `"5"` for 5, and says "bad request" where we can point.
+
+Rejected: the validation of quart-schema, which takes `"5"` for 5, and says "bad request" without the place.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ EXTENSION = "tidemill"
 JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 ENVELOPE_BYTES = 64 * 1024
-"""Room for what the engine writes around a body in its journal line."""
+"""Bytes reserved for the envelope around a body in its journal line."""
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -36,40 +37,43 @@ Cursor = Annotated[
 ]
 
 
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which part of a list."""
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Page of a list: its size and where it begins."""
 
     limit: Limit = LIST_LIMIT_DEFAULT
     cursor: Cursor | None = None
 
 
 def service() -> Service:
-    """The engine this app serves."""
+    """Return the engine that this app serves."""
     return cast("Service", current_app.extensions[EXTENSION])
 
 
 def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer; `value` is anything msgspec encodes."""
+    """Return a JSON answer; `value` is anything that msgspec encodes."""
     return Response(msgspec.json.encode(value), status, headers, content_type=JSON)
 
 
 def nothing() -> Response:
-    """204: done, and there is nothing to say about it."""
+    """Return an answer without a body: 204."""
     return Response(b"", 204)
 
 
 def query(shape: type[T]) -> T:
-    """The query string as `shape`. Unknown and repeated parameters are refused with 422."""
-    given: dict[str, str] = {}
+    """Return the query string as `shape`. Raise Refused `invalid` for unknown and repeated parameters."""
+    parameters: dict[str, str] = {}
     for name, values in request.args.lists():
         if len(values) > 1:
             raise wrong(f"/{name}", "A parameter is given once")
-        given[name] = values[0]
-    return _converted(given, shape, strict=False)
+        parameters[name] = values[0]
+    return _converted(parameters, shape, strict=False)
 
 
 async def body(shape: type[T]) -> T:
-    """The JSON body as `shape`; refused with 400 if it is no JSON, 415 if it says so, 422 for its content."""
+    """Return the JSON body as `shape`.
+
+    Raise TidemillError `not_json`, and Refused `unsupported_media_type`, `invalid` or `too_large`.
+    """
     data = await _bytes(CONTROL_BYTES_MAX - ENVELOPE_BYTES)
     if request.mimetype not in ("", JSON):
         raise _unsupported(JSON)
@@ -77,7 +81,7 @@ async def body(shape: type[T]) -> T:
 
 
 async def optional_body(shape: type[T]) -> T:
-    """As `body`, where no body at all means `{}`."""
+    """Return the JSON body as `body` does; an empty body means `{}`."""
     data = await _bytes(CONTROL_BYTES_MAX - ENVELOPE_BYTES)
     if data and request.mimetype not in ("", JSON):
         raise _unsupported(JSON)
@@ -85,7 +89,10 @@ async def optional_body(shape: type[T]) -> T:
 
 
 async def document() -> dict[str, Any]:
-    """A document as people write it, from JSON or YAML. What is wrong *in* it is for the engine to say."""
+    """Return a document from JSON or YAML. The engine checks its content.
+
+    Raise Refused `not_yaml`, and whatever `body` raises.
+    """
     data = await _bytes(FLOW_DOCUMENT_BYTES_MAX)
     if request.mimetype in YAML:
         raw = await trio.to_thread.run_sync(_from_yaml, data)
@@ -97,7 +104,7 @@ async def document() -> dict[str, Any]:
 
 
 async def sent() -> bytes:
-    """The body as it was sent, within the bound of the app."""
+    """Return the bytes of the body, within the bound of the app."""
     data = await request.get_data(as_text=False)
     assert isinstance(data, bytes)
     return data
@@ -106,12 +113,12 @@ async def sent() -> bytes:
 async def _bytes(at_most: int) -> bytes:
     data = await sent()
     if len(data) > at_most:
-        raise Refused("too_large", f"A body has at most {at_most} bytes here.")
+        raise Refused("too_large", f"A body has at most {at_most} bytes on this route.")
     return data
 
 
 def _from_yaml(data: bytes) -> Any:
-    """In a worker thread: two megabytes of YAML take seconds to read."""
+    """Parse YAML. To be called in a worker thread: two megabytes take seconds."""
     loaded = load(data, yaml=True)
     if loaded.problems:
         first = loaded.problems[0]
@@ -141,7 +148,7 @@ def _decoded(data: bytes, shape: type[T]) -> T:
 
 
 def _check_numbers(raw: object) -> None:
-    """Refuse a whole number of more than 64 bits: the engine keeps what it is given in MessagePack."""
+    """Refuse a whole number of more than 64 bits: the engine stores values as MessagePack."""
     left: list[tuple[str, object]] = [("", raw)]
     while left:
         pointer, value = left.pop()
@@ -155,4 +162,4 @@ def _check_numbers(raw: object) -> None:
 
 def _unsupported(wanted: str) -> Refused:
     detail = f"The body says it is {request.mimetype}."
-    return Refused("unsupported_media_type", detail, remedy=f"Taken here: {wanted}.")
+    return Refused("unsupported_media_type", detail, remedy=f"This route takes {wanted}.")

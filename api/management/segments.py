@@ -1,4 +1,4 @@
-"""Segments and pools of promo codes over HTTP: the sets that flows read, add to and take from."""
+"""Segments and pools of promo codes over HTTP: the sets that flows read and change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quart_schema import tag_blueprint
 
 from api.management import answers
 from api.management.openapi import operation
-from api.management.request import Page, answer, body, query, service
+from api.management.request import PageQuery, answer, body, query, service
 
 segments = Blueprint("segments", __name__, url_prefix="/v1")
 tag_blueprint(segments, ["segments"])
@@ -23,24 +23,24 @@ class Codes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @segments.get("/segments/<segment>/members")
-@operation(needs="contacts", query=Page, answers={200: answers.Members}, refusals=(404, 422))
+@operation(needs="contacts", query=PageQuery, answers={200: answers.Members}, refusals=(404, 422))
 async def list_members(segment: str) -> Response:
     """List the contacts of a segment, in the order of their ids."""
-    asked = query(Page)
+    asked = query(PageQuery)
     return answer(service().kernel.segment_members(segment, limit=asked.limit, cursor=asked.cursor))
 
 
 @segments.put("/segments/<segment>/members/<name:contact>")
 @operation(needs="contacts", answers={200: answers.Changed}, refusals=(404, 422))
 async def add_member(segment: str, contact: str) -> Response:
-    """Add a contact to a segment; 0 changed means it was there already."""
+    """Add a contact to a segment; 0 changed means it was a member already."""
     return answer(await service().control("segment_add", segment=segment, contacts=[contact]))
 
 
 @segments.delete("/segments/<segment>/members/<name:contact>")
 @operation(needs="contacts", answers={200: answers.Changed}, refusals=(404, 422))
 async def remove_member(segment: str, contact: str) -> Response:
-    """Take a contact out of a segment; 0 changed means it was not there."""
+    """Remove a contact from a segment; 0 changed means it was not a member."""
     return answer(await service().control("segment_remove", segment=segment, contacts=[contact]))
 
 
@@ -54,6 +54,6 @@ async def list_pools() -> Response:
 @segments.post("/promo-pools/<pool>/codes")
 @operation(needs="contacts", body=Codes, answers={200: answers.Pool})
 async def add_codes(pool: str) -> Response:
-    """Add codes at the end of a pool, which is made if there is none."""
+    """Add codes at the end of a pool, which is created if need be."""
     wanted = await body(Codes)
     return answer(await service().control("add_codes", pool=pool, codes=wanted.codes))

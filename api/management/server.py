@@ -1,16 +1,17 @@
-"""Serving the management API: hypercorn's HTTP/1.1 on trio, as one child of the engine's nursery.
+"""Server of the management API: hypercorn's HTTP/1.1 on trio, as one child of the engine's nursery.
 
-hypercorn's own `serve` is not used. It owns the nursery, has no cap on connections, lets a peer that does not
-read its answer hold the process for ever, says 101 to `Upgrade: h2c`, and passes on a request with both
-`Content-Length` and `Transfer-Encoding` (two readings of where it ends: request smuggling). So the accept
-loop is here, the guard in `api.management.connection`, and hypercorn does what it does well: h11, the ASGI app,
-keep-alive, the settings of TLS.
+The accept loop is here, the guard in `api.management.connection`; hypercorn contributes h11, the ASGI app, keep-alive
+and the settings of TLS.
 
-When all places are taken, the connection that has waited longest for its next request makes room for a new one:
-whoever opens many and says nothing keeps nobody out.
+When all slots are taken, the connection that has been idle longest ends in favour of a new one, so a client with many
+silent connections keeps no other client out.
 
-A fault of the app reaches the nursery through `Alarm`: the peer has its 500, then the engine stops. A fault
-of a connection (whatever hypercorn makes of hostile bytes) ends that connection, and is logged.
+A fault of the app reaches the nursery through `Alarm`: the client gets its 500, then the engine stops. A fault of a
+connection, such as an exception of hypercorn over hostile bytes, ends that connection and is logged.
+
+Rejected: hypercorn's own `serve`. It owns the nursery, has no cap on connections, and waits for ever for a client that
+does not read its answer. It answers `Upgrade: h2c` with 101, and passes on a request with both `Content-Length` and
+`Transfer-Encoding`, whose end is ambiguous (request smuggling).
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ from api.config import Address, ConfigError
 from api.keys import Keys
 from api.listen import bound, listening
 from api.management.app import create_app
-from api.management.connection import GRACE_S, Connection, Stream
+from api.management.connection import GRACE_S, Stream, WebConnection
 from engine.limits import API_CONNECTIONS_MAX, API_HEADER_BYTES_MAX, API_IDLE_S
 
 if TYPE_CHECKING:
     from engine.service import Service
 
 ALARM_DELAY_S = 0.2
-"""Between a fault and the stop: the 500 that tells its peer leaves meanwhile."""
+"""Delay between a fault and the stop, in which the 500 leaves."""
 
 log = logging.getLogger("tidemill.web")
 
 
 class Alarm:
-    """Carries a fault of the app to the nursery that runs the engine. `ring` is the app's `on_bug`."""
+    """Carrier of a fault from the app to the nursery that runs the engine. `ring` is the app's `on_bug`."""
 
     def __init__(self) -> None:
         self._rung = trio.Event()
@@ -74,10 +75,10 @@ async def serve(
     certificate: tuple[str, str] | None = None,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `service` at `addresses` until cancelled; started with where it really listens.
+    """Serve `service` at `addresses` until cancelled; `task_status` reports the addresses that are bound.
 
-    `keys` say who may do what. `certificate`: the files of a certificate and of its private key, for the addresses
-    that speak TLS. Raises ListenError and ConfigError before that, and afterwards whatever fault the app met.
+    `keys` grant the scopes. `certificate`: the files of a certificate and of its private key, for the addresses with
+    TLS. Raises ListenError and ConfigError before the start, and later any fault of the app.
     """
     alarm = Alarm()
     names = frozenset(address.host for address in addresses if address.host)
@@ -86,11 +87,11 @@ async def serve(
     server = _Server(wrap_app(app, 0, "asgi"), config)
     context = tls_context(config) if any(address.tls for address in addresses) else None
     async with AsyncExitStack() as stack:
-        listeners: list[_Door] = []
+        listeners: list[_SlotListener] = []
         reached: list[Address] = []
         for address in addresses:
             for listener in await stack.enter_async_context(listening(address)):
-                listeners.append(_Door(listener, server.places, context if address.tls else None))
+                listeners.append(_SlotListener(listener, server.slots, context if address.tls else None))
                 reached.append(msgspec.structs.replace(bound(listener), tls=address.tls))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(alarm.watch)
@@ -99,7 +100,7 @@ async def serve(
 
 
 def tls_context(config: Config) -> ssl.SSLContext:
-    """hypercorn's context for the certificate of `config`. Raises ConfigError."""
+    """Return hypercorn's context for the certificate of `config`. Raises ConfigError."""
     remedy = "Give `certfile` and `keyfile`: PEM files that this user can read and that belong together."
     try:
         context = config.create_ssl_context()
@@ -126,16 +127,16 @@ def _config(certificate: tuple[str, str] | None) -> Config:
 
 
 class _Server:
-    """Accepts connections while there are places, and gives each to hypercorn."""
+    """Accept loop that passes each connection to hypercorn while there are slots."""
 
     def __init__(self, app: AppWrapper, config: Config) -> None:
-        self.places = _Places(API_CONNECTIONS_MAX)
+        self.slots = _ConnectionSlots(API_CONNECTIONS_MAX)
         self._app = app
         self._config = config
         self._context = WorkerContext(None)
         self._stop = trio.Event()
 
-    async def run(self, listeners: Sequence[_Door]) -> None:
+    async def run(self, listeners: Sequence[_SlotListener]) -> None:
         async with trio.open_nursery() as nursery:
             connections = await nursery.start(self._hold_connections)
             try:
@@ -144,7 +145,7 @@ class _Server:
                 self._stop.set()
 
     async def _hold_connections(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
-        """A nursery for connections that outlives the accept loop by GRACE_S."""
+        """Hold a nursery for connections, which outlives the accept loop by GRACE_S."""
         async with trio.open_nursery() as connections:
             connections.cancel_scope.shield = True
             task_status.started(connections)
@@ -153,49 +154,49 @@ class _Server:
             await self._context.terminated.set()
 
     async def _handle(self, stream: Stream) -> None:
-        connection = Connection(self._app, self._config, self._context, stream, self.places.told)
+        connection = WebConnection(self._app, self._config, self._context, stream, self.slots.set_idle)
         try:
             await connection.run()
         except Exception:
             log.exception("a connection failed")
             await trio.aclose_forcefully(stream)
         finally:
-            self.places.leave(connection)
+            self.slots.leave(connection)
 
 
-class _Places:
-    """As many connections as there are places. For one more, the one that is idle longest is ended."""
+class _ConnectionSlots:
+    """Slots for connections. For one connection more, the one that is idle longest ends."""
 
     def __init__(self, count: int) -> None:
         self._free = trio.Semaphore(count)
-        self._idle: dict[Connection, None] = {}
-        self._ending: set[Connection] = set()
+        self._idle: dict[WebConnection, None] = {}
+        self._ending: set[WebConnection] = set()
 
     async def take(self) -> None:
-        """Wait for a place; somebody is at the door."""
+        """Wait for a slot for a connection that is about to be accepted."""
         if not self._free.value:
             self._make_room(1)
         await self._free.acquire()
 
     def give_back(self) -> None:
-        """A place that was taken for nobody."""
+        """Release a slot whose connection could not be accepted."""
         self._free.release()
 
-    def leave(self, connection: Connection) -> None:
-        """A connection has ended."""
+    def leave(self, connection: WebConnection) -> None:
+        """Release the slot of a connection that has ended."""
         self._idle.pop(connection, None)
         self._ending.discard(connection)
         self._free.release()
 
-    def told(self, connection: Connection, idle: bool) -> None:
-        """A connection waits for its next request, or has one."""
+    def set_idle(self, connection: WebConnection, idle: bool) -> None:
+        """Note whether a connection waits for its next request; if so, it may have to make room."""
         self._idle.pop(connection, None)
         if idle:
             self._idle[connection] = None
             self._make_room(0)
 
     def _make_room(self, newcomers: int) -> None:
-        """End as many as are waited for: by who waits for a place already, and by `newcomers`."""
+        """End idle connections, one for each task that waits for a slot and for each of `newcomers`."""
         while self._idle and self._free.statistics().tasks_waiting + newcomers > len(self._ending):
             oldest = next(iter(self._idle))
             del self._idle[oldest]
@@ -203,24 +204,24 @@ class _Places:
             oldest.end()
 
 
-class _Door(trio.abc.Listener[Stream]):
-    """A listener that accepts only for a place; whoever handles the stream gives it back."""
+class _SlotListener(trio.abc.Listener[Stream]):
+    """Listener that takes a slot before it accepts; the handler of the stream releases the slot."""
 
     def __init__(
-        self, listener: trio.SocketListener, places: _Places, context: ssl.SSLContext | None
+        self, listener: trio.SocketListener, slots: _ConnectionSlots, context: ssl.SSLContext | None
     ) -> None:
         self.socket = listener.socket
         self._listener = listener
-        self._places = places
+        self._slots = slots
         self._context = context
 
     async def accept(self) -> Stream:
         await trio.lowlevel.wait_readable(self.socket)
-        await self._places.take()
+        await self._slots.take()
         try:
             stream = await self._listener.accept()
         except BaseException:
-            self._places.give_back()
+            self._slots.give_back()
             raise
         if self._context is None:
             return stream

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.keys import SCOPES, Key, Keys, Scope, sha256_of
-from api.management.access import LOOKING, need_of, needs
+from api.management.access import READING, need_of, needs
 from tests.api.api_engine import FLOW, Api, with_api
 
 LOOPBACK = ("127.0.0.1", 40_000)
@@ -69,14 +69,14 @@ def test_a_key_opens_what_its_scope_says_on_every_route(tmp_path: Path, scope: S
             need = need_of(handler)
             if need == "events":
                 continue  # judged by Segment's rules, below
-            opens = need in ("nothing", scope) or (scope == "read" and method in LOOKING)
+            opens = need in ("nothing", scope) or (scope == "read" and method in READING)
             for peer in (LOOPBACK, AWAY):
                 path = path_of(rule)
                 let_in = await api.ask(method, path, peer=peer, headers=bearer("k"))
                 assert (let_in.status not in (401, 403)) == opens, (method, rule)
                 if not opens and method != "HEAD":
                     assert let_in.problem.code == "scope"
-                    assert f"The key k has not the scope {need}" in let_in.problem.detail
+                    assert f"Key `k` lacks the scope `{need}`" in let_in.problem.detail
                     assert 'error="insufficient_scope"' in let_in.headers["WWW-Authenticate"]
                 for headers, code in ((None, "no_key"), (bearer("K"), "invalid_key")):
                     refused = await api.ask(method, path, peer=peer, headers=headers)
