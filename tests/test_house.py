@@ -26,8 +26,8 @@ LONGER_NOT_YET = {"transcode"}
 SHARED_TYPE_NAMES: dict[str, str] = {}
 """Type names that two modules may share, each with the reason."""
 SHARED_TYPE_NAMES_NOT_YET = """
-    Checked Connection Contact DeadLetter Deed Draft Entry Head Key Kind Lane Line ListOf MapOf Names Outbox
-    Page Part Plan Pool Pools Report Sent Shape Slot Step Target Text Ticket Walk _Answer _Frame _Places
+    Checked Contact Deed Draft Entry Head Key Kind Lane Line ListOf MapOf Names Outbox
+    Part Plan Report Sent Shape Slot Step Target Text Ticket Walk _Answer _Frame
 """
 """Type names that are being told apart."""
 TOUR_LINES_MAX = 150

@@ -144,7 +144,7 @@ class _Guarded(H11Protocol):
         self.connection = _Strict(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
 
     async def _check_protocol(self, event: h11.Request) -> None:
-        """Do nothing; hypercorn would switch to HTTP/2 here."""
+        """Keep the protocol; hypercorn would switch to HTTP/2 here."""
 
     async def _create_stream(self, request: h11.Request) -> None:
         refusal = guard(request)

@@ -27,14 +27,14 @@ SchemaDocument = Annotated[
 @operations.get("/healthz")
 @operation(needs="nothing", answers={200: answers.Health})
 async def get_health() -> Response:
-    """Say that the process answers."""
+    """Confirm that the process answers."""
     return answer({"status": "ok"})
 
 
 @operations.get("/readyz")
 @operation(needs="nothing", answers={200: answers.Health}, refusals=(503,))
 async def get_readiness() -> Response:
-    """Say whether the engine has recovered and takes input."""
+    """Confirm that the engine has recovered and takes input."""
     if not service().accepts_input:
         raise Unavailable("not_ready", "The engine takes no input: it is stopping, or its disk is full.")
     return answer({"status": "ok"})

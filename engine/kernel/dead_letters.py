@@ -13,7 +13,7 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(Effect).decode
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
+class FailedEffect(msgspec.Struct, frozen=True):
     """Failed effect: the time (ms UTC), the reason, whose message it was. `packed` is the effect itself."""
 
     at: int
@@ -25,15 +25,15 @@ class DeadLetter(msgspec.Struct, frozen=True):
     packed: bytes
 
 
-def _of(at: int, detail: str, effect: Effect, packed: bytes) -> DeadLetter:
-    return DeadLetter(at, detail, effect.channel, effect.contact, effect.flow, effect.node, packed)
+def _of(at: int, detail: str, effect: Effect, packed: bytes) -> FailedEffect:
+    return FailedEffect(at, detail, effect.channel, effect.contact, effect.flow, effect.node, packed)
 
 
 class DeadLetters:
     """Dead letters by effect id, oldest first. Effects are stored packed: a snapshot copies them all in one part."""
 
     def __init__(self) -> None:
-        self._letters: dict[str, DeadLetter] = {}
+        self._letters: dict[str, FailedEffect] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -58,13 +58,13 @@ class DeadLetters:
         letter = self._drop(effect_id)
         return None if letter is None else _unpack(letter.packed)
 
-    def _drop(self, effect_id: str) -> DeadLetter | None:
+    def _drop(self, effect_id: str) -> FailedEffect | None:
         letter = self._letters.pop(effect_id, None)
         if letter is not None:
             self._bytes -= len(letter.packed)
         return letter
 
-    def newest_first(self) -> list[tuple[str, DeadLetter]]:
+    def newest_first(self) -> list[tuple[str, FailedEffect]]:
         """Return `(effect id, dead letter)`, newest first."""
         return list(reversed(self._letters.items()))
 

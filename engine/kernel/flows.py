@@ -19,7 +19,7 @@ from engine.flow.validate import check
 from engine.flow.values import is_id
 from engine.flow.zone import zone
 from engine.kernel import fast_actions
-from engine.kernel.state import Draft, FlowState, State, Version
+from engine.kernel.state import FlowDraft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
 from engine.model import END_REASONS
 from ext.kernel.flow import FlowCore
@@ -105,7 +105,7 @@ def _save(state: State, flow: FlowState, document: dict[str, Any]) -> None:
     state.frozen.touch(flow)
     flow.revisions += 1
     flow.updated_ms = state.now_ms
-    flow.draft = Draft(document, flow.revisions, state.now_ms, problems)
+    flow.draft = FlowDraft(document, flow.revisions, state.now_ms, problems)
 
 
 def start_draft(state: State, flow: FlowState, *, replace: bool, version: int | None = None) -> None:

@@ -18,7 +18,7 @@ BLOCK_CODES = 1_000
 Block = tuple[str, ...]
 
 
-class Pool:
+class CodePool:
     """Promo codes of one pool that are left, and how many were issued."""
 
     def __init__(self) -> None:
@@ -63,11 +63,11 @@ class Pool:
         return blocks
 
 
-class Pools:
+class CodePools:
     """Pools by id. A pool exists from the first codes on."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, Pool] = {}
+        self.by_id: dict[str, CodePool] = {}
 
     def add(self, pool_id: str, codes: list[str]) -> dict[str, object]:
         """Add codes at the end, duplicates included. Raise Refused `invalid_code` or `pool_full`."""
@@ -75,7 +75,7 @@ class Pools:
             raise Refused("invalid_code", f"A code is a text of 1 to {CODE_BYTES_MAX} bytes.")
         if self.available(pool_id) + len(codes) > CODES_PER_POOL_MAX:
             raise Refused("pool_full", f"A pool holds at most {CODES_PER_POOL_MAX} codes.")
-        self.by_id.setdefault(pool_id, Pool()).fill(codes)
+        self.by_id.setdefault(pool_id, CodePool()).fill(codes)
         return self.entry(pool_id)
 
     def issue(self, pool_id: str) -> str | None:
@@ -103,6 +103,6 @@ class Pools:
         """Replace all pools by the contents of a snapshot."""
         self.by_id = {}
         for id, number in issued:
-            pool = self.by_id[id] = Pool()
+            pool = self.by_id[id] = CodePool()
             pool.fill(codes.get(id, []))
             pool.issued = number

@@ -26,7 +26,7 @@ from engine.flow.schema import parse_schema
 from engine.kernel import flows
 from engine.kernel.flow_snapshot import DRAFT, documents, pack_flow
 from engine.kernel.outbox import PendingEffects
-from engine.kernel.state import Draft, FlowState, State, Sweep, Version
+from engine.kernel.state import FlowDraft, FlowState, State, Sweep, Version
 from engine.model import Effect
 from engine.tuning import CHECKPOINT_PART_BYTES
 from ext.kernel.flow import FlowCore
@@ -266,7 +266,7 @@ def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -
     for id, created_ms, updated_ms, revisions, drafted, versions, running, occurrence in sorted(
         packed["flows"], key=itemgetter(0)
     ):
-        draft = msgspec.convert(documents[(id, DRAFT)], Draft) if drafted else None
+        draft = msgspec.convert(documents[(id, DRAFT)], FlowDraft) if drafted else None
         launched = []
         for number, launched_ms, stopped_ms in versions:
             document, schema = documents[(id, number)]

@@ -12,13 +12,13 @@ from engine.flow.schema import DEFAULT, Schema
 from engine.kernel.dead_letters import DeadLetters
 from engine.kernel.flow_snapshot import FrozenFlows
 from engine.kernel.outbox import PendingEffects
-from engine.kernel.pools import Pools
+from engine.kernel.pools import CodePools
 from engine.kernel.problem_log import Monitor
 from ext.kernel.core import Path
 from ext.kernel.flow import FlowCore
 
 
-class Draft(msgspec.Struct):
+class FlowDraft(msgspec.Struct):
     """Document being edited, as it was saved, and its problems."""
 
     document: dict[str, Any]
@@ -47,7 +47,7 @@ class FlowState(msgspec.Struct):
     created_ms: int
     updated_ms: int
     revisions: int = 0
-    draft: Draft | None = None
+    draft: FlowDraft | None = None
     versions: list[Version] = []
     core: FlowCore | None = None
     program: Program | None = None
@@ -84,7 +84,7 @@ class State:
         self.flows: dict[str, FlowState] = {}
         self.flow_numbers = 0
         self.frozen = FrozenFlows()
-        self.pools = Pools()
+        self.pools = CodePools()
         self.outbox = path.outbox = PendingEffects(keep=keep_effects)
         self.monitor = Monitor()
         self.dead_letters = DeadLetters()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.kernel import Kernel
 from engine.kernel.outbox import PendingEffects
-from engine.kernel.pools import Pool
+from engine.kernel.pools import CodePool
 from engine.model import Effect
 from tests.kernel.kernel_bench import Bench, flow
 
@@ -149,7 +149,7 @@ def test_effects_settled_while_they_are_read_are_read_all_the_same() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 1_500), st.sampled_from(["issue", "blocks"])), max_size=60))
 def test_a_pool_is_a_queue(verbs: list[int | str]) -> None:
-    pool, queue, kept = Pool(), list[str](), list[tuple[list[str], list[tuple[str, ...]]]]()
+    pool, queue, kept = CodePool(), list[str](), list[tuple[list[str], list[tuple[str, ...]]]]()
     for verb in verbs:
         if isinstance(verb, int):
             codes = [f"{len(queue)}-{n}" for n in range(verb)]
@@ -169,7 +169,7 @@ def test_a_pool_is_a_queue(verbs: list[int | str]) -> None:
 
 @pytest.mark.parametrize("codes", [1, 3_000])
 def test_a_pool_filled_code_by_code_has_few_blocks(codes: int) -> None:
-    pool = Pool()
+    pool = CodePool()
     for n in range(codes):
         pool.fill([str(n)])
     assert len(pool.blocks()) <= 2 + codes // 1_000
