@@ -13,8 +13,10 @@ T = TypeVar("T")
 
 
 def in_time(call: Callable[[], T]) -> T:
-    """The result, which has taken less than CPU_S_MAX of this thread's time (the second time, if not the first: what
-    is made once for all is nobody's hang)."""
+    """Return the result of a call that takes less than CPU_S_MAX of this thread's time.
+
+    A second attempt is allowed: the first may build what is built once for all.
+    """
     for _ in range(2):
         begun = time.thread_time()
         result = call()

@@ -26,7 +26,7 @@ FILES = {
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree of two compiled modules, of which `walk` reads `table.pxd` through another header."""
+    """Return a tree of two compiled modules, of which `walk` reads `table.pxd` through another header."""
     for place, text in FILES.items():
         path = tmp_path / place
         path.parent.mkdir(parents=True, exist_ok=True)

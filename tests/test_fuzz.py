@@ -1,5 +1,6 @@
-"""Fuzzing what reads from outside: flows, expressions, templates, input lines, journal frames. Whatever comes, it is
-taken or refused with a sentence: no crash, no other exception, and no example takes more than 100 ms of CPU.
+"""Fuzzing of all that reads from outside: flows, expressions, templates, input lines, journal frames.
+
+Every input is accepted or refused with a sentence: no crash, no other exception, at most 100 ms of CPU an example.
 
 The nightly form does the same with many more examples.
 """

@@ -17,7 +17,7 @@ Built = dict[str, Any]
 
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch) -> Built:
-    """The arguments that `setup.py` gives to setuptools, with those for Cython; nothing is compiled."""
+    """Collect the arguments that `setup.py` gives to setuptools and Cython; nothing is compiled."""
     arguments: Built = {}
 
     def cythonize(extensions: list[setuptools.Extension], **options: Any) -> list[setuptools.Extension]:

@@ -49,7 +49,7 @@ class Reply(msgspec.Struct):
     body: Any
 
     def shaped(self, shape: type[T]) -> T:
-        """The body, which has exactly the fields of `shape`."""
+        """Return the body, after a check that it has exactly the fields of `shape`."""
         return msgspec.convert(self.body, shape)
 
     @property
@@ -62,8 +62,10 @@ class Reply(msgspec.Struct):
 
 
 class Api:
-    """Asks an app in this process. `bugs` are the faults it met; a test that expects none need not look: they
-    are raised when its block ends."""
+    """A client of an app in this process.
+
+    `bugs` are the faults that the app met; they are raised when the block of the test ends.
+    """
 
     def __init__(self, service: Service, **settings: Any) -> None:
         self.service = service
@@ -80,7 +82,7 @@ class Api:
         headers: dict[str, str] | None = None,
         peer: tuple[str, int] | None = None,
     ) -> Reply:
-        """`body` is sent as JSON, `data` as it is; `peer` None is a Unix socket."""
+        """Send a request: `body` as JSON, or `data` unchanged; `peer` None stands for a Unix socket."""
         sent = {"Host": "localhost"} | (headers or {})
         if body is not None:
             data = msgspec.json.encode(body)
@@ -101,7 +103,7 @@ class Api:
         return await self._exchange(scope, data or b"")
 
     async def _exchange(self, scope: Any, data: bytes) -> Reply:
-        """One request to the app, by ASGI. Quart's own test client knows neither peers nor `%2F`."""
+        """Send one request to the app by ASGI. Quart's own test client knows neither peers nor `%2F`."""
         sent: list[dict[str, Any]] = [{"type": "http.request", "body": data, "more_body": False}]
         got: list[dict[str, Any]] = []
 
@@ -141,14 +143,14 @@ class Api:
         assert (await self.post(f"/v1/flows/{document['id']}/launch")).status == 200
 
     async def send(self, *lines: dict[str, Any]) -> None:
-        """Input lines, durable when this returns."""
+        """Send input lines, which are durable when this returns."""
         decoded = decode_lines(b"\n".join(map(msgspec.json.encode, lines)))
         assert not decoded.rejected
         await self.service.submit(decoded)
 
 
 def signed_up(contact: str, **more: Any) -> dict[str, Any]:
-    """The event that launches FLOW."""
+    """Return the event that launches FLOW."""
     return {"type": "track", "userId": contact, "event": "Signed Up", **more}
 
 

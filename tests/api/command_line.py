@@ -22,7 +22,7 @@ START_S = 20
 
 
 def tidemill(*arguments: object, stdin: str | bytes | None = None) -> Result:
-    """One call in this process: `.exit_code`, `.stdout`, `.stderr`."""
+    """Call the command line in this process. The result has `.exit_code`, `.stdout`, `.stderr`."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
 
 
@@ -58,7 +58,7 @@ class EngineProcess:
 def serving(
     *arguments: object, folder: Path, launcher: Sequence[str] = (), **environ: str
 ) -> Iterator[EngineProcess]:
-    """An engine that has said it is ready; killed at the end if it still runs. `launcher`: what is to become it."""
+    """Run an engine and yield it once it is ready; kill it at the end. `launcher`: the command it is started by."""
     process = subprocess.Popen(
         [*launcher, *TIDEMILL, "serve", *(str(argument) for argument in arguments)],
         cwd=folder,

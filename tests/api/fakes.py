@@ -1,4 +1,4 @@
-"""An engine that only keeps what it is given, and says when to call it durable."""
+"""A fake engine that stores submissions and decides when they are durable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FakeTicket:
 
 
 class FakeEngine:
-    """`enqueue` takes inputs; they are durable at once, or with `held` only after `settle`.
+    """An engine whose inputs are durable immediately, or with `held` only after `settle`.
 
     Takes no more than `room` submissions that are not durable; `refusals` are raised before any is taken.
     """
@@ -58,14 +58,14 @@ class FakeEngine:
         return ticket
 
     def settle(self, count: int | None = None) -> None:
-        """The `count` oldest submissions (all) are durable."""
+        """Make the `count` oldest submissions (by default all) durable."""
         settled, self.waiting = self.waiting[:count], self.waiting[len(self.waiting[:count]) :]
         for ticket in settled:
             ticket.resolve()
         self._ring()
 
     def fail(self) -> None:
-        """The engine stops before what is waiting is durable."""
+        """Stop the engine before the waiting submissions are durable."""
         waiting, self.waiting = self.waiting, []
         for ticket in waiting:
             ticket.resolve(Unavailable("stopped", "The engine has stopped.", retry_after_s=5))

@@ -1,7 +1,7 @@
-"""Requests with two readings, or none: raw bytes, each of which somebody's proxy takes for something else than we do.
+"""Requests with two readings, or none: raw bytes that some proxy reads differently from this server.
 
-`HIDDEN` is what a smuggler wants to get through: a second request inside the first. Each case comes with the number of
-answers that may be given: one (a refusal, and the connection is closed), and never two for one request.
+`HIDDEN` is the request that a smuggler hides inside another. Each case states the number of answers allowed: one (a
+refusal, then the connection closes), and never two for one request.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CODINGS = {
     "chunked of an old version": post(CHUNKED, b"Content-Length: 6", body=ENDED, version=b"HTTP/1.0"),
 }
 CHUNKS = {
-    "a size that is none": post(CHUNKED, body=b"zz\r\n" + ENDED),
+    "an invalid size": post(CHUNKED, body=b"zz\r\n" + ENDED),
     "a negative size": post(CHUNKED, body=b"-1\r\n" + ENDED),
     "a size with 0x": post(CHUNKED, body=b"0x0\r\n\r\n" + HIDDEN),
     "a size beyond 64 bits": post(CHUNKED, body=b"10000000000000000\r\n\r\n" + HIDDEN),

@@ -1,5 +1,7 @@
-"""A real engine with keys and TLS: the commands get in with a key, nobody else does, and no secret is found
-anywhere: not in its log, its files, its answers, or what the commands print."""
+"""A real engine with keys and TLS: commands need a key, and no secret is found anywhere.
+
+The search covers its log, its files, its answers and the output of the commands.
+"""
 
 from __future__ import annotations
 

@@ -113,12 +113,12 @@ _WHOLE: dict[str, Any] = {
 
 
 def whole() -> dict[str, Any]:
-    """A valid flow that uses every key of the language; the caller may change it."""
+    """Return a valid flow that uses every key of the language; the caller may change it."""
     return deepcopy(_WHOLE)
 
 
 def minimal(**nodes: Any) -> dict[str, Any]:
-    """A flow of a launch that leads to `next`, and the nodes given."""
+    """Return a flow of a launch that leads to `next`, and the given nodes."""
     start = {"kind": "launch", "trigger": {"event": "Session Ended"}, "next": next(iter(nodes), None)}
     return {"id": "f", "name": "f", "nodes": {"start": start, **deepcopy(nodes)}}
 
@@ -136,7 +136,7 @@ def resolves(pointer: str, document: Any) -> bool:
 
 
 def put(document: Any, pointer: str, value: Any) -> Any:
-    """The document, changed at one place."""
+    """Return the document, changed at one place."""
     *path, last = steps(pointer)
     inner = document
     for step in path:
@@ -149,7 +149,7 @@ def put(document: Any, pointer: str, value: Any) -> Any:
 
 
 def places(document: Any, pointer: str = "") -> list[str]:
-    """Every pointer of a document but the document's own."""
+    """Yield every pointer of a document but that of the document itself."""
     found = []
     items = (
         document.items()
@@ -168,21 +168,21 @@ END: dict[str, Any] = {"kind": "step", "actions": [{"segment": {"add": ["done"]}
 
 
 def problems(raw: object) -> tuple[Problem, ...]:
-    """All that is wrong with a document, by the built-in schema."""
+    """Return all problems of a document, by the built-in schema."""
     return check(raw, DEFAULT).problems
 
 
 def found(raw: object) -> list[tuple[str, str, str]]:
-    """Node, pointer and code of each problem."""
+    """Return node, pointer and code of each problem."""
     return [(problem.node, problem.pointer, problem.code) for problem in problems(raw)]
 
 
 def only(raw: object) -> Problem:
-    """The one thing that is wrong with it."""
+    """Return the only problem of a document."""
     (problem,) = problems(raw)
     return problem
 
 
 def step(*actions: object, **keys: object) -> dict[str, Any]:
-    """A flow of one step with these actions."""
+    """Return a flow of one step with these actions."""
     return minimal(a={"kind": "step", "actions": list(actions), **keys})

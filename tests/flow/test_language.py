@@ -1,4 +1,4 @@
-"""The description of the language is true: its examples are valid, and no key is left out."""
+"""The description of the language is true: its examples are valid, and it names every key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_OF_A_FRAGMENT = {"dangling_edge", "unreachable", "no_launch", "several_launc
 
 
 def keys_of(shape: Shape) -> set[str]:
-    """The keys a shape knows, and those of the shapes inside it."""
+    """Return the keys of a shape, and those of the shapes inside it."""
     if isinstance(shape, Record):
         inner: list[Key] = list(shape.keys.values())
         return set(shape.keys).union(*(keys_of(key.shape) for key in inner))

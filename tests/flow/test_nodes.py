@@ -1,4 +1,4 @@
-"""Checking the nodes of a flow: triggers, actions, waits, splits, A/B tests, limits."""
+"""The check of the nodes of a flow: triggers, actions, waits, splits, A/B tests, limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expressions and templates of a flow: what they name is there, else the problem says where and why not."""
+"""Expressions and templates of a flow: every name exists, or a problem states where and why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checking a flow document: what is allowed, and every problem with its node, place, code and remedy."""
+"""The check of a flow document: what it allows, and every problem with its node, place, code and remedy."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Writes the golden stores of the present formats: `python -m tests.golden.make`, once after a format or
-the kernel version has changed.
+"""A writer of the golden stores in the present formats: `python -m tests.golden.make`.
 
-`stopped`: a base and a delta. `crashed`: the same with a journal's tail. Beside each, in `digests.json`, the digest of
-its state. Stores of former formats stay: the test says what becomes of them.
+Run it once after a change of a format or of the kernel version. `stopped` has a base and a delta, `crashed` a tail of
+the journal as well; `digests.json` has the digest of each state. Stores of former formats stay, and the test says
+whether they open.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES = ("stopped", "crashed")
 
 
 def name_of(store: str) -> str:
-    """With the formats that it is written in."""
+    """Return the name of a store together with the formats that it is written in."""
     formats = (journal.FORMAT, frame.FORMAT, checkpoint.FORMAT, KERNEL_VERSION)
     return f"{store}-journal{formats[0]}-frame{formats[1]}-checkpoint{formats[2]}-kernel{formats[3]}"
 

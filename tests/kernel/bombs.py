@@ -1,5 +1,7 @@
-"""Expressions and templates that mean to take all time or all memory there is. Each is refused when it is saved, or
-gives up at a bound, which is an outcome like another."""
+"""Expressions and templates that try to use all time or all memory.
+
+Each is refused when it is saved, or stops at a bound with an ordinary outcome.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ LIST, TEXT, WORDS = "customer.list", "customer.text", "event.properties.words"
 
 
 def nested(levels: int, body: str, over: str = LIST, macro: str = "all") -> str:
-    """`over.all(a0, over.all(a1, … body))`"""
+    """Return `over.all(a0, over.all(a1, … body))`."""
     return reduce(lambda inner, n: f"{over}.{macro}(a{n}, {inner})", reversed(range(levels)), body)
 
 

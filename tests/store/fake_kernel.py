@@ -130,7 +130,7 @@ class FakeKernel:
         return FakeSnapshot(self.seq, full, everything)
 
     def restore(self, parts: Iterable[bytes]) -> None:
-        """The newest snapshot comes first."""
+        """Restore from parts, of which those of the newest snapshot come first."""
         for part in parts:
             raw = msgspec.msgpack.decode(part)
             self.counted = {**raw.pop("counted"), **self.counted}

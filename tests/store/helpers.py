@@ -38,14 +38,16 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def line(contact: str, event: str = "seen", message: str | None = None, **properties: Any) -> bytes:
-    """One track line."""
+    """Return one track line."""
     raw = {"type": "track", "userId": contact, "event": event, "messageId": message, "properties": properties}
     return msgspec.json.encode(raw) + b"\n"
 
 
 def events(count: int, *, first: int = 0, contacts: int = 10, padding: int = 0) -> Decoded:
-    """`count` events with the message ids m<first>… of c0…c9. `padding` bytes of each cannot be compressed to less
-    than half."""
+    """Return `count` events with the message ids m<first>… of c0…c9.
+
+    `padding` bytes of each cannot be compressed to less than half.
+    """
     return decode_lines(
         b"".join(
             line(f"c{n % contacts}", message=f"m{n}", padding=Random(n).randbytes(padding // 2).hex())
@@ -68,7 +70,7 @@ class Collector:
 
 
 def config(data: Path, *, channel: Channel | Outbox | None = None, **settings: Any) -> ServiceConfig:
-    """A service on the fake kernel; all channels go to `channel`, by default the outbox."""
+    """Return the configuration of a service on the fake kernel; all channels are `channel`, by default the outbox."""
     channels = dict.fromkeys(DEFAULT_NAMES, channel or Outbox())
     return ServiceConfig(data=data, kernel=FakeKernel, channels=channels, **settings)  # type: ignore[arg-type]
 

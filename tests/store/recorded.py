@@ -1,4 +1,4 @@
-"""A process whose file calls are written down (by file_calls.h, loaded before it): a short life of the service.
+"""A process whose file calls are recorded (by file_calls.h, loaded before it): a short life of the service.
 
     FILE_CALLS_LOG=LOG LD_PRELOAD=… python -m tests.store.recorded DIR
 
@@ -64,7 +64,7 @@ async def main(data: str) -> None:
 
 
 async def submit(service: Service, number: int) -> None:
-    """Batches of one line, of some, and of several pages."""
+    """Submit a batch of one line, of three, or of several pages."""
     count, padding = ((1, 10), (3, 100), (5, 2_500))[number % 3]
     body = b"".join(
         line(f"c{n}", message=f"m{number}-{n}", number=n, padding=Random(n).randbytes(padding).hex())

@@ -84,8 +84,10 @@ def about(name: str, **told: Any) -> bytes:
 
 
 async def fill(service: Service) -> None:
-    """Contacts, among them the one to be deleted, in single batches and checkpoints, so that each leaves its traces in
-    pages of its own."""
+    """Add contacts, among them the one to be deleted, in single batches and checkpoints.
+
+    So each leaves its traces in pages of its own.
+    """
     erica, other = SECRETS["id"], "otto"
     await service.control("launch", flow=FLOW)
     pieces = [

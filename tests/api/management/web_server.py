@@ -16,7 +16,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 @asynccontextmanager
 async def serving(service: Service, *addresses: str) -> AsyncIterator[list[Address]]:
-    """The server as a child of a nursery, which is cancelled at the end."""
+    """Run the server as a child of a nursery, which is cancelled at the end."""
     wanted = [parse_address(address) for address in addresses or ("127.0.0.1:0",)]
     async with trio.open_nursery() as nursery:
         yield await nursery.start(server.serve, service, wanted)
@@ -30,7 +30,7 @@ async def connect(address: Address) -> trio.SocketStream:
 
 
 async def ask(address: Address, request: bytes) -> bytes:
-    """All that comes back until the server closes, or one whole answer."""
+    """Send a request. Return all bytes until the server closes, or one whole answer."""
     stream = await connect(address)
     async with stream:
         await stream.send_all(request)

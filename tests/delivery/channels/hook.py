@@ -37,8 +37,11 @@ Answer = bytes | Callable[[trio.abc.Stream], Any]
 
 
 class Hook:
-    """`answers` are given in turn, the last one for ever; `posted` is what came. Also the network: `dialled` says
-    which addresses were connected to, all of which lead here."""
+    """A server of webhooks, and the network around it.
+
+    It gives `answers` in turn, the last one for ever; `posted` are the requests received. `dialled` lists the
+    addresses that were connected to, all of which lead here.
+    """
 
     def __init__(self, *answers: Answer, context: ssl.SSLContext | None = None) -> None:
         self.answers = list(answers) or [OK]
@@ -96,7 +99,7 @@ class Hook:
 
 @asynccontextmanager
 async def hooked(hook: Hook) -> AsyncIterator[Hook]:
-    """The server while the block runs."""
+    """Run the server while the block runs."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     hook.port = listeners[0].socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
@@ -106,7 +109,7 @@ async def hooked(hook: Hook) -> AsyncIterator[Hook]:
 
 
 def resolver(**names: str | list[str]) -> Callable[[str, int], Any]:
-    """Knows `names` (an underscore stands for a dot); everything else is a public address."""
+    """Return a resolver that knows `names` (an underscore stands for a dot); other names have a public address."""
 
     async def resolve(host: str, port: int) -> list[str]:
         await trio.lowlevel.checkpoint()
@@ -118,7 +121,7 @@ def resolver(**names: str | list[str]) -> Callable[[str, int], Any]:
 
 @asynccontextmanager
 async def channel(hook: Hook, **settings: Any) -> AsyncIterator[Webhook]:
-    """A channel in the network of `hook`."""
+    """Return a channel in the network of `hook`."""
     given: dict[str, Any] = {
         "url": "http://example.com/hook",
         "secrets": [SECRET],
@@ -137,7 +140,7 @@ async def channel(hook: Hook, **settings: Any) -> AsyncIterator[Webhook]:
 
 
 def effect(**message: Any) -> Effect:
-    """A message of the flow `welcome` to Ann."""
+    """Return a message of the flow `welcome` to Ann."""
     return Effect(
         7, "welcome.1.hello.0", 1_786_400_000_000, "ann", "welcome", 1, 1, "hello", "webhook", None, message
     )

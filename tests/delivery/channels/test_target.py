@@ -134,7 +134,7 @@ INNER = [
 
 
 def inner(host: str, port: int) -> list[str]:
-    """A resolver as many are: it takes numbers in any form; all else is this machine."""
+    """Return a common kind of resolver: it accepts numbers in any form; other names are this machine."""
     try:
         return [str(ipaddress.ip_address(host))]
     except ValueError:

@@ -90,9 +90,11 @@ BODIES = ["properties", "traits"]
 OTHERS = ["context", "", "Type", "useriD"]
 
 
-class Writer:
-    """Writes messages whose texts and numbers are made of these pieces, with more fields than they need, in any
-    order, and white space wherever there may be some."""
+class LineWriter:
+    """A writer of random messages: texts and numbers of these pieces, more fields than needed, in any order.
+
+    White space stands wherever the format allows it.
+    """
 
     def __init__(self, seed: int, texts: list[bytes], words: list[bytes]) -> None:
         self.random = Random(seed)

@@ -17,7 +17,7 @@ from engine.wire import decode_line, decode_lines
 from ext.kernel.contact_writer import pack_contact
 from ext.maps.json_to_map import pack_json
 from ext.wire.event import Event
-from tests.ext.wire.line_samples import ESCAPES, PLAIN, WORDS, Writer, taken
+from tests.ext.wire.line_samples import ESCAPES, PLAIN, WORDS, LineWriter, taken
 from tests.kernel.kernel_bench import Bench
 
 History = list[tuple[str, dict[str, list[bytes]]]]
@@ -69,7 +69,7 @@ def digits(random: Random) -> bytes:
 
 def body(random: Random, texts: list[bytes]) -> bytes:
     """Up to 20 numbers among other values, some keys more than once."""
-    writer = Writer(random.randrange(1 << 32), texts, [*WORDS, b"5", b"-0.25"])
+    writer = LineWriter(random.randrange(1 << 32), texts, [*WORDS, b"5", b"-0.25"])
     parts = [
         writer.pair(
             random.choice(KEYS) if random.random() < 0.4 else writer.text(),

@@ -15,22 +15,22 @@ from tests.ext.wire.line_samples import (
     PLAIN,
     UNUSUAL,
     WORDS,
-    Writer,
+    LineWriter,
     said,
     taken,
 )
 
 
-def plain(seed: int) -> Writer:
-    return Writer(seed, PLAIN, NUMBERS + WORDS)
+def plain(seed: int) -> LineWriter:
+    return LineWriter(seed, PLAIN, NUMBERS + WORDS)
 
 
-def unusual(seed: int) -> Writer:
-    return Writer(seed, PLAIN * 12 + ESCAPES, NUMBERS * 12 + WORDS * 12 + UNUSUAL)
+def unusual(seed: int) -> LineWriter:
+    return LineWriter(seed, PLAIN * 12 + ESCAPES, NUMBERS * 12 + WORDS * 12 + UNUSUAL)
 
 
-def wrong(seed: int) -> Writer:
-    return Writer(
+def wrong(seed: int) -> LineWriter:
+    return LineWriter(
         seed, PLAIN * 40 + ESCAPES + BAD_TEXTS, NUMBERS * 40 + WORDS * 4 + [b"01", b"1.", b"-", b"nul"]
     )
 
@@ -43,7 +43,7 @@ many = settings(max_examples=100, deadline=None)
 
 @many
 @given(writers)
-def test_any_line_is_what_the_slow_way_makes_of_it(writer: Writer) -> None:
+def test_any_line_is_what_the_slow_way_makes_of_it(writer: LineWriter) -> None:
     for _ in range(40):
         taken(writer.line())
 
@@ -60,7 +60,7 @@ def test_a_line_without_escapes_is_taken_if_the_slow_way_takes_it(seed: int) -> 
 
 @many
 @given(writers)
-def test_a_changed_line_is_what_the_slow_way_makes_of_it(writer: Writer) -> None:
+def test_a_changed_line_is_what_the_slow_way_makes_of_it(writer: LineWriter) -> None:
     """Something else, something more, or nothing in the place of some bytes of it."""
     random = writer.random
     for _ in range(20):
@@ -82,7 +82,7 @@ ENDS = [b"\n", b"\n", b"\n", b"\n", b"\r\n", b"\n\n", b"\n \t\r\n"]
 
 @many
 @given(writers, st.integers(0, 5), st.booleans(), st.booleans())
-def test_lines_are_those_one_by_one(writer: Writer, count: int, ended: bool, control: bool) -> None:
+def test_lines_are_those_one_by_one(writer: LineWriter, count: int, ended: bool, control: bool) -> None:
     """Blank lines, the last line without an end, an operation in between: all numbered as they stand."""
     parts = [writer.line() + writer.random.choice(ENDS) for _ in range(count)]
     parts.insert(count // 2, encode_control(Control("pause", {"flow": "f"})))

@@ -1,4 +1,4 @@
-"""Expressions of flows: what they see, what is refused and where, and that they mean what Google's evaluator says."""
+"""Expressions of flows: their variables, refusals with places, and values equal to those of Google's evaluator."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def test_the_date_of_a_wait() -> None:
 
 
 def _of(*forms: str, **parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Texts of these forms, each hole filled by its strategy."""
+    """Return texts of these forms, each hole filled by its strategy."""
     made = [
         st.builds(form.format, **{name: part for name, part in parts.items() if "{" + name + "}" in form})
         for form in forms
@@ -347,7 +347,7 @@ def _of(*forms: str, **parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Typed expressions over the variables of `contexts`: mostly sound, their errors those of the data."""
+    """Return typed expressions over the variables of `contexts`; most are sound, with errors from the data only."""
     ints = st.sampled_from(
         ["i", "j", "0", "1", "-1", "7", "9223372036854775807", "m.i", "l[0]", "l[i]", "m['x']"]
     )

@@ -1,4 +1,4 @@
-"""Templates: what Liquid can do here, what it cannot, and that it always ends."""
+"""Templates: the supported part of Liquid, its limits, and that every template ends."""
 
 from __future__ import annotations
 
