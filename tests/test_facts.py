@@ -117,3 +117,20 @@ def test_every_translation_is_still_there() -> None:
 
 def test_an_address_is_looked_for_in_channels_that_exist() -> None:
     assert set(ADDRESS_TRAIT) <= set(model.CHANNELS)
+
+
+def test_compiled_code_compares_the_same_names() -> None:
+    text = (ROOT / "ext/maps/trait_names.pxd").read_text(encoding="utf-8")
+    compared = re.findall(r'size == (\d+) and memcmp\(key, b"(\w+)", (\d+)\)', text)
+    assert {name for _, name, _ in compared} == model.STANDING_TRAITS
+    assert {(int(size), int(bytes)) for size, _, bytes in compared} == {
+        (len(name), len(name)) for _, name, _ in compared
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_compiled_code_compares_them_in_one_place(path: Path) -> None:
+    compared = re.findall(
+        r'memcmp\([^)]*b"(?:segments|points|subscriptions)"', path.read_text(encoding="utf-8")
+    )
+    assert compared == [] or path.name == "trait_names.pxd", "use ext/maps/trait_names.pxd"

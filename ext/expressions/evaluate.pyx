@@ -21,10 +21,11 @@ from ext.expressions.node cimport Node, Run
 from ext.expressions.value cimport (
     BAD_KEY, BOOL, BUILT, DOUBLE, DUPLICATE_KEY, DURATION, ERROR, Fault, INT, LIST, MAP, NOTHING, NOT_A_BOOL, NOT_A_MAP,
     NO_EVENT, NO_FACTS, NO_SUCH_EVENT, NO_SUCH_KEY, NO_SUCH_OVERLOAD, NULL_, STRING, TIMESTAMP, UINT, UNDECLARED,
-    WRONG_TYPE, Cursor, Value, Work, equal, fail, fail_kinds, fail_raised, fail_text, following, memcmp, no_value,
+    WRONG_TYPE, Cursor, Value, Work, equal, fail, fail_kinds, fail_raised, fail_text, following, no_value,
     of_bool, of_built, of_double, of_int, of_slice, of_time, over, read, spend, take,
 )
 from ext.expressions.view cimport View
+from ext.maps.trait_names cimport is_engine_trait, is_subscriptions
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* n) except NULL
@@ -57,7 +58,7 @@ cdef Value path_run(Node* n, Work* w) noexcept:
 cdef Value missing(Node* n, Work* w) noexcept:
     if n.root == 1 and w.roots[1] is NULL:
         return fail(w, n, NO_EVENT)
-    if n.root == 0 and n.constant.n == 13 and memcmp(n.constant.of.p, b"subscriptions", 13) == 0:
+    if n.root == 0 and is_subscriptions(n.constant.of.p, n.constant.n):
         return of_slice(MAP, NULL, 0)      # the engine's own: always there, at first empty
     return fail(w, n, UNDECLARED if n.root == 2 else NO_SUCH_KEY)
 
@@ -147,13 +148,6 @@ cdef inline void put(Value* items, uint32_t* count, const char* key, uint32_t ke
     count[0] += 2
 
 
-cdef bint engines_own(Value key) noexcept nogil:
-    return (
-        (key.n == 8 and memcmp(key.of.p, b"segments", 8) == 0)
-        or (key.n == 6 and memcmp(key.of.p, b"points", 6) == 0)
-    )
-
-
 cdef Value customer_run(Node* n, Work* w) noexcept:
     """The whole contact as a map, where an expression takes it as one: traits, segments, points, subscriptions."""
     cdef Value traits = read(w.roots[0])
@@ -168,11 +162,11 @@ cdef Value customer_run(Node* n, Work* w) noexcept:
     while c.left:
         key = following(&c)
         v = following(&c)
-        if not engines_own(key):
+        if not is_engine_trait(key.of.p, key.n):
             items[count] = key
             items[count + 1] = v
             count += 2
-            subscriptions |= key.n == 13 and memcmp(key.of.p, b"subscriptions", 13) == 0
+            subscriptions |= is_subscriptions(key.of.p, key.n)
     if not subscriptions:
         put(items, &count, b"subscriptions", 13, of_slice(MAP, NULL, 0))
     put(items, &count, b"points", 6, points_run(n, w))

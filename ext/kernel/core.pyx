@@ -18,11 +18,12 @@ rise to wait in a queue until all that is done, first in, first out.
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp
+from libc.string cimport memchr
 
 from ext.wire.event cimport ALIAS, IDENTIFY, NUMBERS_NOTED, Event, Text, text_of
 from ext.structures.fingerprints cimport Fingerprints
 from ext.kernel.flow cimport EXITED, KIND_AB_TEST, FlowCore, NodeCore
+from ext.maps.trait_names cimport is_engine_trait, is_subscriptions
 from ext.maps.packed_map cimport Kept, is_larger, kept_of, plain_map, release, same_kept
 from ext.kernel.flow_filter cimport Matcher
 from ext.structures.name_table cimport NO_NUMBER, Names
@@ -75,9 +76,7 @@ cdef bint are_plain(const Kept* traits) noexcept:
     cdef uint32_t i, n
     for i in range(map.n):
         at = read_key(at, &key, &n)
-        if at[0] == NIL or (n == 8 and memcmp(key, b"segments", 8) == 0):
-            return False
-        if (n == 6 and memcmp(key, b"points", 6) == 0) or (n == 13 and memcmp(key, b"subscriptions", 13) == 0):
+        if at[0] == NIL or is_engine_trait(key, n) or is_subscriptions(key, n):
             return False
         at = skip(at)
     return True
