@@ -137,7 +137,7 @@ def test_a_fault_of_the_kernel_stops_everything_and_writes_nothing_more(tmp_path
 
     with pytest.raises(ExceptionGroup) as stopped:
         run(test)
-    assert stopped.group_contains(AssertionError, match="told to crash")
+    assert stopped.group_contains(AssertionError, match="asked for a crash")
     run(again)
 
 
@@ -153,20 +153,20 @@ def test_nothing_is_taken_while_stopping(tmp_path: Path) -> None:
 
 
 def test_recovery_tells_how_far_it_is(tmp_path: Path) -> None:
-    told: list[Progress] = []
+    reports: list[Progress] = []
 
     async def test() -> None:
         async with running(config(tmp_path)) as service:
             await service.submit(events(5))
 
     async def again() -> None:
-        async with running(config(tmp_path), progress=told.append):
+        async with running(config(tmp_path), progress=reports.append):
             pass
 
     run(test)
     run(again)
-    assert told[-1].phase == "restore"
-    assert told[-1].done == told[-1].total > 0
+    assert reports[-1].phase == "restore"
+    assert reports[-1].done == reports[-1].total > 0
 
 
 def test_the_directory_is_private(tmp_path: Path) -> None:

@@ -20,15 +20,15 @@ def main() -> int:
     parser.add_argument("--from", type=int, dest="begin", default=0)
     parser.add_argument("--to", type=int, default=0)
     parser.add_argument("--first", action="store_true", help="stop at the first that fails")
-    given = parser.parse_args()
-    quiet = range(given.begin, given.to)
-    failed = [seed for seed in given.seeds if not lived(seed, told=True)]
+    arguments = parser.parse_args()
+    quiet = range(arguments.begin, arguments.to)
+    failed = [seed for seed in arguments.seeds if not run_life(seed, verbose=True)]
     started = time.process_time()
     for seed in quiet:
-        if not lived(seed, told=False):
+        if not run_life(seed, verbose=False):
             failed.append(seed)
-            if given.first:
-                quiet = range(given.begin, seed + 1)
+            if arguments.first:
+                quiet = range(arguments.begin, seed + 1)
                 break
     if quiet:
         print(
@@ -37,7 +37,7 @@ def main() -> int:
     return bool(failed)
 
 
-def lived(seed: int, *, told: bool) -> bool:
+def run_life(seed: int, *, verbose: bool) -> bool:
     try:
         story = live(seed)
     except LifeFailed as failed:
@@ -45,7 +45,7 @@ def lived(seed: int, *, told: bool) -> bool:
         if not isinstance(failed.__cause__, Breach):
             traceback.print_exception(failed.__cause__, file=sys.stdout)
         return False
-    if told:
+    if verbose:
         print(*story.lines, sep="\n")
     return True
 

@@ -95,7 +95,7 @@ class LifeAccount:
         self.key = bytes(16)
         self.shadow: Kernel | None = None
         self.met: Counter[str] = Counter()
-        """Counts of what clients met: `requests` and `operations` answered over HTTP, `told to wait`, `kept out`."""
+        """Counts of what clients met: `requests` and `operations` answered over HTTP, `asked to retry`, `kept out`."""
         self.latest_ms = 0
         self.is_too_large = False
         self._in_doubt: dict[str, Commit] = {}
@@ -115,7 +115,7 @@ class LifeAccount:
 
     def mounted(self, disk: Disk) -> str:
         """Settle the commits in which a process ended. Return a sentence for the story, or ""."""
-        told = []
+        sentences = []
         for name in sorted(disk.files):
             number, known = newest(disk, name), self._newest.get(name, 0)
             keep(1, number >= known, f"commit {known} of the {name} returned, and is not on the disk")
@@ -123,12 +123,14 @@ class LifeAccount:
             if commit is None:
                 continue
             survived = number >= commit.number
-            told.append(f"commit {commit.number} of the {name} {'is' if survived else 'is not'} on the disk")
+            sentences.append(
+                f"commit {commit.number} of the {name} {'is' if survived else 'is not'} on the disk"
+            )
             if not survived:
                 del self._in_doubt[name]
             elif not disk.files[name].unsynced:
                 self._resolve(name)
-        return ", ".join(told)
+        return ", ".join(sentences)
 
     @property
     def in_doubt(self) -> bool:

@@ -130,7 +130,7 @@ class StreamClient:
 
     def _told(self, error: dict[str, Any]) -> None:
         """Handle a refusal or the end of the engine."""
-        self._world.tell(self._name, f"is told: {error['code']}")
+        self._world.tell(self._name, f"receives {error['code']}")
         if "retry_after" in error:
             keep(
                 6,

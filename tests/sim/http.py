@@ -1,7 +1,7 @@
 """Clients that send events over HTTP: one request after the other on each connection, repeated until it is answered.
 
 A request whose answer was lost is sent again; now and then a proxy that has kept a copy delivers it once more, later.
-What a client was told is kept account of as with a stream: a line that an answer with 2xx stands for is durable.
+Answers are entered in the account as for a stream: a line that a 2xx answers is durable.
 """
 
 from __future__ import annotations
@@ -196,19 +196,19 @@ class HttpClient:
             keep(6, answer.retry_after_s > 0, f"{answer.status} {code} does not say when to come again")
             known = code in ("store_full", "outbox_full", "stopping", "stopped", "slow_down")
             keep(6, known, f"a request is refused with {code}")
-            self._world.tell(self._name, f"is told: {code}")
-            self._world.account.met["told to wait"] += 1
+            self._world.tell(self._name, f"receives {code}")
+            self._world.account.met["asked to retry"] += 1
             return False
         if answer.status == 408:
             return False
-        told = f"{request.kind} with the bad lines {bad} is answered {answer.status} {answer.body!r}"
+        text = f"{request.kind} with the bad lines {bad} is answered {answer.status} {answer.body!r}"
         if request.kind == "single":
-            keep(9, answer.status == (400 if bad else 200), told)
+            keep(9, answer.status == (400 if bad else 200), text)
         else:
             all_bad = request.kind == "batch" and len(bad) == len(request.entries)
-            keep(9, answer.status == (400 if all_bad else 200), told)
+            keep(9, answer.status == (400 if all_bad else 200), text)
             place = "line" if request.kind == "events" else "index"
-            keep(9, {wrong[place] for wrong in answer.json.get("rejected", [])} == bad, told)
+            keep(9, {wrong[place] for wrong in answer.json.get("rejected", [])} == bad, text)
         self._world.account.acknowledged([entry.identity for entry in request.entries if entry.identity])
         self._world.account.met["requests"] += 1
         return True

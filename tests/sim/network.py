@@ -33,13 +33,13 @@ class Pipe:
         self._held = bytearray()
         self._ended = self._torn = False
         self._change = trio.Event()
-        self.told: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
         """A callback at every change."""
 
     def _ring(self) -> None:
         self._change.set()
         self._change = trio.Event()
-        self.told()
+        self.on_change()
 
     @property
     def readable(self) -> bool:
@@ -142,15 +142,15 @@ class Socket:
     def __init__(self, net: Net, line: SimulatedConnection, peer: str) -> None:
         self._net, self._line, self._peer = net, line, peer
         self._number = net.register(self)
-        line.to_engine.told = line.to_client.told = self._ring
+        line.to_engine.on_change = line.to_client.on_change = self._ring
         self.socket = self
-        self.told: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
         self.change = trio.Event()
 
     def _ring(self) -> None:
         self.change.set()
         self.change = trio.Event()
-        self.told()
+        self.on_change()
 
     @property
     def readable(self) -> bool:
@@ -222,11 +222,11 @@ class Epoll:
         one = self._net.sockets[number]
         assert isinstance(one, Socket)
         self._watched[number] = one
-        one.told = self._ring
+        one.on_change = self._ring
         self._ring()
 
     def unregister(self, number: int) -> None:
-        self._watched.pop(number).told = lambda: None
+        self._watched.pop(number).on_change = lambda: None
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
         assert timeout == 0

@@ -55,16 +55,16 @@ class Management:
         )
         if answer is None:
             return None
-        told = f"{method} {path} is answered {answer.status} {answer.body[:300]!r}"
-        keep(9, answer.status < 500 or answer.status == 503, told)
-        keep(10, answer.status not in (401, 403), f"the {self._who} has a right to it: {told}")
+        text = f"{method} {path} is answered {answer.status} {answer.body[:300]!r}"
+        keep(9, answer.status < 500 or answer.status == 503, text)
+        keep(10, answer.status not in (401, 403), f"the {self._who} has a right to it: {text}")
         if answer.status in (429, 503):
             code = answer.json["code"]
             keep(
-                6, answer.retry_after_s > 0 and code in CLOSED, f"{told}, Retry-After {answer.retry_after_s}"
+                6, answer.retry_after_s > 0 and code in CLOSED, f"{text}, Retry-After {answer.retry_after_s}"
             )
-            world.tell(self._who, f"is told: {code}")
-        world.account.met["told to wait" if answer.status in (429, 503) else "operations"] += 1
+            world.tell(self._who, f"receives {code}")
+        world.account.met["asked to retry" if answer.status in (429, 503) else "operations"] += 1
         return answer
 
 
@@ -137,11 +137,11 @@ class Operator:
     async def _change(self, method: str, path: str, body: Any, raw: dict[str, Any], *fine: int) -> int:
         """Request an operation until it is answered. Return its status; `fine`: the allowed ones of 4xx."""
         answer = await self._management.insist(method, path, body)
-        told = f"{method} {path}: {answer.status}"
-        keep(9, answer.status < 300 or answer.status in fine, f"{told} {answer.body[:300]!r}")
+        text = f"{method} {path}: {answer.status}"
+        keep(9, answer.status < 300 or answer.status in fine, f"{text} {answer.body[:300]!r}")
         if answer.status < 300:
             self._world.answered(raw)
-        self._world.tell("operator", told)
+        self._world.tell("operator", text)
         return answer.status
 
     async def _launch(self, document: dict[str, Any]) -> None:

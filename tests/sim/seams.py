@@ -11,7 +11,7 @@
 | pages of memory taken ahead, pages of LMDB looked at before it trusts them | nothing |
 | files written anew after a contact was deleted (`environment.Environment.rewrite`) | nothing |
 | bounds of `engine.limits` and `engine.tuning` | smaller ones, drawn from the seed |
-| `engine.store.frame.encode`, recovery | the same, and the account is told |
+| `engine.store.frame.encode`, recovery | the same, and a note to the account |
 | sockets, `select.epoll` and waiting for them, in the listeners of `api` | lines of a simulated network |
 | hypercorn and the guards before it (`api.management.server`) | a desk where the same app is asked by ASGI |
 | `keys.json`, and the look whether it has changed | the keys of the world |
@@ -154,10 +154,10 @@ def _replace_engine(
         return value
 
     clocks = ("monotonic", "perf_counter", "thread_time", "time")
-    told = SimpleNamespace(**dict.fromkeys(clocks, clock.current_time))
+    clock_module = SimpleNamespace(**dict.fromkeys(clocks, clock.current_time))
     for name, module in sorted(sys.modules.items()):
         if name.startswith(("engine.", "api.")) and getattr(module, "time", None) is time:
-            patch.setattr(module, "time", told)
+            patch.setattr(module, "time", clock_module)
     patch.setattr(os, "urandom", chance.randbytes)
     patch.setattr(trio.to_thread, "run_sync", run_sync)
     patch.setattr(trio.from_thread, "run_sync", call)

@@ -24,7 +24,7 @@ CATCHERS = {
 }
 
 
-def said(patch: Path) -> dict[str, str]:
+def head_of(patch: Path) -> dict[str, str]:
     """Return the lines `Promise`, `Breaks` and `Caught by` at the head of a patch."""
     head = patch.read_text(encoding="utf-8").split("\n\n", 1)[0]
     return dict(line.split(": ", 1) for line in head.splitlines())
@@ -47,7 +47,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def applied(tree: Path, patch: Path) -> None:
+def apply_patch(tree: Path, patch: Path) -> None:
     """Apply a patch in a copy, and compile the parts of `ext/` that it touches."""
     done = run(tree, "git", "apply", "-C1", "--recount", str(patch))
     assert done.returncode == 0, f"{patch.name} does not apply any more: move it.\n{done.stderr}"
@@ -64,8 +64,8 @@ def applied(tree: Path, patch: Path) -> None:
 def test_there_are_enough_and_each_says_what_it_is() -> None:
     assert len(MUTANTS) >= 10
     for patch in MUTANTS:
-        assert set(said(patch)) == {"Promise", "Breaks", "Caught by"}, patch.name
-        assert said(patch)["Caught by"] in CATCHERS, patch.name
+        assert set(head_of(patch)) == {"Promise", "Breaks", "Caught by"}, patch.name
+        assert head_of(patch)["Caught by"] in CATCHERS, patch.name
 
 
 @pytest.mark.parametrize("patch", MUTANTS, ids=lambda patch: patch.stem)
@@ -79,8 +79,8 @@ def test_it_still_applies(patch: Path) -> None:
 def test_it_is_caught(patch: Path, tree: Path, request: pytest.FixtureRequest) -> None:
     if "nightly" not in request.config.getoption("-m"):
         pytest.skip("the long form: -m nightly")
-    applied(tree, patch)
-    done = run(tree, sys.executable, *CATCHERS[said(patch)["Caught by"]])
+    apply_patch(tree, patch)
+    done = run(tree, sys.executable, *CATCHERS[head_of(patch)["Caught by"]])
     assert done.returncode == 1, f"{patch.name} is not caught.\n{done.stdout[-2_000:]}"
     assert "FAILED" in done.stdout, (
         f"{patch.name} cannot be run.\n{done.stdout[-2_000:]}{done.stderr[-2_000:]}"

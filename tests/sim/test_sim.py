@@ -55,7 +55,7 @@ def test_what_the_long_form_found_stays_mended(seed: int) -> None:
     live(seed)
 
 
-def told(seed: int, hash_seed: str) -> str:
+def story_of(seed: int, hash_seed: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "tests.sim", str(seed)],
         capture_output=True,
@@ -68,7 +68,7 @@ def told(seed: int, hash_seed: str) -> str:
 
 @pytest.mark.parametrize("seed", [3, 11])
 def test_a_life_is_the_same_in_every_process(seed: int) -> None:
-    assert told(seed, "1") == told(seed, "2")
+    assert story_of(seed, "1") == story_of(seed, "2")
 
 
 def test_a_story_tells_what_happened() -> None:
@@ -79,7 +79,7 @@ def test_a_story_tells_what_happened() -> None:
 
 
 def test_whoever_finds_no_room_over_http_is_told_when_to_come_again() -> None:
-    assert sum(live(seed).ends["told to wait"] for seed in (9, 14, 30)) > 10
+    assert sum(live(seed).ends["asked to retry"] for seed in (9, 14, 30)) > 10
 
 
 def test_seeds_meet_every_fault_and_differ() -> None:

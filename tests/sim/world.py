@@ -207,9 +207,9 @@ class World:
         while True:
             await self._process()
             self._failing = False
-            told = self.account.mounted(self.disk)
-            if told:
-                self.tell("disk", told)
+            text = self.account.mounted(self.disk)
+            if text:
+                self.tell("disk", text)
             if self._concluded:
                 return
             await trio.sleep(chance.choice((0.1, 1, 5)))
@@ -459,8 +459,8 @@ def _breaches(error: BaseException) -> list[BaseException]:
 def _store_errors(error: BaseException) -> str | None:
     """Return the texts of the disk's errors, or None if there is any other error."""
     if isinstance(error, BaseExceptionGroup):
-        told = [_store_errors(one) for one in error.exceptions]
-        return None if None in told else "; ".join(one for one in told if one is not None)
+        text = [_store_errors(one) for one in error.exceptions]
+        return None if None in text else "; ".join(one for one in text if one is not None)
     if isinstance(error, StoreError | Unavailable) or (
         isinstance(error, lmdb.Error) and "output" in str(error)
     ):

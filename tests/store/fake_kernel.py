@@ -49,8 +49,8 @@ class FakeKernel:
                 effects.append(self._effect(contact, "email", due))
         more = bool(self.timers) and self.timers[0][0] <= self.now_ms
         answers = [self._take(one, effects) for one in batch.inputs]
-        told = repr((batch.seq, batch.now_ms, [effect.id for effect in effects], answers)).encode()
-        digest = blake2b(self.outcome_digest.to_bytes(8) + told, digest_size=8)
+        summary = repr((batch.seq, batch.now_ms, [effect.id for effect in effects], answers)).encode()
+        digest = blake2b(self.outcome_digest.to_bytes(8) + summary, digest_size=8)
         self.outcome_digest = int.from_bytes(digest.digest())
         return Outcome(effects, [], answers, more)
 
@@ -71,7 +71,7 @@ class FakeKernel:
         return None
 
     def _control(self, one: Control) -> dict[str, Any] | Refused:
-        assert one.op != "crash", "the kernel was told to crash"
+        assert one.op != "crash", "an operation asked for a crash"
         if one.op == "channels":
             self.channel_names = one.args["channels"]
         elif one.op == "receipts":

@@ -79,8 +79,8 @@ def values_left(data: Path) -> list[str]:
     return [name for name, text in SECRETS.items() if text.encode() in found]
 
 
-def about(name: str, **told: Any) -> bytes:
-    return msgspec.json.encode({"userId": name, **told}) + b"\n"
+def about(name: str, **fields: Any) -> bytes:
+    return msgspec.json.encode({"userId": name, **fields}) + b"\n"
 
 
 async def fill(service: Service) -> None:
