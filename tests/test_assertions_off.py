@@ -15,7 +15,7 @@ PATIENCE_S = 60
 
 CONTACT_TABLE = """
 from ext.kernel.contact_table import ContactTable
-from ext.kernel.records import Contact
+from ext.kernel.contact import Contact
 
 table, contact = ContactTable(bytes(16)), Contact("ann", 0)
 table.lead("ann", contact)
@@ -24,7 +24,7 @@ print(table.get("ann"), len(table))
 """
 
 RUN_TABLE = """
-from ext.kernel.records import Run
+from ext.kernel.run import Run
 from ext.kernel.run_table import RunTable
 
 table, run = RunTable(), Run(7)

@@ -20,9 +20,9 @@ from engine.limits import API_SIMULATE_INPUTS_MAX
 from engine.model import Input
 from engine.simulation import backtest as virtual
 from engine.wire import Rejection, decode_line
-from ext.kernel.fast_forward import stamped
 from ext.wire import instant
 from ext.wire.event import Event, Kind
+from ext.wire.timed_events import with_timestamps
 
 Messages = Annotated[list[dict[str, Any]], msgspec.Meta(max_length=API_SIMULATE_INPUTS_MAX)]
 
@@ -59,7 +59,7 @@ async def backtest(kernel: Kernel, flow: str, wanted: BacktestRequest) -> Stats:
     until_ms = _instant(wanted.until)
 
     def run() -> Stats:
-        timed, missing = stamped(_taken(wanted.events, "/events"))
+        timed, missing = with_timestamps(_taken(wanted.events, "/events"))
         if missing >= 0:
             raise wrong(f"/events/{missing}", "It has no `timestamp`")
         simulator = virtual.backtest(

@@ -78,7 +78,7 @@ class FlowCrowd:
 def measured(flows: int, distinct: int, measure: Measure, *, one_by_one: bool = False) -> None:
     crowd = FlowCrowd(flows, distinct)
     if one_by_one:
-        crowd.kernel._path.matched_from = ONE_BY_ONE
+        crowd.kernel._core.subscriptions.matched_from = ONE_BY_ONE
     how = ", one by one" if one_by_one else ""
     what = f"an event for {flows:,} flows, {distinct} distinct clauses{how}"
     measure(what, crowd.apply, each=BATCH, setup=crowd.carts, rounds=30, unit="µs")

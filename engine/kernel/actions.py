@@ -20,7 +20,7 @@ from engine.kernel.state import State
 from engine.kernel.wait_ends import zone_name
 from engine.limits import MESSAGE_BYTES_MAX
 from engine.model import Effect
-from ext.kernel.records import Run
+from ext.kernel.run import Run
 from ext.wire import instant
 
 Failure = tuple[str, str] | None
@@ -100,7 +100,7 @@ class Act:
     def send(self, place: int, action: Send, body: dict[str, Any]) -> Failure:
         """Turn the message into an effect, or return why it is not sent (rule 17)."""
         channel = action.channel
-        channels = self.state.path.channels
+        channels = self.state.core.channels
         if channels is not None and channel not in channels:
             return FAILED, f"The channel {channel} is not configured."
         traits = traits_of(self.run.contact)
@@ -141,7 +141,7 @@ class Act:
             message=message,
         )
         state.outbox.add(effect)
-        state.path.effects.append(effect)
+        state.core.effects.append(effect)
 
     def issue_promo_code(self, place: int, action: IssuePromoCode, body: None) -> Failure:
         code = self.state.pools.issue(action.pool)
@@ -180,7 +180,7 @@ class Act:
         packed = _pack(body)
         if len(packed) > MESSAGE_BYTES_MAX:
             return FAILED, f"The event would take {len(packed)} bytes; one has at most {MESSAGE_BYTES_MAX}."
-        self.state.path.emit(self.run.contact, action.event, packed, self.run.depth + 1, True)
+        self.state.core.emit(self.run.contact, action.event, packed, self.run.depth + 1, True)
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the event path asks of Python: actions, dates, windows, traits. One object, the path's `host`."""
+"""Answers to what the compiled kernel asks of Python: actions, dates, windows, traits (`ext.kernel.callbacks`)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from engine.kernel.wait_ends import date_of, zone_of
 from engine.limits import REVENUE_MAX
 from engine.model import TRACE_WORDS
 from ext.expressions.plan import EvaluationError, Plan, View
+from ext.kernel.callbacks import Callbacks
+from ext.kernel.contact import Contact
 from ext.kernel.flow import FlowCore, NodeCore
-from ext.kernel.records import Contact, Run
+from ext.kernel.run import Run
 
 _WHAT = {name: code for code, name in enumerate(TRACE_WORDS)}
 
 
-class Host:
-    """See `ext.kernel.core` for what each method answers."""
+class KernelCallbacks(Callbacks):
+    """The callbacks of one engine. Each method does what its base says."""
 
     state: State
 

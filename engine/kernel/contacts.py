@@ -1,6 +1,6 @@
 """Contacts from outside the flows: traits, aliases, segments, deletion (rules 7, 30).
 
-Every function changes the contact through `State.path`, so that a snapshot in progress and the expressions see it,
+Every function changes the contact through `State.core`, so that a snapshot in progress and the expressions see it,
 and queues the engine's own events: `Contact Updated`, `Subscription Changed`, `Segment Entered`, `Segment Left`,
 `Points Changed`.
 """
@@ -16,7 +16,8 @@ from engine.errors import NotFound, Refused
 from engine.kernel.state import State
 from engine.limits import TRAITS_BYTES_MAX
 from engine.model import END_REASONS, ENGINE_TRAITS
-from ext.kernel.records import Contact
+from ext.kernel import walk
+from ext.kernel.contact import Contact
 
 _unpack = msgspec.msgpack.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
@@ -52,10 +53,10 @@ def change_traits(state: State, contact: Contact, changes: dict[str, Any], *, de
         detail = f"The traits would take {len(packed)} bytes; a contact has at most {TRAITS_BYTES_MAX}."
         state.monitor.add(state.now_ms, "traits_too_large", detail, contact=contact.id)
         return False
-    state.path.touch(contact)
+    state.core.touch(contact)
     contact.traits = packed
-    if state.path.wants("Contact Updated"):
-        state.path.emit(contact, "Contact Updated", _pack({"changed": sorted(changed)}), depth, False)
+    if state.core.wants("Contact Updated"):
+        state.core.emit(contact, "Contact Updated", _pack({"changed": sorted(changed)}), depth, False)
     if "subscriptions" in changed:
         _subscriptions_changed(state, contact, before.get("subscriptions"), after.get("subscriptions"), depth)
     return True
@@ -83,7 +84,7 @@ def _subscriptions_changed(state: State, contact: Contact, before: object, after
     for channel in sorted(old.keys() | new.keys()):
         if old.get(channel) != new.get(channel):
             detail = {"channel": channel, "from": old.get(channel), "to": new.get(channel)}
-            state.path.emit(contact, "Subscription Changed", _pack(detail), depth, False)
+            state.core.emit(contact, "Subscription Changed", _pack(detail), depth, False)
 
 
 def change_segments(
@@ -96,12 +97,12 @@ def change_segments(
     left = [segment for segment in dict.fromkeys(remove) if segment in members]
     members.difference_update(left)
     if entered or left:
-        state.path.touch(contact)
+        state.core.touch(contact)
         contact.segments = tuple(sorted(members))
     for segment in entered:
-        state.path.emit(contact, "Segment Entered", _pack({"segment": segment}), depth, False)
+        state.core.emit(contact, "Segment Entered", _pack({"segment": segment}), depth, False)
     for segment in left:
-        state.path.emit(contact, "Segment Left", _pack({"segment": segment}), depth, False)
+        state.core.emit(contact, "Segment Left", _pack({"segment": segment}), depth, False)
     return len(entered) + len(left)
 
 
@@ -111,30 +112,30 @@ def add_points(state: State, contact: Contact, change: int, *, depth: int) -> bo
     if not 0 <= points < 1 << 63:
         return False
     if change:
-        state.path.touch(contact)
+        state.core.touch(contact)
         contact.points = points
         detail = {"change": change, "points": points}
-        state.path.emit(contact, "Points Changed", _pack(detail), depth, False)
+        state.core.emit(contact, "Points Changed", _pack(detail), depth, False)
     return True
 
 
 def alias(state: State, contact: Contact, previous_id: str) -> None:
     """Make `previous_id` an alias of the contact. The contact takes over history, frequency, runs, segments, points,
     and the traits that it does not have itself."""
-    previous = state.path.contact(previous_id)
+    previous = state.core.registry.contact(previous_id)
     if previous is None:
-        state.path.lead((previous_id,), contact)
+        state.core.registry.lead((previous_id,), contact)
     elif previous is not contact:
         own = traits_of(contact)
         missing = {name: value for name, value in traits_of(previous).items() if name not in own}
-        state.path.merge(contact, previous)
+        state.core.registry.merge(contact, previous)
         if missing:
             change_traits(state, contact, missing, depth=1)
 
 
 def known(state: State, contact_id: str) -> Contact:
     """Return the contact. Raise NotFound if there is none of this id."""
-    contact = state.path.contact(contact_id)
+    contact = state.core.registry.contact(contact_id)
     if contact is None:
         raise NotFound("no_such_contact", f"There is no contact {contact_id!r}.", named=contact_id)
     return contact
@@ -152,13 +153,13 @@ def patch_traits(state: State, contact_id: str, traits: dict[str, Any]) -> Conta
 
 def _changed_or_refused(state: State, contact_id: str, traits: dict[str, Any], *, keep: bool) -> Contact:
     """Check that the traits fit, then create the contact if need be and change it."""
-    existing = state.path.contact(contact_id)
+    existing = state.core.registry.contact(contact_id)
     before = {} if existing is None else traits_of(existing)
     changes = traits if keep else {**dict.fromkeys(before), **traits}
     if len(_pack(_after(before, changes))) > TRAITS_BYTES_MAX:
         detail = f"A contact's traits take at most {TRAITS_BYTES_MAX} bytes."
         raise Refused("traits_too_large", detail)
-    contact = state.path.contact_or_new(contact_id)
+    contact = state.core.contact_or_new(contact_id)
     change_traits(state, contact, changes, depth=1)
     return contact
 
@@ -170,14 +171,14 @@ def delete(state: State, contact_id: str) -> str:
     """
     state.erasures += 1
     contact = known(state, contact_id)
-    state.path.end_runs(contact, END_REASONS.index("deleted"))
-    state.path.forget(contact)
+    walk.end_runs(state.core, contact, END_REASONS.index("deleted"))
+    state.core.registry.forget(contact)
     ids = frozenset((contact.id, *contact.aliases))
     state.outbox.forget_contact(ids)
     state.dead_letters.forget_contact(ids)
     state.monitor.forget_contact(ids)
     for sweep in state.sweeps:
         if sweep.after in ids:
-            place = state.path.ids.bisect_left(sweep.after)
-            sweep.after = state.path.ids[place - 1] if place else None
+            place = state.core.registry.ids.bisect_left(sweep.after)
+            sweep.after = state.core.registry.ids[place - 1] if place else None
     return contact.id

@@ -22,6 +22,7 @@ from engine.kernel import fast_actions
 from engine.kernel.state import FlowDraft, FlowState, State, Version
 from engine.limits import FLOWS_MAX, REAPED_PER_BATCH_MAX, VERSIONS_PER_FLOW_MAX
 from engine.model import END_REASONS
+from ext.kernel import batch
 from ext.kernel.flow import FlowCore
 from ext.structures.siphash import siphash24
 from ext.wire import instant
@@ -163,8 +164,8 @@ def delete(state: State, flow: FlowState) -> None:
         raise Conflict("flow_active", detail, remedy="Pause it first.")
     state.frozen.touch(flow)
     if flow.core is not None:
-        state.path.remove_flow(flow.core, END_REASONS.index("deleted"))
-        state.path.reap(REAPED_PER_BATCH_MAX)
+        batch.remove_flow(state.core, flow.core, END_REASONS.index("deleted"))
+        batch.reap(state.core, REAPED_PER_BATCH_MAX)
     state.sweeps = [sweep for sweep in state.sweeps if sweep.flow != flow.id]
     del state.flows[flow.id]
 
@@ -222,21 +223,20 @@ def _run_version(state: State, flow: FlowState) -> dict[str, Any]:
     if core is None:
         core = FlowCore(state.flow_numbers, flow.id)
         state.flow_numbers += 1
-        state.path.add_flow(core)
+        state.core.add_flow(core)
     gone = install(state, flow, core)
-    state.path.plan_triggers()
+    state.core.plan()
     removed = _count_removed(core, gone)
     for node in gone:
-        state.path.end_runs_at(core, node, END_REASONS.index("removed"))
-    state.path.reap(REAPED_PER_BATCH_MAX)
+        batch.end_runs_at(state.core, core, node, END_REASONS.index("removed"))
+    batch.reap(state.core, REAPED_PER_BATCH_MAX)
     core.paused_ms = NOT_PAUSED
     plan_occurrence(state, flow)
     return removed
 
 
 def install(state: State, flow: FlowState, core: FlowCore) -> list[int]:
-    """Plan the newest version and hand it to the path, whose triggers are then to be planned anew; the numbers of waits
-    that are gone from it."""
+    """Plan the newest version and install it; `Core.plan` has to follow. Return the numbers of waits gone from it."""
     assert flow.active is not None
     schema, _ = parse_schema(flow.active.schema)
     assert schema is not None
@@ -244,7 +244,7 @@ def install(state: State, flow: FlowState, core: FlowCore) -> list[int]:
     assert checked.flow is not None, f"version {flow.active.version} of {flow.id} no longer passes its check"
     program = plan(checked.flow, schema)
     gone: list[int] = core.install(
-        program, flow.active.version, lambda f, n: salt_of(state.path.key, f, n), fast_actions.deeds_of
+        program, flow.active.version, lambda f, n: salt_of(state.core.key, f, n), fast_actions.deeds_of
     )
     flow.core = core
     flow.program = program

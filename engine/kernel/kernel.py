@@ -15,15 +15,17 @@ from typing import Any
 
 from engine.errors import Refused
 from engine.kernel import flows, reads, schedules, snapshot
-from engine.kernel.callbacks import Host
+from engine.kernel.callbacks import KernelCallbacks
 from engine.kernel.operations import OPERATIONS
 from engine.kernel.snapshot import Snapshot
 from engine.kernel.state import State
 from engine.limits import REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
 from engine.model import Batch, Control, Effect, Outcome, TraceRecord
 from engine.tuning import SIMULATED_TRACE_MAX
-from ext.kernel.core import Path
-from ext.kernel.fast_forward import Lane, open_batch
+from ext.kernel.batch import is_releasing, open_batch, release_held, take_events
+from ext.kernel.core import Core
+from ext.kernel.event_path import drain
+from ext.kernel.fast_forward import FastForward
 
 
 class Kernel:
@@ -34,17 +36,17 @@ class Kernel:
     """
 
     def __init__(self, *, trace: bool = False, key: bytes = bytes(16), keep_effects: bool = True) -> None:
-        host = Host()
+        callbacks = KernelCallbacks()
         self._trace = trace
-        self._state = State(Path(key, host), keep_effects=keep_effects)
-        self._path = self._state.path
+        self._state = State(Core(key, callbacks), keep_effects=keep_effects)
+        self._core = self._state.core
         self._recent_mark = self._snapshot_ms = 0
         self._last: Snapshot | None = None
-        host.state = self._state
+        callbacks.state = self._state
 
     def close(self) -> None:
         """Free all memory; the kernel cannot be used afterwards."""
-        self._path.close()
+        self._core.close()
 
     # Batches
 
@@ -56,12 +58,12 @@ class Kernel:
     @property
     def now_ms(self) -> int:
         """Time of the last batch applied, ms UTC; 0 at first."""
-        return self._path.now_ms
+        return self._core.now_ms
 
     @property
     def outcome_digest(self) -> int:
         """Digest, 64 bits, of all outcomes so far: equal for engines that did the same."""
-        return self._path.digest
+        return self._core.recorder.digest
 
     @property
     def erasures(self) -> int:
@@ -70,47 +72,47 @@ class Kernel:
 
     def next_due_ms(self) -> int | None:
         """Return when a timer or a scheduled launch needs the next batch, ms UTC; None if neither does."""
-        if self._path.dooms or self._path.releasing():
+        if self._core.registry.dooms or is_releasing(self._core):
             return self.now_ms
-        due = [ms for ms in (self._path.next_due_ms(), schedules.next_due_ms(self._state)) if ms is not None]
+        due = [ms for ms in (self._core.next_due_ms(), schedules.next_due_ms(self._state)) if ms is not None]
         return min(due, default=None)
 
     def apply(self, batch: Batch) -> Outcome:
         """Apply the next batch: timers that are due first, then schedules, then its inputs in order."""
         assert batch.seq == self._state.seq + 1, f"batch {batch.seq} after {self._state.seq}"
-        path, state = self._path, self._state
+        core, state = self._core, self._state
         state.seq = batch.seq
         effects: list[Effect] = []
         trace: list[TraceRecord] | None = [] if self._trace else None
-        path.effects, path.trace = effects, trace
-        open_batch(path, batch.now_ms, TIMERS_PER_BATCH_MAX, REAPED_PER_BATCH_MAX)
+        core.effects, core.recorder.trace = effects, trace
+        open_batch(core, batch.now_ms, TIMERS_PER_BATCH_MAX, REAPED_PER_BATCH_MAX)
         schedules.occur(state)
         answers: list[dict[str, Any] | Refused | None] = [None] * len(batch.inputs)
         place = 0
-        while (place := path.take_all(batch.inputs, place)) < len(batch.inputs):
+        while (place := take_events(core, batch.inputs, place)) < len(batch.inputs):
             control = batch.inputs[place]
             assert isinstance(control, Control), "an input is an event or an operation"
             answers[place] = self._operate(control)
             place += 1
-        path.mix(state.outbox.last_seq)
-        path.trace = None
+        core.recorder.end_batch(state.outbox.last_seq)
+        core.recorder.trace = None
         due = self.next_due_ms()
         return Outcome(effects, trace or [], answers, due is not None and due <= batch.now_ms)
 
     def drive(
-        self, lane: Lane, until_ms: int | None, effects_max: int
+        self, forward: FastForward, until_ms: int | None, effects_max: int
     ) -> tuple[int, list[Effect], list[TraceRecord]]:
-        """Apply the batches of a lane (see `ext.kernel.fast_forward`), one per instant, as `apply` would.
+        """Apply batches of virtual time (see `ext.kernel.fast_forward`), one per instant, each as `apply` would.
 
-        Return who takes the next turn, and all effects and trace records of the batches.
+        Return why it stopped, and all effects and trace records of the batches. `seq` counts them.
         """
-        path, state, before = self._path, self._state, lane.batches
-        path.effects, path.trace = [], [] if self._trace else None
-        effects, trace = path.effects, path.trace
+        core, state, before = self._core, self._state, forward.batches
+        core.effects, core.recorder.trace = [], [] if self._trace else None
+        effects, trace = core.effects, core.recorder.trace
         occurrence_ms = schedules.next_due_ms(state)
-        turn = lane.drive(path, until_ms, occurrence_ms, effects_max, SIMULATED_TRACE_MAX)
-        path.trace = None
-        state.seq += lane.batches - before
+        turn = forward.drive(core, until_ms, occurrence_ms, effects_max, SIMULATED_TRACE_MAX)
+        core.recorder.trace = None
+        state.seq += forward.batches - before
         return turn, effects, trace or []
 
     def _operate(self, control: Control) -> dict[str, Any] | Refused:
@@ -123,8 +125,8 @@ class Kernel:
         except Refused as refused:
             # It becomes an answer: with its traceback it would hold the frames that hold it.
             return refused.with_traceback(None)
-        self._path.drain()
-        self._path.release(TIMERS_PER_BATCH_MAX)
+        drain(self._core)
+        release_held(self._core, TIMERS_PER_BATCH_MAX)
         return answer
 
     # Snapshots
@@ -146,7 +148,7 @@ class Kernel:
         """Restore a fresh kernel from a base and its deltas; the parts of the newest snapshot come first."""
         assert self.seq == 0, "only a fresh kernel can be restored"
         snapshot.restore(self._state, parts)
-        self._recent_mark, self._snapshot_ms = self._path.recent.mark, self.now_ms
+        self._recent_mark, self._snapshot_ms = self._core.recent.mark, self.now_ms
 
     def digest(self) -> bytes:
         """Return a digest, 16 bytes, of the whole state. Slow: for tests and `verify`."""
@@ -232,4 +234,4 @@ class Kernel:
 
     def channels(self) -> list[str] | None:
         """Return the configured channels, or None if every channel exists."""
-        return None if self._path.channels is None else list(self._path.channels)
+        return None if self._core.channels is None else list(self._core.channels)

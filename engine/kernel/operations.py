@@ -138,14 +138,14 @@ def delete_contact(state: State, args: Args) -> Answer:
 def segment_add(state: State, args: Args) -> Answer:
     segment, ids = _segment(args)
     changed = [
-        contacts.change_segments(state, state.path.contact_or_new(id), [segment], [], depth=1) for id in ids
+        contacts.change_segments(state, state.core.contact_or_new(id), [segment], [], depth=1) for id in ids
     ]
     return {"segment": segment, "changed": sum(changed)}
 
 
 def segment_remove(state: State, args: Args) -> Answer:
     segment, ids = _segment(args)
-    existing = [contact for contact in map(state.path.contact, ids) if contact is not None]
+    existing = [contact for contact in map(state.core.registry.contact, ids) if contact is not None]
     changed = [contacts.change_segments(state, contact, [], [segment], depth=1) for contact in existing]
     return {"segment": segment, "changed": sum(changed)}
 
@@ -210,7 +210,7 @@ def retry(state: State, args: Args) -> Answer:
             continue
         effect = msgspec.structs.replace(effect, seq=state.outbox.next_seq())
         state.outbox.add(effect)
-        state.path.effects.append(effect)
+        state.core.effects.append(effect)
     return {"accepted": len(wanted) - len(unknown), "unknown": unknown}
 
 
@@ -224,8 +224,8 @@ def set_schema(state: State, args: Args) -> Answer:
 
 def set_channels(state: State, args: Args) -> Answer:
     """Set the configured channels; a message for any other channel fails (rule 17)."""
-    state.path.channels = tuple(sorted(str(name) for name in _get(args, "channels", list)))
-    return {"channels": list(state.path.channels)}
+    state.core.channels = tuple(sorted(str(name) for name in _get(args, "channels", list)))
+    return {"channels": list(state.core.channels)}
 
 
 OPERATIONS: dict[str, Callable[[State, Args], Answer]] = {

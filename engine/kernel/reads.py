@@ -14,8 +14,10 @@ from engine.kernel import contacts, flows
 from engine.kernel.state import FlowState, State
 from engine.limits import SCANNED_CONTACTS_MAX
 from engine.model import END_REASONS
-from ext.kernel.flow import NO_TRIALS
-from ext.kernel.records import Contact, Run
+from ext.kernel import walk
+from ext.kernel.contact import Contact
+from ext.kernel.run import Run, live_runs
+from ext.kernel.trial_totals import TrialTotals
 from ext.wire import instant
 
 FOREVER_AGO, NEVER = -(1 << 63), (1 << 63) - 1
@@ -148,7 +150,7 @@ def ab_report(state: State, flow: FlowState, node: str) -> dict[str, Any]:
             variant.name,
             variant.share,
             variant.control,
-            *flow.core.trials.get((number, variant.name), NO_TRIALS),
+            *flow.core.trials.get((number, variant.name), TrialTotals()).sums(),
         )
         for variant in planned.variants
     ]
@@ -199,7 +201,7 @@ def _waiting_row(run: Run) -> dict[str, Any]:
 def contact(state: State, contact_id: str) -> dict[str, Any]:
     """One contact as the engine knows it."""
     found = contacts.known(state, contact_id)
-    names = state.path.names.texts
+    names = state.core.names.texts
     events = {names[name]: {"count": n, "last": when(last)} for name, n, last in found.events()}
     return {
         "id": found.id,
@@ -227,7 +229,7 @@ def contact_runs(state: State, contact_id: str) -> list[dict[str, Any]]:
     found = contacts.known(state, contact_id)
     rows = [
         {"run": run.id, "flow": run.flow.id, "state": "waiting", **_waiting_row(run)}
-        for run in found.live_runs()
+        for run in live_runs(found)
     ]
     for run, number, version, node, entered_ms, left_ms, reason in found.ended_runs():
         flow = state.flow_of(number)
@@ -275,7 +277,7 @@ def _entry(state: State, flow: FlowState, found: Contact) -> tuple[bool, str | N
     if state.now_ms < flow.core.start_ms:
         detail = "The flow takes events from its start on."
         return False, "schedule", flow.core.start_ms, detail
-    gate, until = state.path.entry(flow.core, found)
+    gate, until = walk.entry(state.core, flow.core, found)
     if gate:
         return False, "frequency", until, WHY[gate]
     return True, None, None, f"{WHY['']} {_asks_for(flow)}"
@@ -292,12 +294,12 @@ def _asks_for(flow: FlowState) -> str:
 def segment_members(state: State, segment: str, limit: int, cursor: str | None) -> dict[str, Any]:
     """Ids of the contacts in a segment, in order of id, from behind the cursor on. So that a sparse segment does not
     hold the loop, a page ends after SCANNED_CONTACTS_MAX contacts and may then be short, or empty, with a cursor."""
-    path = state.path
-    start = path.ids.bisect_right(cursor) if cursor else 0
-    scanned = list(path.ids.islice(start, start + SCANNED_CONTACTS_MAX))
+    registry = state.core.registry
+    start = registry.ids.bisect_right(cursor) if cursor else 0
+    scanned = list(registry.ids.islice(start, start + SCANNED_CONTACTS_MAX))
     page: list[str] = []
     for id in scanned:
-        found = path.contact(id)
+        found = registry.contact(id)
         assert found is not None, "every id belongs to a contact"
         if segment in found.segments:
             if len(page) == limit:
@@ -324,14 +326,14 @@ def dead_letters(state: State) -> list[dict[str, Any]]:
 
 def counts(state: State) -> dict[str, int]:
     """Totals of the engine, for metrics."""
-    path = state.path
+    core = state.core
     return {
-        "contacts": len(path.ids),
-        "waiting": len(path.runs),
-        "runs": path.run_count,
-        "events": path.event_count,
-        "duplicates": path.duplicate_count,
-        "cut_chains": path.cut_count,
+        "contacts": len(core.registry.ids),
+        "waiting": len(core.registry.runs),
+        "runs": core.run_count,
+        "events": core.event_count,
+        "duplicates": core.duplicate_count,
+        "cut_chains": core.queue.cut_count,
         "effects": state.outbox.last_seq,
         "effects_pending": len(state.outbox),
         "dead_letters": len(state.dead_letters),

@@ -11,6 +11,7 @@ from heapq import heapify, heappop, heappush
 from engine.kernel.flows import plan_occurrence
 from engine.kernel.state import FlowState, State, Sweep
 from engine.limits import OCCURRENCE_AGE_MS_MAX, SWEEP_CONTACTS_PER_BATCH_MAX
+from ext.kernel import batch
 
 
 def next_due_ms(state: State) -> int | None:
@@ -58,7 +59,7 @@ def _slice(state: State, sweep: Sweep, budget: int) -> int:
     if flow is None or flow.core is None or flow.core.events or not flow.core.running(state.now_ms):
         state.sweeps.pop(0)
         return 1
-    sweep.after, looked = state.path.sweep(flow.core, sweep.occurrence_ms, sweep.after, budget)
+    sweep.after, looked = batch.sweep(state.core, flow.core, sweep.occurrence_ms, sweep.after, budget)
     if sweep.after is None:
         state.sweeps.pop(0)
     return max(1, looked)

@@ -58,10 +58,10 @@ class Snapshot:
         self.seq = state.seq
         self.now_ms = state.now_ms
         self.full = full
-        self.recent_mark = state.path.recent.mark
+        self.recent_mark = state.core.recent.mark
         self._state = state
-        deleted = state.path.snapshot(full, CHECKPOINT_PART_BYTES)
-        anew = state.path.recent.hold(0 if full else since)
+        deleted = state.core.registry.snapshot.begin(full, CHECKPOINT_PART_BYTES)
+        anew = state.core.recent.hold(0 if full else since)
         state.outbox.hold()
         state.frozen.freeze(state.flows.values(), FOREVER_AGO if full else since_ms)
         more = {"deleted": [] if full else deleted, "recent_anew": anew, "flows": []}
@@ -81,20 +81,20 @@ class Snapshot:
         if self._small is not None:
             small, self._small = self._small, None
             return small
-        path = self._state.path
+        core = self._state.core
         if (flows := _slice("flows", self._flows, records_max // RECORDS_PER_FLOW)) is not None:
             return flows
         most = records_max // RECORDS_PER_DOCUMENT
         if (documents := _slice("documents", self._documents, most)) is not None:
             return documents
         fingerprints = min(records_max * FINGERPRINTS_PER_RECORD, CHECKPOINT_PART_BYTES // 8)
-        if (recent := path.recent.held_part(fingerprints)) is not None:
+        if (recent := core.recent.held_part(fingerprints)) is not None:
             return _pack(["recent", recent])
         if (codes := _slice("codes", self._codes, records_max // RECORDS_PER_BLOCK)) is not None:
             return codes
         if (effects := _slice("outbox", self._effects, records_max)) is not None:
             return effects
-        if (contacts := path.snapshot_part(records_max)) is not None:
+        if (contacts := core.registry.snapshot.part(records_max)) is not None:
             return contacts
         self._done = self.complete = True
         return None
@@ -104,8 +104,8 @@ class Snapshot:
         self.complete = False
         if not self._done:
             self._done = True
-            self._state.path.abandon_snapshot()
-            self._state.path.recent.let_go()
+            self._state.core.registry.snapshot.abandon()
+            self._state.core.recent.let_go()
             self._state.outbox.let_go()
             self._state.frozen.let_go()
 
@@ -141,15 +141,15 @@ def _pack_small(state: State) -> dict[str, Any]:
         **dead_letters,
         "seq": state.seq,
         "now": state.now_ms,
-        "path": state.path.pack(),
-        "dead": [core.pack() for _, core in sorted(state.path.flows.items()) if core.dead],
+        "path": state.core.pack(),
+        "dead": [core.pack() for _, core in sorted(state.core.registry.flows.items()) if core.dead],
         "flow_numbers": state.flow_numbers,
         "issued": state.pools.issued(),
         "outbox_seq": state.outbox.last_seq,
         "sweeps": state.sweeps,
         "monitor": state.monitor.pack(),
         "schema": state.schema.document(),
-        "channels": state.path.channels,
+        "channels": state.core.channels,
         "receipts": sorted(state.receipts.items()),
     }
 
@@ -186,7 +186,7 @@ class Restoring:
     def take(self, kind: str, raw: msgspec.Raw) -> None:
         """The next part."""
         if kind == "contacts":
-            self._state.path.restore(bytes(raw), self._gone)
+            self._state.core.registry.restore(bytes(raw), self._gone)
         elif kind == "state":
             self._begin(_unpack(raw))
         elif kind == "flows":
@@ -232,23 +232,23 @@ class Restoring:
         state, packed = self._state, self._newest
         for parts in reversed(self._recent):
             for part in parts:
-                state.path.recent.unpack(part)
+                state.core.recent.unpack(part)
         state.pools.restore(packed["issued"], self._codes)
         state.outbox.restore(packed["outbox_seq"], self._effects)
         _restore_flows(state, packed, self._documents)
-        state.path.restored_all()
+        state.core.registry.restored_all()
 
 
 def _restore_small(state: State, packed: dict[str, Any]) -> None:
     state.seq = packed["seq"]
-    state.path.unpack(packed["path"], packed["now"])
+    state.core.unpack(packed["path"], packed["now"])
     schema, _ = parse_schema(packed["schema"])
     assert schema is not None
     state.schema = schema
     state.flow_numbers = packed["flow_numbers"]
     state.monitor.unpack(packed["monitor"])
     state.dead_letters.unpack(packed.get("dead_letters", []))
-    state.path.channels = None if packed["channels"] is None else tuple(packed["channels"])
+    state.core.channels = None if packed["channels"] is None else tuple(packed["channels"])
     state.receipts = dict(packed["receipts"])
     state.sweeps = [msgspec.convert(sweep, Sweep) for sweep in packed["sweeps"]]
     for dead in packed["dead"]:
@@ -259,7 +259,7 @@ def _restore_core(state: State, packed: dict[str, Any]) -> None:
     core = FlowCore(packed["no"], packed["id"])
     core.unpack(packed)
     core.unpack_times(packed)
-    state.path.add_flow(core)
+    state.core.add_flow(core)
 
 
 def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -> None:
@@ -275,10 +275,10 @@ def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -
         flow.next_ms, flow.occurred_ms, flow.skipped = occurrence
         state.flows[id] = flow
         if running is not None:
-            core = state.path.flows[running["no"]]
+            core = state.core.registry.flows[running["no"]]
             flows.install(state, flow, core)
             core.unpack_times(running)
-    state.path.plan_triggers()
+    state.core.plan()
 
 
 def digest(state: State) -> bytes:
@@ -292,8 +292,8 @@ def digest(state: State) -> bytes:
         whole.update(_pack([id, list(pool)]))
     for effect in state.outbox:
         whole.update(_pack(effect))
-    whole.update(state.path.recent.pack_since(0))
-    for contact in state.path.all_packed():
+    whole.update(state.core.recent.pack_since(0))
+    for contact in state.core.registry.all_packed():
         whole.update(contact)
     return whole.digest()
 

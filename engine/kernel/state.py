@@ -14,7 +14,7 @@ from engine.kernel.flow_snapshot import FrozenFlows
 from engine.kernel.outbox import PendingEffects
 from engine.kernel.pools import CodePools
 from engine.kernel.problem_log import Monitor
-from ext.kernel.core import Path
+from ext.kernel.core import Core
 from ext.kernel.flow import FlowCore
 
 
@@ -74,18 +74,18 @@ class Sweep(msgspec.Struct):
 class State:
     """State of an engine.
 
-    `path` holds contacts, runs and timers, and the names of the configured channels. In scenarios and simulations these
+    `core` holds contacts, runs and timers, and the names of the configured channels. In scenarios and simulations these
     are None: every channel exists. The rest is small and seldom changes.
     """
 
-    def __init__(self, path: Path, *, keep_effects: bool) -> None:
-        self.path = path
+    def __init__(self, core: Core, *, keep_effects: bool) -> None:
+        self.core = core
         self.seq = 0
         self.flows: dict[str, FlowState] = {}
         self.flow_numbers = 0
         self.frozen = FrozenFlows()
         self.pools = CodePools()
-        self.outbox = path.outbox = PendingEffects(keep=keep_effects)
+        self.outbox = core.outbox = PendingEffects(keep=keep_effects)
         self.monitor = Monitor()
         self.dead_letters = DeadLetters()
         self.schema: Schema = DEFAULT
@@ -96,10 +96,10 @@ class State:
 
     @property
     def now_ms(self) -> int:
-        return self.path.now_ms
+        return self.core.now_ms
 
     def flow_of(self, number: int) -> FlowState | None:
         """Return the flow with this stable number, or None if it was deleted."""
-        core = self.path.flows.get(number)
+        core = self.core.registry.flows.get(number)
         flow = None if core is None else self.flows.get(core.id)
         return flow if flow is not None and flow.core is core else None

@@ -16,8 +16,8 @@ from engine.errors import TidemillError
 from engine.limits import CONTROL_BYTES_MAX
 from engine.model import Input
 from engine.wire import decode_lines
-from ext.kernel.fast_forward import stamped
 from ext.wire.event import Event, Kind
+from ext.wire.timed_events import with_timestamps
 
 CHUNK_BYTES = 1024 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
@@ -74,7 +74,7 @@ def events(path: Path, told: Told | None = None) -> Iterator[Timed]:
     """Every message of a file with its own `timestamp`. Raises RecordingError for a line that is none, or has none."""
     for first, data in blocks(path, told):
         inputs = _decoded(path, first, data)
-        timed, missing = stamped(inputs)
+        timed, missing = with_timestamps(inputs)
         if missing >= 0:
             place = f"{path}:{_line_of(data, first, missing)}"
             raise RecordingError(place, "has no `timestamp`.", "It says when the message was received.")

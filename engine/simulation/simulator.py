@@ -3,8 +3,8 @@
 A simulator jumps from one instant at which something is due or received to the next; inputs received at the
 same instant share a batch, as they would live. No second implementation of anything lives here: what a
 simulation shows is what the service does with the same inputs (the slow twins that the rules and the clock are
-checked against are in `tests/reference/`). Nearly all instants pass in the compiled lane (`ext.kernel.fast_forward`),
-which comes back for operations and scheduled launches.
+checked against are in `tests/reference/`). Nearly all instants pass in compiled code (`ext.kernel.fast_forward`), which
+returns for operations and scheduled launches.
 
 Messages are taken at once: the outbox is answered with receipts whenever `RECEIPTS_EVERY` effects have
 gathered. Receipts change neither frequency nor trace (rule 18), so when exactly this happens cannot be seen.
@@ -21,7 +21,7 @@ from engine.limits import BATCH_INPUTS_MAX
 from engine.model import Batch, Control, Effect, Input, Outcome, TraceRecord
 from engine.simulation.recorded_events import Timed
 from engine.tuning import CHECKPOINT_PART_RECORDS_MAX, SIMULATED_EFFECTS_MAX
-from ext.kernel.fast_forward import AGAIN, INPUTS, OVER, Lane
+from ext.kernel.fast_forward import AGAIN, INPUTS, OVER, FastForward
 from ext.wire import instant
 
 RECEIPTS_EVERY = SIMULATED_EFFECTS_MAX
@@ -77,16 +77,16 @@ class Simulator:
         is received at the instant reached. A control operation `restart {until}` stops the engine and starts it
         again. Raises Refused, naming the instant and the operation, where the kernel refuses one.
         """
-        lane = Lane(inputs, self.now_ms)
-        while (turn := self._drive(lane, until_ms)) != OVER:
+        forward = FastForward(inputs, self.now_ms)
+        while (turn := self._drive(forward, until_ms)) != OVER:
             if turn != INPUTS:
                 self._apply([])
                 continue
-            group = lane.take()
+            group = forward.take()
             first = group[0]
             if isinstance(first, Control) and first.op == "restart":
                 self.restart(instant.parse(first.args["until"]))
-                lane.now_ms = self.now_ms
+                forward.now_ms = self.now_ms
             else:
                 self._check(group, self._apply(group).answers)
 
@@ -118,14 +118,16 @@ class Simulator:
     def _fresh(self) -> Kernel:
         return Kernel(trace=self._sink is not None, key=self._key)
 
-    def _drive(self, lane: Lane, until_ms: int | None) -> int:
-        """Let the lane go as far as it can; why it has stopped."""
+    def _drive(self, forward: FastForward, until_ms: int | None) -> int:
+        """Let the forward go as far as it can; why it has stopped."""
         turn = AGAIN
         while turn == AGAIN:
-            before = lane.batches
-            turn, effects, trace = self.kernel.drive(lane, until_ms, RECEIPTS_EVERY - len(self._undelivered))
-            self.now_ms = lane.now_ms
-            self.batches += lane.batches - before
+            before = forward.batches
+            turn, effects, trace = self.kernel.drive(
+                forward, until_ms, RECEIPTS_EVERY - len(self._undelivered)
+            )
+            self.now_ms = forward.now_ms
+            self.batches += forward.batches - before
             self._gave(effects, trace)
             if self._look is not None:
                 self._look(self.now_ms)

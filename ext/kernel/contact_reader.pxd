@@ -2,7 +2,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from ext.kernel.history cimport Series
 from ext.maps.packed_map cimport Kept
-from ext.kernel.records cimport Contact, Run
+from ext.kernel.contact cimport Contact
+from ext.kernel.run cimport Run
 from ext.expressions.value cimport Value
 
 cdef class Packed:

@@ -11,7 +11,8 @@ from libc.string cimport memcmp
 
 from ext.kernel.history cimport *
 from ext.maps.packed_map cimport Kept, kept_at
-from ext.kernel.records cimport Contact, Ended, Mark, Run, add_ended, mark_or_new, set_aliases, set_rare, set_trial
+from ext.kernel.contact cimport Contact, Ended, Mark, Trial, add_ended, mark_or_new, set_aliases, set_trial
+from ext.kernel.run cimport Run, set_rare
 from ext.expressions.value cimport NULL_, Value, read, skip
 
 
@@ -167,7 +168,7 @@ cdef class Packed:
             place = self.number()
             self.enter()
             variant = self.common(self.text())
-            set_trial(contact, place, (variant, self.number(), self.number(), int(self.text())))
+            set_trial(contact, place, Trial(variant, self.number(), self.number(), int(self.text())))
         return 0
 
     cdef int endings(self, Contact contact) except -1:

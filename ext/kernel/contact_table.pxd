@@ -1,7 +1,7 @@
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 
-from ext.kernel.records cimport Contact
+from ext.kernel.contact cimport Contact
 from ext.structures.hash_table cimport Slots
 
 cdef class ContactTable:

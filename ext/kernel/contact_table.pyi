@@ -1,6 +1,6 @@
 from typing import Self, final
 
-from ext.kernel.records import Contact
+from ext.kernel.contact import Contact
 
 @final
 class ContactTable:

@@ -15,7 +15,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint64_t
 from libc.string cimport memcmp, memcpy
 
-from ext.kernel.records cimport Contact, aliases_of
+from ext.kernel.contact cimport Contact, aliases_of
 from ext.structures.siphash cimport siphash24_c
 from ext.structures.hash_table cimport *
 

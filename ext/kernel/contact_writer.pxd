@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from ext.maps.packed_map cimport Kept
-from ext.kernel.records cimport Contact
+from ext.kernel.contact cimport Contact
 
 cdef class Packing:
     cdef uint8_t* out

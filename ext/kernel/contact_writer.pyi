@@ -1,4 +1,4 @@
-from ext.kernel.records import Contact
+from ext.kernel.contact import Contact
 
 class Packing:
     """The contacts of one part of a snapshot, packed one after the other."""

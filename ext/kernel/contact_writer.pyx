@@ -18,7 +18,8 @@ from ext.kernel.flow cimport FlowCore
 from ext.kernel.history cimport Series, column_of, history_empty, instants_of, properties_of
 from ext.maps.packed_map cimport SPELLED_AT_ONCE, Kept, plain_size, spell
 from ext.maps.key_numbers cimport KEY_SLACK, put_text_head
-from ext.kernel.records cimport Contact, Ended, Mark, Marks, Run, acted_of, aliases_of, codes_of, run_key_of, trials_of
+from ext.kernel.contact cimport Contact, Ended, Mark, Marks, aliases_of, trials_of
+from ext.kernel.run cimport Run, acted_of, codes_of, run_key_of
 
 from msgspec.msgpack import encode as pack_value
 

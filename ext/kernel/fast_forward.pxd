@@ -1,10 +1,6 @@
 from libc.stdint cimport int64_t
 
-from ext.kernel.core cimport Path
-
-cpdef int open_batch(Path path, int64_t now_ms, Py_ssize_t timers_max, Py_ssize_t reaped_max) except -1
-
-cdef class Lane:
+cdef class FastForward:
     cdef object inputs                 # iterator of (ms, input)
     cdef object ahead                  # the pair behind those of `group`; None: not looked at, or none left
     cdef list group                    # inputs of one instant that are to be received together

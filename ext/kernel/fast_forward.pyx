@@ -1,16 +1,19 @@
-"""The lane of a virtual clock: inputs in order of time, and between them whatever is due, each at its own instant.
+"""Virtual time: inputs in order of time, and between them all that is due, each at its own instant.
 
-In virtual time nearly every event is a batch of its own, and what Python does for a batch (objects for it and its
-outcome, a dozen calls) costs several times the event. So batches in which nothing happens but timers and events are
-applied here, one after the other, exactly as `Kernel.apply` would; whatever needs more (an operation, an occurrence of
-a schedule) is handed back. `tests/reference/clock.py` is the slow twin: a batch an instant, all of them by the kernel.
+In virtual time nearly every event is a batch of its own. The objects and calls with which Python applies a batch cost
+several times the event. So batches of timers and events alone are applied here, one after the other, exactly as
+`Kernel.apply` would. Anything else, an operation or an occurrence of a schedule, is handed back to Python.
+`tests/reference/clock.py` is the slow twin: a batch for each instant, all applied by the kernel.
 """
 
 cimport cython
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 
+from ext.kernel.batch cimport open_batch, take_events
+from ext.kernel.core cimport Core
 from ext.wire.event cimport Event
-from ext.kernel.core cimport Path
+
+from ext.kernel.batch import is_releasing
 
 from engine.limits import BATCH_INPUTS_MAX, REAPED_PER_BATCH_MAX, TIMERS_PER_BATCH_MAX
 from engine.tuning import SIMULATED_BATCHES_MAX
@@ -20,52 +23,22 @@ cdef Py_ssize_t TIMERS_MAX = TIMERS_PER_BATCH_MAX
 cdef Py_ssize_t REAPED_MAX = REAPED_PER_BATCH_MAX
 cdef int64_t BATCHES_MAX = SIMULATED_BATCHES_MAX
 
-# Whose turn it is when `drive` comes back.
+# Why `drive` returns: time is over, enough has gathered, or Python has to apply an occurrence or some inputs.
 OVER, AGAIN, OCCURRENCE, INPUTS = range(4)
 
 
-cpdef int open_batch(Path path, int64_t now_ms, Py_ssize_t timers_max, Py_ssize_t reaped_max) except -1:
-    """A batch begins at `now_ms`: timers that are due first, then runs that a launch removed, then held ones."""
-    path.begin(now_ms)
-    path.fire(timers_max)
-    if path.dooms:
-        path.reap(reaped_max)
-    if path.holding:
-        path.release(timers_max)
-    return 0
-
-
-cdef bint due_of(Path path, int64_t* due_ms) except -1:
-    """When a timer wants the next batch; False if none does."""
-    if path.dooms or (path.holding and path.releasing()):
-        due_ms[0] = path.now_ms
+cdef bint _due_of(Core core, int64_t* due_ms) except -1:
+    """Find when the next batch is due without inputs. Return False if none is."""
+    if core.registry.dooms or (core.registry.holding and is_releasing(core)):
+        due_ms[0] = core.now_ms
         return True
-    return path.wheel.peek(due_ms)
-
-
-def stamped(list events not None):
-    cdef Event event
-    cdef list timed = []
-    for event in events:
-        if event.timestamp_ms == INT64_MIN:
-            return timed, len(timed)
-        timed.append((event.timestamp_ms, event))
-    return timed, -1
-
-
-def misplaced(list timed not None, int64_t after_ms):
-    cdef int64_t at_ms
-    cdef Py_ssize_t place = 0
-    for at_ms, _ in timed:
-        if at_ms < after_ms:
-            return place
-        after_ms = at_ms
-        place += 1
-    return -1
+    return core.registry.wheel.peek(due_ms)
 
 
 @cython.final
-cdef class Lane:
+cdef class FastForward:
+    """Inputs on their way through virtual time, and how far it has come."""
+
     def __init__(self, inputs, int64_t now_ms):
         self.inputs = iter(inputs)
         self.ahead = None
@@ -73,8 +46,9 @@ cdef class Lane:
         self.now_ms = now_ms
 
     cdef bint gather(self) except -1:
-        """Have the inputs of the next instant in `group`, as many as fit into a batch; False if there are none left.
-        A restart stands alone: what was received before it is a batch, what comes after it another."""
+        """Collect the inputs of the next instant in `group`, as many as fit into a batch. Return False after the last.
+
+        A restart is a group of its own, between the batches before and after it."""
         cdef int64_t at_ms
         if self.group:
             return True
@@ -99,12 +73,13 @@ cdef class Lane:
         return len(self.group) > 0
 
     def take(self):
-        """The inputs that `drive` has stopped before."""
+        """Return the inputs that `drive` has stopped before."""
         cdef list group = self.group
         self.group = []
         return group
 
-    def drive(self, Path path not None, until_ms, occurrence_ms, Py_ssize_t effects_max, Py_ssize_t trace_max):
+    def drive(self, Core core not None, until_ms, occurrence_ms, Py_ssize_t effects_max, Py_ssize_t trace_max):
+        """Apply batch after batch, up to one that needs Python; see the stub."""
         cdef int64_t until = INT64_MAX if until_ms is None else until_ms
         cdef int64_t occurrence = INT64_MAX if occurrence_ms is None else occurrence_ms
         cdef int64_t batches_end = self.batches + BATCHES_MAX
@@ -117,14 +92,14 @@ cdef class Lane:
                 target = max(self.at_ms, self.now_ms)
             else:
                 target = self.now_ms if until_ms is None else until
-            if not due_of(path, &due):
+            if not _due_of(core, &due):
                 due = INT64_MAX
             due = max(min(due, occurrence), self.now_ms)
             if due <= target:
                 self.now_ms = due
                 if due >= occurrence:
                     return OCCURRENCE
-                open_batch(path, due, TIMERS_MAX, REAPED_MAX)
+                open_batch(core, due, TIMERS_MAX, REAPED_MAX)
             elif not more:
                 self.now_ms = max(self.now_ms, target)
                 return OVER
@@ -132,14 +107,14 @@ cdef class Lane:
                 self.now_ms = target
                 if not self.plain:
                     return INPUTS
-                open_batch(path, target, TIMERS_MAX, REAPED_MAX)
-                path.take_all(self.group, 0)
+                open_batch(core, target, TIMERS_MAX, REAPED_MAX)
+                take_events(core, self.group, 0)
                 self.group = []
-            path.mix(path.outbox.last_seq)
+            core.recorder.end_batch(core.outbox.last_seq)
             self.batches += 1
             if (
                 self.batches >= batches_end
-                or len(path.effects) >= effects_max
-                or (path.trace is not None and len(path.trace) >= trace_max)
+                or len(core.effects) >= effects_max
+                or (core.recorder.trace is not None and len(core.recorder.trace) >= trace_max)
             ):
                 return AGAIN

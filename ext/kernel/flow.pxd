@@ -1,6 +1,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from ext.kernel.limit_window cimport Passages
+from ext.kernel.trial_totals cimport TrialTotals
 from ext.expressions.plan cimport Plan
 
 cdef enum:
@@ -64,7 +65,7 @@ cdef class FlowCore:
     cdef dict taken_at                 # place in `taken`, by (node number, branch name)
     cdef int64_t* taken                # how many took a branch
     cdef int32_t taken_room
-    cdef readonly dict trials          # totals of A/B tests (rule 22), by (node number, variant)
+    cdef readonly dict trials          # TrialTotals (rule 22), by (node number, variant)
     cdef readonly dict trials_began    # first arrival at an A/B test, ms, by node number
     cdef readonly tuple events         # names that trigger it; none for a schedule
     cdef NodeCore launch
@@ -95,5 +96,6 @@ cdef class FlowCore:
     cdef dict kept                     # packed for it before it changed
 
     cdef int touch(self) except -1
+    cdef TrialTotals totals_of(self, int32_t no, str variant)
     cdef bint runs_at(self, int64_t ms) noexcept
     cdef int64_t* counters(self, int32_t node) except NULL

@@ -4,9 +4,8 @@ from typing import Any, Self, final
 from ext.expressions.plan import Plan
 from ext.kernel.fast_action import Deed
 from ext.kernel.limit_window import Passages
-from ext.kernel.records import Run
-
-NO_TRIALS: list[int]
+from ext.kernel.run import Run
+from ext.kernel.trial_totals import TrialTotals
 
 @final
 class NodeCore:
@@ -74,9 +73,8 @@ class FlowCore:
         """How many took (node number, branch name), in order; none that nobody took."""
 
     @property
-    def trials(self) -> dict[tuple[int, str], list[int]]:
-        """Totals of A/B tests by (node number, variant): contacts, conversions, orders, revenue in hundredths, and
-        the sums over contacts of orders², revenue² and orders x revenue, the shares expected (rule 22)."""
+    def trials(self) -> dict[tuple[int, str], TrialTotals]:
+        """Totals of A/B tests (rule 22), by (node number, variant)."""
 
     @property
     def trials_began(self) -> dict[int, int]:

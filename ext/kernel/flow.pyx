@@ -12,14 +12,13 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from ext.kernel.limit_window cimport Passages
-from ext.kernel.records cimport Run
+from ext.kernel.run cimport Run
+from ext.kernel.trial_totals cimport TrialTotals
 from ext.structures.siphash cimport siphash24_c
 
 from sortedcontainers import SortedList
 
 from engine.model import END_REASONS, LAUNCH_MODES, NODE_KINDS, TRACE_WORDS
-
-NO_TRIALS = [0] * 8
 
 
 @cython.final
@@ -262,14 +261,19 @@ cdef class FlowCore:
             found[id] = row
         return found
 
+    cdef TrialTotals totals_of(self, int32_t no, str variant):
+        """Return the totals of a variant, added if missing. To be changed after `touch`."""
+        totals = self.trials.get((no, variant))
+        if totals is None:
+            totals = self.trials[(no, variant)] = TrialTotals()
+        return <TrialTotals>totals
+
     def count_trial(self, NodeCore node, str chosen, int64_t now_ms):
         """A contact has come to an A/B test for the first time; every variant was to expect its share of it."""
         cdef int32_t below = 0
         cdef int i
         for i, name in enumerate(node.branches):
-            totals = self.trials.get((node.no, name), NO_TRIALS)
-            share = node.uppers[i] - below
-            self.trials[(node.no, name)] = [totals[0] + (name == chosen), *totals[1:7], totals[7] + share]
+            self.totals_of(node.no, name).expect(node.uppers[i] - below, name == chosen)
             below = node.uppers[i]
         self.trials_began.setdefault(node.no, now_ms)
 
@@ -301,7 +305,7 @@ cdef class FlowCore:
             "counts": _bytes_of(self.counts, n * COUNTERS),
             "branches": [[no, name, count] for (no, name), count in self.branches.items()],
             "passages": [[no, kept.pack()] for no, kept in sorted(self.passages.items())],
-            "trials": [[no, name, list(map(str, totals))] for (no, name), totals in sorted(self.trials.items())],
+            "trials": [[no, name, list(map(str, totals.sums()))] for (no, name), totals in sorted(self.trials.items())],
             "trials_began": sorted(self.trials_began.items()),
             "paused": self.paused_ms,
             "start": self.start_ms,
@@ -320,7 +324,7 @@ cdef class FlowCore:
         memcpy(self.counts, PyBytes_AS_STRING(counts), len(counts))
         for no, name, count in packed["branches"]:
             self.taken[self.place_of(no, name)] = count
-        self.trials = {(no, name): list(map(int, totals)) for no, name, totals in packed["trials"]}
+        self.trials = {(no, name): TrialTotals(*map(int, sums)) for no, name, sums in packed["trials"]}
         self.trials_began = dict(packed["trials_began"])
         self.version = packed["version"]
         self.dead = packed["dead"]

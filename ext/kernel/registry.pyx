@@ -1,7 +1,10 @@
-"""Who is there: contacts, their waiting runs, where each is found, and how all of it gets into a snapshot.
+"""Contacts, waiting runs and flows of an engine, and where each is found.
 
-A snapshot is consistent as of the batch it was started after, however long it takes to read: a contact that is about
-to change before its turn is packed first (`touch`), so reading costs the loop one slice at a time.
+A run that waits is in the table of runs, in the list of its contact and in the list of its node. It has either a timer
+in the wheel or, while its flow is paused and holds, a place among the held ones of its flow.
+
+`revision` counts changes: whatever was computed from a contact at another revision is out of date. `touch` comes
+before each change; it is also how the snapshot in progress gets a contact's former state.
 """
 
 cimport cython
@@ -9,13 +12,14 @@ from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort, realloc
+from libc.stdlib cimport free, malloc, qsort
 
 from ext.kernel.contact_table cimport ContactTable
 from ext.kernel.flow cimport FlowCore
 from ext.kernel.contact_reader cimport Packed
-from ext.kernel.contact_writer cimport Packing
-from ext.kernel.records cimport Contact, Run, absorb, aliases_of, set_aliases
+from ext.kernel.contact cimport Contact, absorb, aliases_of, set_aliases
+from ext.kernel.contact_snapshot cimport ContactSnapshot
+from ext.kernel.run cimport Run, live_runs
 from ext.kernel.run_table cimport RunTable
 from ext.structures.hash_table cimport Slot, is_live
 from ext.expressions.value cimport Value, read, skip
@@ -27,11 +31,7 @@ from sortedcontainers import SortedList
 
 from ext.kernel.contact_writer import pack_contact
 
-cdef enum:
-    LOOKED_AT = 8  # places looked at for a contact that is packed: it takes an eighth of the time to see that it was
-
-
-cdef struct Entry:
+cdef struct PackedEntry:
     Value id
     Value packed
     uint64_t hash
@@ -42,116 +42,55 @@ cdef struct Arrival:
     void* run
 
 
-cdef class Places:
-    """Numbers in the order in which they were added. A list of a million contacts would be as many references for the
-    collector of garbage to follow, and to give back at once."""
+@cython.final
+cdef class Registry:
+    """The contacts, runs and flows of an engine."""
 
-    def __dealloc__(self):
-        free(self.at)
-
-    cdef int add(self, int64_t place) except -1:
-        cdef void* block
-        if self.size == self.room:
-            block = realloc(self.at, (2 * self.room + 64) * sizeof(int64_t))
-            if block == NULL:
-                raise MemoryError
-            self.at = <int64_t*>block
-            self.room = 2 * self.room + 64
-        self.at[self.size] = place
-        self.size += 1
-        return 0
-
-
-cdef class Roster:
-    """The contacts and runs of an engine. `Walk` and `Path` build on it."""
-
-    def __cinit__(self, bytes key not None, host):
-        self.key = key
+    def __cinit__(self, bytes key not None):
         self.contacts = ContactTable(key)
         self.order = []
         self.ids = SortedList()
         self.runs = RunTable()
         self.flows = {}
         self.holding = {}
+        self.dooms = deque()
         self.wheel = Wheel(0)
-        self.stale = True
-        self.generation = 1
-        self.dirty = Places()
-        self.deleted = []
-
-    cdef int created(self, Contact contact) except -1:
-        """A contact has come into being; told to whoever builds on this."""
-        return 0
+        self.snapshot = ContactSnapshot(self.order)
 
     def contact(self, str id not None):
-        """The contact of an id, or None."""
+        """Return the contact of an id, or None."""
         return self.contacts.get(id)
 
-    def contact_or_new(self, str id not None):
-        """The contact of an id, created if there is none."""
-        return self.known(id)
-
-    cdef Contact known(self, str id):
-        cdef Py_ssize_t size = 0
-        cdef const char* text = PyUnicode_AsUTF8AndSize(id, &size)
-        cdef uint64_t hash = self.contacts.hash_of(text, size)
-        cdef PyObject* found = self.contacts.found(hash, text, size)
-        return self.create(id, hash) if found == NULL else <Contact>found
-
-    cdef Contact known_by(self, const char* id, Py_ssize_t size, uint64_t hash):
-        """As `contact_or_new`, of UTF-8 bytes and their `ContactTable.hash_of`."""
-        cdef PyObject* found = self.contacts.found(hash, id, size)
-        return self.create(PyUnicode_DecodeUTF8(id, size, NULL), hash) if found == NULL else <Contact>found
-
-    cdef Contact create(self, str id, uint64_t hash):
-        cdef Contact contact = Contact.__new__(Contact, id, self.now_ms)
+    cdef Contact create(self, str id, uint64_t hash, int64_t now_ms):
+        """Add a contact of an id that leads to none. `hash`: `ContactTable.hash_of` the id."""
+        cdef Contact contact = Contact.__new__(Contact, id, now_ms)
         PyUnicode_AsUTF8AndSize(id, NULL)
         contact.index = len(self.order)
         self.order.append(contact)
         self.contacts.put(hash, contact)
         self.ids.add(id)
         self.touch(contact)
-        self.created(contact)
         return contact
 
     cdef Run run_of(self, int64_t id):
-        """The waiting run whose timer, or whose place among those held, says this id."""
+        """Return the waiting run of an id, which comes from a timer or from the held ones."""
         cdef PyObject* found = self.runs.found(id)
         assert found != NULL, "a run that waits is in the table"
         return <Run>found
 
     cpdef int touch(self, Contact contact) except -1:
-        """Call before a contact or one of its runs changes: the snapshot in progress gets it as it was."""
-        self.stale = True
-        if contact.touched == self.generation:
-            return 0
-        if (
-            self.packing is not None
-            and contact.packed != self.generation
-            and contact.index < self.pending_end
-            and (self.pending is None or contact.touched == self.generation - 1)
-        ):
-            self.packed_now(contact)
-        contact.touched = self.generation
-        self.dirty.add(contact.index)
-        return 0
-
-    cdef int packed_now(self, Contact contact) except -1:
-        """It has its turn in the snapshot in progress."""
-        self.packing.record(contact)
-        contact.packed = self.generation
-        if self.packing.size >= self.part_bytes:
-            self.early.append(self.packing.taken())
-        return 0
+        """Call before a contact or one of its runs changes."""
+        self.revision += 1
+        return 0 if contact.touched == self.snapshot.generation else self.snapshot.changes(contact)
 
     def merge(self, Contact contact not None, Contact previous not None):
-        """Everything of `previous` but its traits moves to `contact`; `previous` is gone, its ids lead to `contact`."""
+        """Move all of `previous` but its traits to `contact`. `previous` is gone, and its ids lead to `contact` (rule 30)."""
         cdef Run run
         cdef tuple ids = (*aliases_of(previous), previous.id)
         self.touch(contact)
         self.touch(previous)
         absorb(contact, previous)
-        for run in previous.live_runs():
+        for run in live_runs(previous):
             self.unlink_contact(run)
             run.contact = contact
             self.link_contact(run)
@@ -159,25 +98,25 @@ cdef class Roster:
         self.lead(ids, contact)
 
     def forget(self, Contact contact not None):
-        """Take a contact without runs out of the engine."""
+        """Remove a contact, which has no runs any more."""
         assert contact.runs == NULL
         self.touch(contact)
         self.order[contact.index] = None
         contact.index = -1
-        self.deleted.append(contact.id)
+        self.snapshot.deleted.append(contact.id)
         for id in (contact.id, *aliases_of(contact)):
             self.contacts.forget(id, contact)
         self.ids.remove(contact.id)
 
     def lead(self, tuple ids not None, Contact contact not None):
-        """From now on these ids, which lead nowhere else, lead to this contact: they are its aliases."""
+        """Make these ids, which lead to no contact yet, aliases of a contact."""
         self.touch(contact)
         set_aliases(contact, (*aliases_of(contact), *ids))
         for id in ids:
             self.contacts.lead(id, contact)
 
     cdef int attach(self, Run run) except -1:
-        """A run arrives at its wait: into the table and the lists of its contact and its node."""
+        """Add a run that arrives at its wait to the table and to the lists of its contact and its node."""
         self.arrival_count += 1
         run.arrival = self.arrival_count
         self.runs.put(run)
@@ -187,6 +126,7 @@ cdef class Roster:
         return 0
 
     cdef int link_contact(self, Run run) except -1:
+        """Put a run first in the list of its contact."""
         run.previous_of_contact = NULL
         run.next_of_contact = run.contact.runs
         if run.contact.runs != NULL:
@@ -195,6 +135,7 @@ cdef class Roster:
         return 0
 
     cdef int unlink_contact(self, Run run) except -1:
+        """Take a run out of the list of its contact."""
         if run.previous_of_contact != NULL:
             (<Run>run.previous_of_contact).next_of_contact = run.next_of_contact
         else:
@@ -204,7 +145,7 @@ cdef class Roster:
         return 0
 
     cdef int link_node(self, Run run) except -1:
-        """At the tail: the newest arrival."""
+        """Put a run last in the list of its node: it is the newest arrival."""
         cdef FlowCore flow = <FlowCore>run.flow
         run.next_at_node = NULL
         run.previous_at_node = flow.tails[run.node]
@@ -217,7 +158,7 @@ cdef class Roster:
         return 0
 
     cdef int detach(self, Run run) except -1:
-        """Out of the table and both lists. The caller holds a reference."""
+        """Take a run out of the table and both lists. The caller holds a reference to it."""
         cdef FlowCore flow = <FlowCore>run.flow
         flow.touch()
         self.unlink_contact(run)
@@ -244,7 +185,7 @@ cdef class Roster:
         return 0
 
     cdef int disarm(self, Run run) except -1:
-        """Take its timer away, or its place among those held."""
+        """Cancel the timer of a run, or take it out of the held ones."""
         if run.armed:
             self.wheel.cancel_soon(run.timer)
             run.armed = False
@@ -253,76 +194,26 @@ cdef class Roster:
         return 0
 
     cdef int keep_held(self, FlowCore flow, Run run) except -1:
-        """Its wait is over while the flow is paused and holds: it stays until the flow goes on."""
+        """Keep a run whose wait ended while its flow is paused and holds; it leaves when the flow goes on (rule 28)."""
         flow.held.add((run.due_ms, run.id))
         self.holding[flow.no] = flow
         return 0
 
-    def snapshot(self, bint full, Py_ssize_t part_bytes):
-        """Start a snapshot of the contacts as they are now, in parts of about `part_bytes`: a part ends with the
-        contact that reaches it. Gives the ids deleted since the last one."""
-        assert self.packing is None, "one snapshot at a time"
-        deleted = self.deleted
-        self.packing = Packing()
-        self.part_bytes = part_bytes
-        self.pending = None if full else self.dirty
-        self.pending_at = 0
-        self.pending_end = len(self.order)
-        self.early = deque()
-        self.dirty = Places()
-        self.deleted = []
-        self.generation += 1
-        return deleted
-
-    def snapshot_part(self, Py_ssize_t records_max):
-        """The next part with contacts, `["contacts", [[id, packed]]]`: one that is complete already, or what is begun
-        with at most so many more. It may hold none where many have been packed early. None when all were given."""
-        cdef Contact contact
-        cdef int64_t end = self.pending_end if self.pending is None else self.pending.size
-        cdef int64_t look_end = min(end, self.pending_at + LOOKED_AT * records_max)
-        cdef Py_ssize_t more = records_max
-        cdef int64_t place
-        cdef object entry
-        if self.packing is None:
-            return None
-        while not self.early and more and self.pending_at < look_end:
-            place = self.pending_at if self.pending is None else self.pending.at[self.pending_at]
-            self.pending_at += 1
-            entry = self.order[place] if place >= 0 else None  # one deleted when it was touched has none
-            if entry is None:
-                continue
-            contact = entry
-            if contact.packed == self.generation:
-                continue
-            self.packed_now(contact)
-            more -= 1
-        if self.early:
-            return self.early.popleft()
-        if self.pending_at < end or self.packing.records:
-            return self.packing.taken()
-        self.abandon_snapshot()
-        return None
-
-    def abandon_snapshot(self):
-        """No more of it is wanted; unless all was given the next one has to be full."""
-        self.packing = None
-        self.pending = None
-        self.early = None
-
     def all_packed(self):
-        """Every contact packed, in order of id: for the digest."""
+        """Yield every contact packed, in order of id, for the digest."""
         for contact in sorted([entry for entry in self.order if entry is not None], key=_contact_id):
             yield pack_contact(contact)
 
     # Restoring
 
     def restore(self, bytes packed not None, frozenset gone not None):
-        """Take packed contacts, a MessagePack list of `[id, contact]`, and their runs; all flows are there, by number.
-        Those of newer snapshots come first: one who is known already, or is `gone`, is passed over."""
+        """Add packed contacts, a MessagePack list of `[id, contact]`, and their runs. Their flows are there already.
+
+        Newer snapshots come first, so a contact that is known already, or `gone`, is skipped."""
         cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(packed)
         cdef Value pairs = read(at)
-        cdef Entry* entries = <Entry*>malloc(max(pairs.n, 1) * sizeof(Entry))
-        cdef Entry* one
+        cdef PackedEntry* entries = <PackedEntry*>malloc(max(pairs.n, 1) * sizeof(PackedEntry))
+        cdef PackedEntry* entry
         cdef uint32_t n
         if entries == NULL:
             raise MemoryError
@@ -330,25 +221,26 @@ cdef class Roster:
             self.reader = Packed(self.flows)
         at = pairs.of.p
         for n in range(pairs.n):  # all their slots are fetched before the first is looked at
-            one = &entries[n]
-            one.id = read(at + 1)  # behind the head of a list of two
+            entry = &entries[n]
+            entry.id = read(at + 1)  # behind the head of a list of two
             at = skip(at + 1)
-            one.packed = read(at)
+            entry.packed = read(at)
             at = skip(at)
-            one.hash = self.contacts.hash_of(<const char*>one.id.of.p, one.id.n)
-            self.contacts.prefetch(one.hash)
+            entry.hash = self.contacts.hash_of(<const char*>entry.id.of.p, entry.id.n)
+            self.contacts.prefetch(entry.hash)
         try:
             for n in range(pairs.n):
-                one = &entries[n]
-                if self.contacts.found(one.hash, <const char*>one.id.of.p, one.id.n) != NULL:
+                entry = &entries[n]
+                if self.contacts.found(entry.hash, <const char*>entry.id.of.p, entry.id.n) != NULL:
                     continue
-                if gone and PyUnicode_DecodeUTF8(<const char*>one.id.of.p, one.id.n, NULL) in gone:
+                if gone and PyUnicode_DecodeUTF8(<const char*>entry.id.of.p, entry.id.n, NULL) in gone:
                     continue
-                self.restore_one(one.hash, one.packed.of.p)
+                self.restore_one(entry.hash, entry.packed.of.p)
         finally:
             free(entries)
 
     cdef int restore_one(self, uint64_t hash, const uint8_t* packed) except -1:
+        """Add one packed contact and its runs."""
         cdef Contact contact = self.reader.contact(packed)
         cdef Run run
         PyUnicode_AsUTF8AndSize(contact.id, NULL)
@@ -364,8 +256,8 @@ cdef class Roster:
         return 0
 
     def restored_all(self):
-        """After the last `restore`: put contacts in order of id, the runs at each node in order of arrival, and each
-        into the wheel or among those held."""
+        """Finish after the last `restore`: contacts in order of id, the runs at each node in order of arrival, each run
+        with its timer or among the held ones."""
         cdef Py_ssize_t length = len(self.runs)
         cdef Arrival* arrivals = <Arrival*>malloc(max(length, 1) * sizeof(Arrival))
         cdef Py_ssize_t at
@@ -382,6 +274,7 @@ cdef class Roster:
         self.ids = SortedList([contact.id for contact in self.order])
 
     cdef int restore_wait(self, Run run) except -1:
+        """Put a restored run into the list of its node, and give it its timer or its place among the held ones."""
         cdef FlowCore flow = <FlowCore>run.flow
         self.link_node(run)
         if run.arrival <= flow.doom[run.node]:
@@ -394,7 +287,7 @@ cdef class Roster:
 
 
 cdef void _gather(RunTable runs, Arrival* arrivals) noexcept:
-    """All runs, in no order."""
+    """Write all runs of a table to `arrivals`, in no order."""
     cdef uint64_t places = <uint64_t>runs.slots.mask + 1
     cdef Slot* slot = runs.slots.table
     cdef Slot* end = slot + places

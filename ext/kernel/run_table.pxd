@@ -1,7 +1,7 @@
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
-from ext.kernel.records cimport Run
+from ext.kernel.run cimport Run
 from ext.structures.hash_table cimport Slots
 
 cdef class RunTable:

@@ -1,6 +1,6 @@
 from typing import Self, final
 
-from ext.kernel.records import Run
+from ext.kernel.run import Run
 
 @final
 class RunTable:

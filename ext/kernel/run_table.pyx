@@ -7,7 +7,7 @@ cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport int64_t, uint64_t
 
-from ext.kernel.records cimport Run
+from ext.kernel.run cimport Run
 from ext.structures.hash_table cimport *
 
 

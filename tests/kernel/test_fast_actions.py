@@ -225,7 +225,7 @@ def test_which_actions_go_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None
         asked.append(place)
         return 5, {}
 
-    monkeypatch.setattr("engine.kernel.callbacks.Host.act", act)
+    monkeypatch.setattr("engine.kernel.callbacks.KernelCallbacks.act", act)
     life(
         [flow("f", "Go", [[*literal, *for_python]])], [("c1", {"email": "a@b.c"}), ("c1", "go")], None, False
     )

@@ -70,7 +70,7 @@ def played(seed: int, matched_from: int, flows: int) -> tuple[list[Any], int, by
     """The trace, the digest of all that happened and the digest of the state."""
     random = Random(seed)
     bench = Bench()
-    bench.kernel._path.matched_from = matched_from
+    bench.kernel._core.subscriptions.matched_from = matched_from
     bench.control("add_codes", pool="spring", codes=["A", "B", "C"])
     for number in range(flows):
         bench.control("launch", flow=flow(random, number))
@@ -123,7 +123,7 @@ def test_a_flow_sees_what_an_earlier_one_did() -> None:
 
 def test_an_edit_takes_effect_at_the_next_event() -> None:
     bench = Bench()
-    bench.kernel._path.matched_from = 1
+    bench.kernel._core.subscriptions.matched_from = 1
     for total in (5, 6):
         launch = {"kind": "launch", "trigger": {"event": "Go"}, "where": f"event.properties.total == {total}"}
         edited = {"id": "f", "name": "f", "nodes": {"start": launch}, "frequency": {"mode": "every_time"}}

@@ -148,7 +148,7 @@ def test_the_tests_of_two_flows_stay_apart_however_many_nodes_there_were() -> No
     branches = [record.detail["name"] for record in bench.trace if record.what == "branch"]
     assert branches[0] == "a"
     assert branches[1] in ("c", "g")
-    found = bench.kernel._path.contact("c1")
+    found = bench.kernel._core.registry.contact("c1")
     assert found is not None
     assert found.trials is not None
     assert len(found.trials) == 2
@@ -328,7 +328,7 @@ def test_a_contact_whose_events_hold_ever_new_numbers_stays_small() -> None:
     for number in range(0, 4 * HISTORY_PROPERTIES_PER_NAME_MAX, 16):
         numbers = ", ".join(f'"n{number + place}": 1' for place in range(16))
         bench.track("c1", "X", f"{{{numbers}}}")
-    found = bench.kernel._path.contact("c1")
+    found = bench.kernel._core.registry.contact("c1")
     assert found is not None
     kept = msgspec.msgpack.decode(pack_contact(found))[5][0][2]
     assert [column[0] for column in kept] == list(range(HISTORY_PROPERTIES_PER_NAME_MAX))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ext.kernel.records import Contact
+from ext.kernel.contact import Contact
 
 
 class ReferenceContactTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ext.kernel.records import Run
+from ext.kernel.run import Run
 
 
 class ReferenceRunTable:

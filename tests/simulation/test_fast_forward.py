@@ -1,4 +1,4 @@
-"""The lane of a virtual clock against its slow twin: the same batches, byte for byte."""
+"""The forward of a virtual clock against its slow twin: the same batches, byte for byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from engine.simulation import scenario
 from engine.simulation.scenario import Scenario
 from engine.simulation.simulator import Simulator, render
 from engine.wire import decode_lines
-from ext.kernel.fast_forward import INPUTS, OVER, Lane
+from ext.kernel.fast_forward import INPUTS, OVER, FastForward
 from ext.wire.event import Event
 from tests.reference.clock import ReferenceClock, TraceTooLong
 from tests.reference.journeys import case
@@ -175,12 +175,14 @@ def test_a_long_play_is_looked_at_and_may_be_ended() -> None:
 def test_a_lane_stops_before_operations_and_leaves_what_comes_later_alone() -> None:
     launch = Control("launch", {"flow": WAITS})
     simulator = Simulator(START_MS)
-    lane = Lane([(START_MS + 1, event("C", 1, 0)), (START_MS + 2, launch), (START_MS + 9, launch)], START_MS)
+    forward = FastForward(
+        [(START_MS + 1, event("C", 1, 0)), (START_MS + 2, launch), (START_MS + 9, launch)], START_MS
+    )
     turns = []
     for until_ms in (START_MS + 1, START_MS + 5, START_MS + 5):
-        turn, _, _ = simulator.kernel.drive(lane, until_ms, 10)
+        turn, _, _ = simulator.kernel.drive(forward, until_ms, 10)
         turns.append(turn)
         if turn == INPUTS:
-            assert lane.take() == [launch]
+            assert forward.take() == [launch]
     assert turns == [OVER, INPUTS, OVER]
-    assert (lane.now_ms, lane.batches) == (START_MS + 5, 1)
+    assert (forward.now_ms, forward.batches) == (START_MS + 5, 1)

@@ -17,8 +17,8 @@ from engine.flow.source.source import load as load_source
 from engine.model import TRACE_WORDS, Control, Input
 from engine.simulation.recorded_events import RecordingError, Timed, blocks
 from engine.wire import Rejection, control_of, decode_line, decode_lines
-from ext.kernel.fast_forward import misplaced, stamped
 from ext.wire import instant
+from ext.wire.timed_events import first_disorder, with_timestamps
 
 KEYS = ("name", "source", "start", "flows", "input", "until", "only", "expect")
 RECORD_KEYS = ("at", "flow", "version", "run", "contact", "node", "what", "detail")
@@ -78,7 +78,7 @@ class Scenario(msgspec.Struct, frozen=True):
         for number, raw in enumerate(self.inputs):
             place = f"{self.place}: input[{number}]"
             for part in self._file(raw, place) if "$file" in raw else (_inline(raw, place, self.folder),):
-                wrong = misplaced(part.timed, last_ms)
+                wrong = first_disorder(part.timed, last_ms)
                 if wrong >= 0:
                     raise _not_in_order(part, wrong, last_ms)
                 yield from part.timed
@@ -232,7 +232,7 @@ def _block(data: bytes, first: int, path: Path) -> Iterator[Part]:
             if line.strip():
                 yield Part(str(path), number, [_one_line(line, f"{path}:{number}", path.parent)])
         return
-    timed, missing = stamped(decoded.inputs)
+    timed, missing = with_timestamps(decoded.inputs)
     if missing >= 0:
         raise ScenarioError(f"{path}:{first + missing}", "has neither `at` nor `timestamp`.")
     yield Part(str(path), first, timed)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ext.kernel.contact import Contact
 from ext.kernel.contact_table import ContactTable
-from ext.kernel.records import Contact
 from tests.reference import contact_table as twin
 
 KEY = bytes(range(16))

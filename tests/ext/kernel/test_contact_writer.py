@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ext.kernel.contact import Contact
 from ext.kernel.contact_writer import pack_contact
-from ext.kernel.records import Contact
+from ext.kernel.run import live_runs
 from tests.kernel.kernel_bench import Bench, flow
 
 EDGES = [2**bits + more for bits in (0, 5, 7, 8, 15, 16, 31, 32, 62) for more in (-1, 0, 1)]
@@ -85,9 +86,9 @@ def test_what_came_of_events_is_packed_as_it_is_told(heard: list[tuple[str, str,
         bench.now_ms += minutes * 60_000
         bench.track("c", event, f'{{"{property}": {json.dumps(number) if isfinite(number) else 0}}}')
     bench.track("c", "X")
-    contact = bench.kernel._path.contact("c")
+    contact = bench.kernel._core.registry.contact("c")
     assert contact is not None
     told = [contact.packed_history(), contact.frequency(), contact.packed_trials(), contact.ended_runs()]
     fields = packed(contact)
     assert msgspec.msgpack.encode(fields[5:9]) == msgspec.msgpack.encode(told)
-    assert [run[0] for run in fields[10]] == [run.id for run in contact.live_runs()]
+    assert [run[0] for run in fields[10]] == [run.id for run in live_runs(contact)]

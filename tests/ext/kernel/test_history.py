@@ -45,10 +45,10 @@ class Historian:
         self.kernel.restore(parts)
 
     def agrees(self) -> None:
-        path = self.kernel._path
-        contact = path.contact("anna")
+        core = self.kernel._core
+        contact = core.registry.contact("anna")
         assert contact is not None
-        names, properties = (path.pack()[what] for what in ("names", "properties"))
+        names, properties = (core.pack()[what] for what in ("names", "properties"))
         fast = {
             names[name]: (
                 [at - ORIGIN_MS for at in instants],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ext.kernel.records import Run
+from ext.kernel.run import Run
 from ext.kernel.run_table import RunTable
 from tests.reference import run_table as twin
 

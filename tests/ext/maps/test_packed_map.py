@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from engine.flow.cel.expression import evaluate
 from engine.limits import TRAITS_BYTES_MAX
 from ext.expressions.view import View
-from ext.kernel.records import Contact
+from ext.kernel.contact import Contact
 from ext.maps.json_to_map import as_kept_json
 from ext.maps.key_numbers import number_of, numbered
 from ext.maps.packed_map import as_given, as_kept
@@ -186,6 +186,6 @@ def test_the_bound_on_traits_is_of_the_bytes_given(more: int) -> None:
     bench = Bench()
     for body in (traits, {"rest": None}):
         bench.line(msgspec.json.encode({"type": "identify", "userId": "c", "traits": body}).decode())
-    contact = bench.kernel._path.contact("c")
+    contact = bench.kernel._core.registry.contact("c")
     assert contact is not None
     assert bool(unpack(contact.traits)) is (more == 0)

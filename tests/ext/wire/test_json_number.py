@@ -29,12 +29,12 @@ def bits(number: float) -> bytes:
 
 def history(bench: Bench) -> History:
     """The names of the events of contact `c`, and the columns of their numbers."""
-    path: Any = bench.kernel._path
-    packed = msgspec.msgpack.decode(pack_contact(path.contact("c")))[5]
+    core: Any = bench.kernel._core
+    packed = msgspec.msgpack.decode(pack_contact(core.registry.contact("c")))[5]
     return [
         (
-            path.names.texts[name],
-            {path.properties.texts[column]: [*map(bits, values)] for column, values in columns},
+            core.names.texts[name],
+            {core.properties.texts[column]: [*map(bits, values)] for column, values in columns},
         )
         for name, _, columns in packed
     ]

@@ -1,43 +1,6 @@
 from typing import Any, Self, final
 
-@final
-class Contact:
-    """What the engine holds of a contact. Changed by the path and the kernel only, after `Path.touch`."""
-
-    traits: bytes
-    """MessagePack map."""
-    segments: tuple[str, ...]
-    """Ids, sorted."""
-    points: int
-
-    def __new__(cls, id: str, created_ms: int) -> Self: ...
-    @property
-    def id(self) -> str: ...
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        """Further ids that lead here."""
-
-    @property
-    def created_ms(self) -> int: ...
-    @property
-    def trials(self) -> dict[int, tuple[str, int, int, int]] | None:
-        """`(variant, first arrival ms, orders, revenue in hundredths)` of an A/B test by `flow << 32 | node`."""
-
-    def events(self) -> list[tuple[int, int, int]]:
-        """`(name number, events kept, latest timestamp)`, in order of the name's number (rule 10)."""
-
-    def frequency(self) -> list[tuple[int, int, int, bool, int | None]]:
-        """`(flow number, launches, reserved, once, last_ms)`, in order of the flow's number (rules 12 to 15)."""
-
-    def ended_runs(self) -> list[tuple[int, int, int, int, int, int, int]]:
-        """`(run, flow number, version, node number, entered_ms, left_ms, reason)`, oldest first."""
-
-    def live_runs(self) -> list[Run]:
-        """Runs in progress, in order of their ids."""
-
-    def packed_trials(self) -> list[tuple[int, tuple[int, int, int, str]]]: ...
-    def packed_history(self) -> list[tuple[int, list[int], list[tuple[int, list[float]]]]]:
-        """`(name number, instants, [(property number, numbers, NaN where an event had none)])`, in order."""
+from ext.kernel.contact import Contact
 
 @final
 class Run:
@@ -56,7 +19,7 @@ class Run:
     def contact(self) -> Contact: ...
     @property
     def flow(self) -> Any:
-        """The `ext.kernel.core.FlowCore`."""
+        """The `ext.kernel.flow.FlowCore`."""
 
     @property
     def version(self) -> int:
@@ -109,3 +72,6 @@ class Run:
     @property
     def acted(self) -> bytes | None:
         """Numbers of the steps that it carried out, 4 bytes each."""
+
+def live_runs(contact: Contact) -> list[Run]:
+    """Return the runs of a contact that are in progress, in order of their ids."""

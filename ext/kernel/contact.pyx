@@ -1,16 +1,13 @@
-"""What the engine holds in memory of a contact and of a run.
+"""A contact in memory.
 
-A million contacts have to fit into a few hundred megabytes and an event may touch only a few cache lines, so:
+A million contacts have to fit into a few hundred megabytes, and an event may touch only a few cache lines. So:
 
-* traits and a run's event are packed maps (`ext.maps.packed_map`), read in place by predicates, never dicts;
-* history (`ext.kernel.history`) is one block of memory an event name;
-* frequency is a `Mark` per flow, the last ended runs are a small array;
-* a contact does not own its runs: the engine does, by run id; contact and node hold intrusive lists of them, so
-  "the runs of this contact" and "the runs waiting at this node" need no index and cost four pointers a run;
-* what a million runs have in common is one object: the event's name is that of the flow, the step carried out that
-  of the node; what few runs have is kept apart (`Run.rare`).
+* traits are a packed map (`ext.maps.packed_map`), which predicates read in place; they are never a dict;
+* history (`ext.kernel.history`) is one block of memory for each event name;
+* frequency is a `Mark` for each flow, and the last ended runs are a small array;
+* a contact does not own its runs (`ext.kernel.run`): it holds the first of an intrusive list of them.
 
-Neither class takes part in garbage collection: there are no cycles (the lists are borrowed pointers).
+Invariant: no object reachable from a contact refers back to it, so the class takes no part in garbage collection.
 """
 
 cimport cython
@@ -22,9 +19,7 @@ from libc.string cimport memmove
 from ext.kernel.history cimport *
 from ext.maps.packed_map cimport EMPTY, Kept, kept_of, plain_map, release, share
 
-from engine.limits import CHAIN_DEPTH_MAX, ENDED_RUNS_PER_CONTACT_MAX
-
-assert CHAIN_DEPTH_MAX < 1 << 15, "a depth of 16 bits"
+from engine.limits import ENDED_RUNS_PER_CONTACT_MAX
 
 cdef int32_t ENDED_MAX = ENDED_RUNS_PER_CONTACT_MAX
 
@@ -32,7 +27,7 @@ cdef int32_t ENDED_MAX = ENDED_RUNS_PER_CONTACT_MAX
 @cython.no_gc
 @cython.final
 cdef class Contact:
-    """One contact. Changed only by the path and the kernel, who tell the snapshot beforehand."""
+    """One contact. Only the kernel changes it, after `Registry.touch`, which hands the snapshot its former state."""
 
     def __cinit__(self, str id not None, int64_t created_ms):
         self.id = id
@@ -48,6 +43,7 @@ cdef class Contact:
 
     @property
     def traits(self):
+        """MessagePack map of the traits, keys spelled out."""
         return plain_map(self.kept)
 
     @traits.setter
@@ -58,14 +54,16 @@ cdef class Contact:
 
     @property
     def aliases(self):
+        """Further ids that lead to this contact."""
         return aliases_of(self)
 
     @property
     def trials(self):
+        """Dict of `Trial` by `flow << 32 | node`, or None."""
         return trials_of(self)
 
     def events(self):
-        """`[(name number, events kept, latest timestamp)]`, in order of the name's number."""
+        """Return `[(name number, events kept, latest timestamp in ms)]`, in order of the name's number."""
         cdef Series* series = self.series
         cdef list found = []
         while series != NULL:
@@ -76,7 +74,7 @@ cdef class Contact:
     # Frequency (rules 12 to 15)
 
     def frequency(self):
-        """`[(flow number, launches, reserved, once, last_ms or None)]`, in order of the flow's number."""
+        """Return `[(flow number, launches, reserved, once, last_ms or None)]`, in order of the flow's number."""
         cdef Mark* mark
         cdef list found = []
         cdef int64_t i
@@ -90,14 +88,13 @@ cdef class Contact:
     # A/B tests (rules 21, 22)
 
     def packed_trials(self):
-        """The trials in order of their places; revenue may outgrow 64 bits, hence as text."""
-        kept = trials_of(self) or {}
-        return [(place, (*trial[:3], str(trial[3]))) for place, trial in sorted(kept.items())]
+        """Return the trials in order of their places. Revenue is text, because it may outgrow 64 bits."""
+        return [(place, (<Trial>trial).packed()) for place, trial in sorted((trials_of(self) or {}).items())]
 
     # Runs
 
     def ended_runs(self):
-        """`[(run, flow number, version, node number, entered_ms, left_ms, reason)]`, oldest first."""
+        """Return `[(run, flow number, version, node number, entered_ms, left_ms, reason)]`, oldest first."""
         cdef list found = []
         cdef Ended* e
         cdef int64_t i
@@ -107,20 +104,10 @@ cdef class Contact:
                 found.append((e.run, e.flow, e.version, e.node, e.entered_ms, e.left_ms, e.reason))
         return found
 
-    def live_runs(self):
-        """Its runs in progress, in order of their ids."""
-        cdef list found = []
-        cdef void* at = self.runs
-        while at != NULL:
-            found.append(<Run>at)
-            at = (<Run>at).next_of_contact
-        found.sort(key=_run_id)
-        return found
-
     # Snapshots
 
     def packed_history(self):
-        """`[(name number, instants, [(property number, numbers)])]`, in order of the name's number."""
+        """Return `[(name number, instants, [(property number, numbers)])]`, in order of the name's number."""
         cdef Series* series = self.series
         cdef list histories = []
         cdef list columns
@@ -145,24 +132,25 @@ cdef int remember(
 
 
 cdef int64_t count_of(Contact contact, uint32_t name, int64_t since_ms, int64_t until_ms) noexcept:
-    """Events of a name with since < timestamp <= until."""
+    """Count the events of a name with since < timestamp <= until."""
     cdef Series* series = history_place(&contact.series, name)[0]
     return 0 if series == NULL else history_count(series, since_ms, until_ms)
 
 
 cdef int64_t last_of(Contact contact, uint32_t name) noexcept:
-    """The latest timestamp of a name; INT64_MIN if there is none."""
+    """Return the latest timestamp of a name in ms, INT64_MIN if it has no event."""
     cdef Series* series = history_place(&contact.series, name)[0]
     return INT64_MIN if series == NULL else history_last(series)
 
 
 cdef double sum_of(Contact contact, uint32_t name, uint32_t property, int64_t since_ms, int64_t until_ms) noexcept:
-    """Sum of a numeric property over (since, until], added in order of time."""
+    """Sum a numeric property over (since, until], in order of time."""
     cdef Series* series = history_place(&contact.series, name)[0]
     return 0 if series == NULL else history_sum(series, property, since_ms, until_ms)
 
 
 cdef Mark* mark_of(Contact contact, int32_t flow) noexcept:
+    """Return the mark of a flow, NULL if the contact has none."""
     cdef int64_t i
     if contact.marks != NULL:
         for i in range(contact.marks.size):
@@ -172,7 +160,7 @@ cdef Mark* mark_of(Contact contact, int32_t flow) noexcept:
 
 
 cdef Mark* mark_or_new(Contact contact, int32_t flow) except NULL:
-    """Good until the next new one of the contact."""
+    """Return the mark of a flow, added if missing. The pointer is valid until the contact gets another mark."""
     cdef Mark* mark = mark_of(contact, flow)
     cdef int64_t size = 0 if contact.marks == NULL else contact.marks.size
     cdef Marks* marks
@@ -192,7 +180,7 @@ cdef Mark* mark_or_new(Contact contact, int32_t flow) except NULL:
 
 
 cdef int set_traits(Contact contact, Kept* traits) except -1:
-    """Shares them."""
+    """Replace the traits by a map that both share."""
     cdef Kept* former = contact.kept
     contact.kept = share(traits)
     release(former)
@@ -200,21 +188,24 @@ cdef int set_traits(Contact contact, Kept* traits) except -1:
 
 
 cdef tuple aliases_of(Contact contact):
+    """Return the further ids that lead to a contact."""
     return () if contact.rare is None else contact.rare[0]
 
 
 cdef int set_aliases(Contact contact, tuple aliases) except -1:
+    """Replace the further ids that lead to a contact."""
     trials = trials_of(contact)
     contact.rare = (aliases, trials) if aliases or trials else None
     return 0
 
 
 cdef dict trials_of(Contact contact):
+    """Return the A/B tests that a contact came to, or None."""
     return None if contact.rare is None else contact.rare[1]
 
 
-cdef int set_trial(Contact contact, int64_t place, tuple trial) except -1:
-    """Keep `(variant, first arrival ms, orders, revenue in hundredths)` of the test at `flow << 32 | node`."""
+cdef int set_trial(Contact contact, int64_t place, Trial trial) except -1:
+    """Keep what a contact did in the A/B test at `flow << 32 | node`."""
     if trials_of(contact) is None:
         contact.rare = (aliases_of(contact), {})
     trials_of(contact)[place] = trial
@@ -222,6 +213,7 @@ cdef int set_trial(Contact contact, int64_t place, tuple trial) except -1:
 
 
 cdef int add_ended(Contact contact, Ended entry) except -1:
+    """Keep a run that ended; beyond the bound the oldest is dropped."""
     cdef Endings* ended = contact.ended
     cdef int64_t size = 0 if ended == NULL else ended.size
     if size == ENDED_MAX:
@@ -239,7 +231,8 @@ cdef int add_ended(Contact contact, Ended entry) except -1:
 
 cdef int absorb(Contact contact, Contact other) except -1:
     """Take over history, frequency, trials, segments, points and ended runs of another contact (alias).
-    Runs and traits are the path's and the kernel's business."""
+
+    Runs and traits are moved by the caller."""
     cdef Series* series = other.series
     cdef Mark* theirs
     cdef Mark* mine
@@ -282,10 +275,6 @@ cdef int absorb(Contact contact, Contact other) except -1:
     return 0
 
 
-def _run_id(Run run):
-    return run.id
-
-
 def _left_at(tuple ended):
     return ended[5], ended[0]
 
@@ -294,62 +283,16 @@ def _first(tuple entry):
     return entry[0]
 
 
-@cython.no_gc
 @cython.final
-cdef class Run:
-    """One contact's passage through one flow, wherever it is between entering and leaving."""
+cdef class Trial:
+    """A contact in an A/B test (rules 21, 22). Never changed: an order makes another one."""
 
-    def __cinit__(self, int64_t id=0):
-        self.id = id
+    def __init__(self, str variant not None, int64_t first_ms, int64_t orders, revenue):
+        self.variant = variant
+        self.first_ms = first_ms
+        self.orders = orders
+        self.revenue = revenue
 
-    def __dealloc__(self):
-        release(self.event)
-
-    @property
-    def properties(self):
-        return plain_map(self.event)
-
-    @property
-    def acted(self):
-        return acted_of(self)
-
-    @property
-    def codes(self):
-        return codes_of(self)
-
-    @codes.setter
-    def codes(self, dict codes):
-        set_rare(self, acted_of(self), codes, run_key_of(self))
-
-    @property
-    def key(self):
-        return run_key_of(self)
-
-    @property
-    def armed(self):
-        return self.armed != 0
-
-    @property
-    def counted(self):
-        return self.counted != 0
-
-    @property
-    def satisfied(self):
-        return self.satisfied != 0
-
-
-cdef bytes acted_of(Run run):
-    return run.rare[0] if type(run.rare) is tuple else run.rare
-
-
-cdef dict codes_of(Run run):
-    return run.rare[1] if type(run.rare) is tuple else None
-
-
-cdef str run_key_of(Run run):
-    return run.rare[2] if type(run.rare) is tuple else None
-
-
-cdef int set_rare(Run run, bytes acted, dict codes, str key) except -1:
-    run.rare = acted if codes is None and key is None else (acted, codes, key)
-    return 0
+    def packed(self):
+        """Return `(variant, first_ms, orders, revenue as text)`, the form in snapshots."""
+        return self.variant, self.first_ms, self.orders, str(self.revenue)
