@@ -10,7 +10,7 @@ from collections import Counter
 from tests.source_tree import Modules
 
 BASE = ("engine.errors", "engine.limits", "engine.tuning")
-WORDS = (*BASE, "engine.model", "engine.wire", "ext.wire.event", "ext.wire.instant")
+WORDS = (*BASE, "engine.model", "engine.wire", "ext.wire.event", "ext.wire.instant", "ext.wire.timed_events")
 """The words that every floor above shares: errors, bounds, batches and events, the line format, instants."""
 
 FLOORS: dict[str, tuple[str, ...]] = {
@@ -40,7 +40,6 @@ FLOORS: dict[str, tuple[str, ...]] = {
             "engine.simulation",
             "engine.kernel",
             "engine.flow",
-            "ext.kernel.fast_forward",
             *WORDS,
         ),
     ),
