@@ -1,7 +1,7 @@
 """A kernel by itself with the contacts of `api.measure.work`: an event without journal, sockets and decoding.
 
-Timed by the CPU time of this thread. A batch takes a millisecond or two; on a machine that others use, a time slice of
-theirs takes four, and by the clock on the wall the median of such rounds is as often theirs as ours.
+Figures are CPU time of this thread. A batch takes one or two milliseconds, a time slice of another program four: on a
+shared machine the wall-clock median of such rounds measures the other program as often as the kernel.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Fixtures of the benchmarks, which measure figures, and the table of figures at the end of a run.
 
-A figure is the median over rounds of the time of one round, divided by how many things the round did. The work of
-a round is a plain Python loop, so a call into a compiled part includes the call from Python; each file also
-measures that call alone and the reader may subtract it.
+A figure is the median time of a round, divided by the number of things that a round does. The work of a round is a
+plain Python loop, so a call of a compiled part includes the call from Python; each file also measures that call
+alone, and the reader may subtract it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A kernel with a crowd of contacts, and a stop watch on every batch.
 
-Batches go straight to `Kernel.apply`, as from the journal's side of the engine: decoded, without traces, and with
-Python's collector spared as the service spares it (`engine.gc_tuning`).
+Batches go directly to `Kernel.apply`: decoded, without traces, and with Python's collector tuned as in the service
+(`engine.gc_tuning`).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The engine as `tidemill serve` runs it, with checkpoints as often as asked and every step of its tasks timed.
+"""The engine as `tidemill serve` runs it, with a chosen rate of checkpoints and every step of its tasks timed.
 
     python -m bench.host --every-bytes 10000000 --report FILE DATA --http … --intake … --stream …
 
-The loop is held while a task takes one step, from one await to the next. For each task the longest step is kept, by the
-clock on the wall and by CPU time (what others took of the machine is not in the latter), and written as JSON to the
-report when a signal comes, before the checkpoint of the stop.
+A task blocks the loop for one step, from one await to the next. The longest step of each task is recorded, by wall
+clock and by CPU time (which excludes other programs). A signal writes the report as JSON, before the checkpoint of
+the stop.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     start ─▶ condition ×4 ─▶ split ×4 ─▶ limit ×4 ─▶ update ×4 ─▶ condition ×4 ─▶ …   39 levels below the launch
 
 Nodes of a level are of one kind, and each leads to nodes of the next level: a run goes through exactly one node of
-every level, whichever way its conditions and splits send it.
+every level, whatever its conditions and splits decide.
 """
 
 from __future__ import annotations

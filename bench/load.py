@@ -1,11 +1,11 @@
-"""Single-event requests on an engine that runs already: how many it answers a second, and how late.
+"""Single-event requests to a running engine: the rate of its answers, and their delay.
 
-    python -m bench.load 127.0.0.1:7701                       # as fast as answers come: the maximum
-    python -m bench.load unix:intake.sock --rate 10000        # so many a second: the delays at that rate
-    python -m bench.load 127.0.0.1:7701 --pid 4711            # and what a request costs that process, in µs of CPU
+    python -m bench.load 127.0.0.1:7701                       # each request after the last answer: the maximum
+    python -m bench.load unix:intake.sock --rate 10000        # requests a second: the delays at that rate
+    python -m bench.load 127.0.0.1:7701 --pid 4711            # and the CPU time of that process, in µs a request
 
 The sender is `tidemill bench`'s (`api.measure.requests`), in a process of its own; it uses some 10 µs of CPU a request.
-On a machine that others use as well the CPU a request costs is the steadier figure.
+On a shared machine the CPU time of a request is the steadier figure.
 """
 
 from __future__ import annotations

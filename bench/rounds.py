@@ -1,5 +1,7 @@
-"""Rounds that take turns: figures to be compared are made in one run, so that what else the machine does, and a disk
-that has good and bad minutes, falls on all of them alike."""
+"""Rounds in turns: figures to be compared are measured in one run.
+
+So other load on the machine, and the good and bad minutes of a disk, affect all of them alike.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,11 @@ from statistics import median
 
 
 def in_turns(rounds: int, works: Mapping[str, Callable[[int], float]]) -> dict[str, float]:
-    """Let every work do its round, which says how many seconds it took, `rounds` times. Gives the medians.
+    """Run every work `rounds` times, in turns. Return the median of the seconds that each work returned.
 
-    Each turn begins with another work: what falls due now and then, a checkpoint for instance, would otherwise fall on
-    the same one every time."""
+    Each turn begins with another work: an occasional event, such as a checkpoint, would otherwise always meet the same
+    one.
+    """
     took: dict[str, list[float]] = {name: [] for name in works}
     names = list(works)
     for turn in range(rounds):

@@ -1,7 +1,7 @@
-"""Waits in a running engine: how late they end beside half of its load, and very many due at one instant.
+"""Waits in a running engine: their lateness at half of its load, and very many due at one instant.
 
-Lateness is taken twice: when the step after the wait ran, by the engine's own clock, and when the message it sent,
-which leaves only once the step is durable, was read by this process. Loads come from a process of their own.
+Lateness is measured twice: when the step after the wait ran, by the engine's own clock, and when this process read the
+message, which leaves once the step is durable. Loads come from a process of their own.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ def test_the_tour_is_short() -> None:
 
 
 PATH_IN_PROSE = re.compile(
-    r"`([\w.-]*(?:/[\w.-]+)*(?:/|\.(?:py|pyx|pxd|pyi|md|patch|ndjson\.gz)))`"  # in backticks
+    r"`([\w.-]*(?:/[\w.-]+)*(?:/|\b\.(?:py|pyx|pxd|pyi|md|patch|ndjson\.gz)))`"  # in backticks
     r"|\]\(([^)#:]+)(?:#[^)]*)?\)",  # a link
 )
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -282,9 +282,18 @@ def paths_named_in(readme: Path) -> Iterator[str]:
 
 def exists(path: str, readme: Path) -> bool:
     """Whether a path exists, seen from the README or from the root; a bare name of a file may stand anywhere."""
-    if "/" not in path:
-        return any((ROOT / tree).rglob(path) for tree in TREES)
-    return any((base / path).exists() for base in (readme.parent, ROOT))
+    if any((base / path).exists() for base in (readme.parent, ROOT)):
+        return True
+    return "/" not in path and any(found.exists() for tree in TREES for found in (ROOT / tree).rglob(path))
+
+
+def test_a_missing_path_is_found(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "`test_house.py`, `gone.py`, `tests/`, `tests/gone/`, [a](gone.md#part), `a word`\n```\n`x.py`\n```\n"
+    )
+    missing = [path for path in paths_named_in(readme) if not exists(path, readme)]
+    assert missing == ["gone.py", "tests/gone/", "gone.md"]
 
 
 READMES = [*files(".md"), *ROOT.glob("*.md"), *ROOT.glob(".github/*.md")]

@@ -1,7 +1,7 @@
-"""Durable events a second over one stream, of every kind the table names, in turns with the least program.
+"""Durable events a second over one stream, for each kind in the table, in turns with a minimal program.
 
-An engine of its own process on a disk; the sender is this process, on another core. The lines are `api.measure.work`'s:
-about 300 bytes, contacts with ten traits in no order. Ratios are of the medians of this run.
+The engine is a process of its own on a disk; the sender is this process, on another core. The lines are those of
+`api.measure.work`: about 300 bytes, contacts with ten traits in random order. Ratios are of the medians of this run.
 """
 
 from __future__ import annotations

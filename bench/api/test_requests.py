@@ -1,7 +1,7 @@
 """Single events as `POST /v1/track` over 64 kept connections, from a sender process of its own.
 
-First as fast as answers come: the maximum. Then at half of it, each request at the instant it is due, which is where
-its delay counts from. In rounds, so that both meet the same machine; the delays' figures are medians of the rounds'.
+First the maximum, each request after the answer to the last. Then half of that rate: each request has an instant at
+which it is due, and its delay counts from there. Both alternate in rounds; delays are medians over the rounds.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""From end to end: lines into `tidemill serve` in a process of its own, durable when they are acknowledged.
+"""Events end to end: lines into `tidemill serve` in a process of its own, acknowledged when they are durable.
 
 The reference flow over 100,000 contacts with ten traits: launch where `order.total >= 50 && customer.city in
 ["London", "Paris"] && customer.orders_count > 2` (about one event in eight), a step, a wait of three days, a
-condition, a second step. Beside it, in the same run, what nothing can be faster than: a program that parses the same
-lines with msgspec and appends them to LMDB, committing every 8,192 lines.
+condition, a second step. In the same run, a lower bound: a program that only parses the same lines with msgspec and
+appends them to LMDB, with a commit every 8,192 lines.
 """
 
 from __future__ import annotations

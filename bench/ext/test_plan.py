@@ -1,8 +1,8 @@
-"""A condition: three clauses, and thirty, against the same written by hand in Python and against Google's evaluator.
+"""Conditions of three and of thirty clauses, beside a lambda in Python and Google's evaluator.
 
 A round evaluates the condition once for each of 1,000 contacts, whose data is packed as the kernel holds it; every
-view has changed since the round before, so that nothing is remembered. The lambda gets dictionaries made beforehand,
-the evaluator of cel-expr-python too; the engine would have to unpack its records for either.
+view has changed since the round before, so that no result is cached. The lambda and the evaluator of cel-expr-python
+get dictionaries made beforehand; the engine would have to unpack its records for either.
 
 Each condition is measured twice: "as the kernel calls it", from a compiled loop (`Plan.test_all`), and "from Python",
 where each call of `Plan.test` costs as much again as `true` does ("the call"). The lambda and cel-expr-python can only

@@ -1,6 +1,6 @@
 """The timing wheel with a million timers waiting (ten million by name: `-m nightly`).
 
-Dues lie evenly over the next 30 days and come in no order, so timers lie at all levels and far apart in memory.
+Due times lie evenly over the next 30 days, in random order, so timers lie at all levels and far apart in memory.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Every flow is launched by the same event and has three clauses out of a pool of distinct ones: comparisons of twenty
 keys, half of them of the event and half of the contact, each true for one event in ten. So of a thousand flows about
-one has all three; its run begins and ends at once, and is part of the figure, as are the duplicate check, the history
-and all else the kernel does with an event. "one by one" tries every flow, as is done where only few ask for an event;
-there the distinct clauses are remembered as well, and what is left is the price of a thousand flows.
+one has all three; its run begins and ends immediately. The figure includes that run, the duplicate check, the history
+and all other work of the kernel for an event. "one by one" tries every flow, as the kernel does for an event with few
+flows; the results of clauses are cached there as well, so the rest is the price of a thousand flows.
 """
 
 from __future__ import annotations

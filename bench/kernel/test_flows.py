@@ -1,10 +1,10 @@
-"""Many flows on one event name: what an event costs as flows, and distinct sub-predicates, grow in number.
+"""Many flows on one event name: the cost of an event as flows, and distinct sub-predicates, grow in number.
 
-Every flow's `where` is three conditions of a pool; every event has to be held against all flows, and no run starts (one
-condition of the three never holds), so that the figure is that of asking, not of runs. Kernels of each kind take turns.
+Every flow's `where` has three conditions of a pool. Every event is checked against all flows, and no run starts, as one
+of the three never holds: the figure is the cost of the check, not of runs. Kernels of each kind take turns.
 
-This is the easiest case: clauses that never hold let the kernel rule all flows out at once. What an event costs where
-clauses hold now and then, and some runs start, is in `test_matching.py`; that is the figure to quote.
+This is the easiest case: clauses that never hold rule out all flows together. `test_flow_filter.py` has clauses that
+hold now and then, and some runs; quote that figure.
 """
 
 from __future__ import annotations

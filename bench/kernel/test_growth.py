@@ -1,7 +1,7 @@
 """The cost of an event as contacts grow in number: kernels of two sizes take turns with the same flow and events.
 
-The kernel alone: the journal and the decoding do not know how many contacts there are. Most of the growth is cache
-misses, for contacts come in no order. The long form needs some 10 GB of memory and ten minutes.
+The kernel alone, as journal and decoding do not depend on the number of contacts. Most of the growth is cache misses,
+as contacts come in random order. The long form needs some 10 GB of memory and ten minutes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The time of the kernel for an event, and for a wait that is due.
 
-One kernel with 100,000 contacts who have all been seen before. A round is one batch of 1,000 events, decoded
-beforehand, of contacts in no order, each with a message id of its own, as `Kernel.apply` gets them; the journal
-and the decoding are not in the figures. Traces are off, as in an engine that serves.
+One kernel with 100,000 known contacts. A round is one batch of 1,000 decoded events of contacts in random order, each
+with a message id of its own. The figures exclude the journal and the decoding. Traces are off, as in an engine that
+serves.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """The longest pauses of a large engine: the longest batch, the longest part of a snapshot.
 
-Ordinarily 20,000 of each, to see that it runs; with `-m nightly` a million contacts, a million waiting runs, a
-million codes, a million pending effects. Two promises are asserted in the nightly form: a launch that removes a
-million runs holds the loop 50 ms at most, a part of a snapshot 10 ms.
+The ordinary form has 20,000 of each, to show that it runs; `-m nightly` has a million contacts, a million waiting
+runs, a million codes and a million pending effects. The nightly form asserts two bounds: a launch that removes a
+million runs blocks the loop for at most 50 ms, a part of a snapshot for 10 ms.
 
-A figure is what the clock on the wall says of the longest of some thousand batches: on a machine shared with others
-that is often somebody else's time slice. So a promise is held against CPU time, and against the median of five
-rounds; on a machine that is busy otherwise even that says little.
+A figure is the wall-clock time of the longest of some thousand batches; on a shared machine that is often the time
+slice of another program. So the bounds apply to CPU time, and to the median of five rounds.
 """
 
 from __future__ import annotations

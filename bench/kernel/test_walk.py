@@ -1,7 +1,7 @@
 """The cost of a node: events that walk 40 of a flow's 150 nodes, in turns with events whose run ends at its launch.
 
-The kernel alone, batches decoded beforehand. The difference, divided by the 39 nodes below the launch, is what a node
-costs: conditions, splits, limits and updates of the contact in equal parts.
+The kernel alone, with decoded batches. The difference, divided by the 39 nodes below the launch, is the cost of a
+node: conditions, splits, limits and updates of the contact in equal parts.
 """
 
 from __future__ import annotations

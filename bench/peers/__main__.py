@@ -1,11 +1,11 @@
-"""Runs every program that is installed on the same input, and prints one table, a plot on request.
+"""The command that runs every installed program on one input and prints one table, with a plot on request.
 
-    python -m bench.peers                                  # what this environment has: pip install '.[bench,peers]'
-    python -m bench.peers --python flink/bin/python        # and what another one has (PyFlink's pins fit few others)
+    python -m bench.peers                                  # programs of this environment: pip install '.[bench,peers]'
+    python -m bench.peers --python flink/bin/python        # and of another one (PyFlink's pins fit few others)
     python -m bench.peers --plot peers.png --json peers.json
 
-The fast ones take turns, round by round, and get medians; the slow ones have one round. What is not installed, or
-does not work, is said in its line of the table.
+Fast programs take turns, round by round, and get medians; slow ones have one round. The row of a program that is
+missing, or fails, says so.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python durable_workflows.py FOLDER CONTACTS EVENTS SECONDS
 
-Contacts are in memory, events that start no run cost their condition only; the id of a run's workflow is that of its
-message, so that an event sent twice starts one. A run counts once its first step is done, durably. Reads events until
-SECONDS have passed and prints how far it came.
+Contacts are in memory, and an event that starts no run costs its condition only. A workflow has the id of its message,
+so an event sent twice starts one. A run counts once its first step is durable. The program reads events until SECONDS
+have passed and prints how many it read.
 """
 # mypy: disable-error-code="misc,untyped-decorator"
 

@@ -1,9 +1,9 @@
-"""The reference flow as one writes it by hand: FastAPI for the ways in, SQLite for what must last, a heap for waits.
+"""The reference flow written by hand: FastAPI for the ways in, SQLite for durable state, a heap for waits.
 
     HANDMADE_DB=journeys.sqlite uvicorn handmade:app --app-dir bench/peers
 
-One process with everything it asks for in memory, loaded at the start. A request is one transaction: NDJSON bodies are
-cheap for each event, single events are not. `synchronous=FULL`, for an answer is to mean: on the disk.
+One process with all state in memory, loaded at the start. A request is one transaction: bodies of NDJSON are cheap for
+each event, single events are not. `synchronous=FULL`, so that an answer means: on the disk.
 """
 # mypy: disable-error-code="misc,untyped-decorator"
 

@@ -2,12 +2,12 @@
 
     python stream_processor.py FOLDER LINES
 
-Reads the lines of a file (contacts, then events), in a cluster of its own in one process, with checkpoints every ten
-seconds; prints the job's own run time in seconds. Message ids are not remembered: the position in the source, kept
-with every checkpoint, keeps an event from counting twice. Python's cache of state has room for all contacts.
+The program reads the lines of a file (contacts, then events) in a cluster of its own in one process, with a checkpoint
+every ten seconds, and prints the run time of the job in seconds. It stores no message ids: the position in the source,
+part of every checkpoint, keeps an event from counting twice. Python's cache of state has room for all contacts.
 
-A stream processor takes some seconds to start: whoever measures runs it with the contacts alone, and then with the
-events as well, and takes the difference.
+A stream processor takes some seconds to start. So it is run twice, with the contacts alone and with the events as
+well; the figure is the difference.
 """
 # mypy: disable-error-code="misc,no-any-return"
 

@@ -1,4 +1,4 @@
-"""The input all programs get, and how each of them is run on it."""
+"""The input of all programs, and the way each of them is run on it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Events in virtual time: the simulator, lines decoded and played, each at an instant of its own, over thirty virtual
-days; and a backtest of a flow over a file of real orders, from the packed file to the counts.
+"""Events in virtual time: the simulator, and a backtest of a flow over a file of real orders.
 
-Simulated: reference flow, contacts with ten traits, waits of three days that end meanwhile; no trace, as for counts.
+The simulator decodes and plays lines, each at an instant of its own, over thirty virtual days: reference flow, contacts
+with ten traits, waits of three days that end meanwhile, no trace. The backtest goes from the packed file to the counts.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Checkpoints under full load: what they cost the stream, how long they hold the loop, what they write to the disk.
+"""Checkpoints under full load: their cost to the stream, the time they block the loop, the bytes they write.
 
-Two engines of the same state (`bench.host`) take turns: one makes no checkpoints, the other one for every so many bytes
-of input. How many is as in earnest for the contacts there are: 256 MiB with a million, less with fewer, so that a
-checkpoint holds the same share of them; it may be put off, to five times that. A round is long enough for one. Bytes
-are counted by the block device while only the engine with checkpoints is sent to; whatever else writes to that disk is
-in the figure: `--basetemp` on a disk of its own, which may be a file mounted as one, keeps it out.
+Two engines of one state (`bench.host`) take turns: one makes no checkpoints, the other makes one after a number of
+bytes of input. As in service, that number fits the contacts: 256 MiB for a million, less for fewer, so that a
+checkpoint holds the same share of them; it may be postponed up to five times that. A round is long enough for one.
+The block device counts bytes while only the engine with checkpoints receives input. Other writes to that disk are in
+the figure; `--basetemp` on a disk of its own, or a mounted file, keeps them out.
 
-Batches and checkpoints are compressed, and the lines of `work` are much alike. So the bytes are counted once more with
-lines of which a quarter is noise, and no two the same.
+Batches and checkpoints are compressed, and the lines of `work` are much alike. So bytes are counted once more with
+lines of which a quarter is noise, no two the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Compaction under load: how long it holds the loop, and how long commits, and so acknowledgements, wait for it.
+"""Compaction under load: the time it blocks the loop, and the time that commits, and so acknowledgements, wait for it.
 
-An engine (`bench.host`) takes a stream as fast as it can; meanwhile the store is compacted, and single events are sent
-beside the stream, one after the other, each of which waits for its acknowledgement. The same without a compaction.
+An engine (`bench.host`) receives a stream as fast as it can, with and without a compaction of its store. Meanwhile
+single events are sent beside the stream, each after the acknowledgement of the last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Starts: with contacts and as many waiting runs from a checkpoint, and with a journal to replay after a kill.
 
-A start counts from the start of the process until it takes events: Python, the imports, recovery, the listeners. Replay
-is what recovery takes longer when the same checkpoint has a journal after it.
+A start lasts from the start of the process until it accepts events: Python, the imports, recovery, the listeners.
+Replay is the additional time of a recovery whose checkpoint has a journal after it.
 """
 
 from __future__ import annotations
