@@ -75,7 +75,7 @@ def terminal_sentence(code: str, detail: str) -> str:
         return detail
     remedy = REMEDIES[code]
     pattern = re.escape(remedy.http).replace(re.escape("{named}"), r"(?P<named>[^/\s]+)") + r"\Z"
-    found = re.search(pattern, detail)
-    if found is None:
+    match = re.search(pattern, detail)
+    if match is None:
         return detail
-    return detail[: found.start()] + remedy.terminal.format(**found.groupdict())
+    return detail[: match.start()] + remedy.terminal.format(**match.groupdict())

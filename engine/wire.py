@@ -69,10 +69,10 @@ class _Named(_Message, kw_only=True):
         named = {key: value for key, value in beside.items() if value is not None}
         if not named:
             return self.properties
-        given = _any.decode(self.properties)
-        if given is not None and not isinstance(given, dict):
+        properties = _any.decode(self.properties)
+        if properties is not None and not isinstance(properties, dict):
             return self.properties
-        return msgspec.Raw(msgspec.json.encode({**named, **(given or {})}))
+        return msgspec.Raw(msgspec.json.encode({**named, **(properties or {})}))
 
 
 class Page(_Named, tag="page", kw_only=True):
@@ -130,8 +130,8 @@ def decode_lines(data: bytes, *, control: bool = False) -> Decoded:
 
 def _decode_unusual(control: bool, line: bytes) -> Input | None:
     """Decode a line that the fast reader left over; return None if it is blank or rejected."""
-    taken = decode_line(line, control=control) if line.strip() else None
-    return None if isinstance(taken, Rejection) else taken
+    decoded = decode_line(line, control=control) if line.strip() else None
+    return None if isinstance(decoded, Rejection) else decoded
 
 
 def _decode_one_by_one(data: bytes, control: bool) -> Decoded:
@@ -144,11 +144,11 @@ def _decode_one_by_one(data: bytes, control: bool) -> Decoded:
     for number, line in enumerate(lines):
         if not line.strip():
             continue
-        taken = decode_line(line, number, control=control)
-        if isinstance(taken, Rejection):
-            rejected.append(taken)
+        decoded = decode_line(line, number, control=control)
+        if isinstance(decoded, Rejection):
+            rejected.append(decoded)
         else:
-            inputs.append(taken)
+            inputs.append(decoded)
             accepted.append(line)
     return Decoded(inputs, b"\n".join([*accepted, b""]), rejected, len(lines))
 

@@ -125,9 +125,9 @@ class _Strict(h11.Connection):
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         if self.their_state is h11.IDLE:
-            begun = self.trailing_data[0]
-            end = _END_OF_HEAD.search(begun)
-            if _AMBIGUOUS.search(begun, 0, end.end() if end else len(begun)):
+            head = self.trailing_data[0]
+            end = _END_OF_HEAD.search(head)
+            if _AMBIGUOUS.search(head, 0, end.end() if end else len(head)):
                 raise h11.RemoteProtocolError("a line of the head is ambiguous", 400)
         return super().next_event()
 

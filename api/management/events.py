@@ -17,7 +17,7 @@ from api.intake import segment_api
 from api.intake.http_listener import respond
 from api.listen import is_loopback
 from api.management.openapi import operation
-from api.management.request import sent, service
+from api.management.request import body_bytes, service
 
 events = Blueprint("events", __name__)
 tag_blueprint(events, ["intake"])
@@ -74,7 +74,7 @@ async def take_events() -> Response:
     )
     client = request.scope.get("client")
     local = client is None or is_loopback(client[0])
-    answer = await respond(reception, head, await sent(), service().enqueue, local=local)
+    answer = await respond(reception, head, await body_bytes(), service().enqueue, local=local)
     headers = {}
     if answer.retry_after_s:
         headers["Retry-After"] = str(answer.retry_after_s)

@@ -70,9 +70,9 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(needs="outbox", body=Retry, answers={200: answers.Accepted})
 async def retry_dead_letters() -> Response:
     """Move dead letters back into the outbox, under the same ids."""
-    wanted = await body(Retry)
-    named = {} if wanted.effects is None else {"effects": wanted.effects}
-    return answer(await service().control("retry", **named))
+    choice = await body(Retry)
+    effects = {} if choice.effects is None else {"effects": choice.effects}
+    return answer(await service().control("retry", **effects))
 
 
 @operations.get("/v1/schema")

@@ -129,12 +129,12 @@ class Provider(OpenAPIProvider):
 
     def schema(self) -> Schema:
         """Return the whole document, with paths in alphabetical order."""
-        whole: Schema = super().schema()
-        whole["paths"] = dict(sorted(whole["paths"].items()))
-        whole["components"]["schemas"].update(_components(ProblemAnswer)[1])
-        whole["components"]["schemas"] = dict(sorted(whole["components"]["schemas"].items()))
-        whole["components"]["securitySchemes"] = SCHEMES
-        return whole
+        document: Schema = super().schema()
+        document["paths"] = dict(sorted(document["paths"].items()))
+        document["components"]["schemas"].update(_components(ProblemAnswer)[1])
+        document["components"]["schemas"] = dict(sorted(document["components"]["schemas"].items()))
+        document["components"]["securitySchemes"] = SCHEMES
+        return document
 
     def build_paths(self, rule: Rule) -> tuple[Schema, Schema]:
         paths, components = super().build_paths(rule)
@@ -153,13 +153,13 @@ class Provider(OpenAPIProvider):
         required = schema.get("required", ())
         parameters = []
         for name, described in schema["properties"].items():
-            about = described.pop("description", "")
+            text = described.pop("description", "")
             parameters.append(
                 {
                     "name": name,
                     "in": "query",
                     "required": name in required,
-                    "description": about,
+                    "description": text,
                     "schema": described,
                 }
             )
@@ -175,8 +175,8 @@ class Provider(OpenAPIProvider):
         if isinstance(model, str):
             return {"description": "Done.", "content": {model: {"schema": {"type": "string"}}}}, {}
         schema, components = _components(model)
-        about = components.get(getattr(model, "__name__", ""), {}).get("description", "Done.")
-        return {"description": about, "content": {JSON: {"schema": schema}}}, components
+        text = components.get(getattr(model, "__name__", ""), {}).get("description", "Done.")
+        return {"description": text, "content": {JSON: {"schema": schema}}}, components
 
     def operation_id(self, method: str, path: str, func: Callable[..., Any]) -> str:
         return func.__name__
@@ -193,17 +193,17 @@ def _complete(described: Schema, extra: Extra) -> None:
     for one in responses.values():
         if extra.answer_headers:
             one["headers"] = {
-                name: {"description": about, "schema": {"type": "string"}}
-                for name, about in extra.answer_headers.items()
+                name: {"description": text, "schema": {"type": "string"}}
+                for name, text in extra.answer_headers.items()
             }
     refusal = {"schema": {"$ref": _REF.format(name=ProblemAnswer.__name__)}}
     refusals = {*extra.refusals, 401, 403} | ({400, 413, 415, 422} if "requestBody" in described else set())
     for status in sorted(refusals - {int(status) for status in responses}):
         responses[str(status)] = {"description": REFUSALS[status], "content": {MEDIA_TYPE: refusal}}
     described["responses"] = responses
-    for name, about in extra.request_headers.items():
+    for name, text in extra.request_headers.items():
         described["parameters"].append(
-            {"name": name, "in": "header", "description": about, "schema": {"type": "string"}}
+            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
         )
     if "requestBody" in described:
         content = described["requestBody"]["content"]
@@ -239,9 +239,9 @@ REFUSALS = {
 }
 
 
-def in_the_older_dialect(whole: Schema) -> Schema:
+def as_openapi_3_0(document: Schema) -> Schema:
     """Convert a document from OpenAPI 3.1 to 3.0: `nullable`, `enum` for `const`, one `example`."""
-    return {**_older(whole), "openapi": "3.0.3"}
+    return {**_older(document), "openapi": "3.0.3"}
 
 
 def _older(value: Any) -> Any:
@@ -303,7 +303,7 @@ async def docs_start() -> Response:
 @_needs("nothing")
 async def docs_document() -> Response:
     provider = current_app.extensions["QUART_SCHEMA"].openapi_provider
-    return answer(in_the_older_dialect(provider.schema()))
+    return answer(as_openapi_3_0(provider.schema()))
 
 
 @pages.get("/docs/<name>")
@@ -325,7 +325,7 @@ def install(app: Quart) -> None:
         redoc_ui_path=None,
         scalar_ui_path=None,
         info=Info(title=TITLE, version=version("tidemill"), description=description),
-        tags=[Tag(name=name, description=about) for name, about in TAGS.items()],
+        tags=[Tag(name=name, description=text) for name, text in TAGS.items()],
         conversion_preference="msgspec",
         openapi_provider_class=Provider,
     )

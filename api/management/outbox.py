@@ -49,9 +49,9 @@ class Receipts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(needs="outbox", query=OutboxQuery, answers={200: answers.Outbox}, refusals=(422,))
 async def list_effects() -> Response:
     """List messages that have no receipt yet, the oldest first."""
-    asked = query(OutboxQuery)
-    effects = service().outbox(asked.after, asked.limit)
-    after = effects[-1].seq if effects else asked.after
+    position = query(OutboxQuery)
+    effects = service().outbox(position.after, position.limit)
+    after = effects[-1].seq if effects else position.after
     return answer({"effects": [_entry(effect) for effect in effects], "after": after})
 
 
@@ -59,8 +59,7 @@ async def list_effects() -> Response:
 @operation(needs="outbox", body=Receipts, answers={200: answers.Accepted})
 async def add_receipts() -> Response:
     """Report receipts of messages; a second receipt of a message changes nothing."""
-    wanted = await body(Receipts)
-    receipts = msgspec.to_builtins(wanted.receipts)
+    receipts = msgspec.to_builtins((await body(Receipts)).receipts)
     return answer(await service().control("receipts", receipts=receipts))
 
 

@@ -103,17 +103,17 @@ async def document() -> dict[str, Any]:
     return _decoded(data, dict[str, Any])
 
 
-async def sent() -> bytes:
+async def body_bytes() -> bytes:
     """Return the bytes of the body, within the bound of the app."""
     data = await request.get_data(as_text=False)
     assert isinstance(data, bytes)
     return data
 
 
-async def _bytes(at_most: int) -> bytes:
-    data = await sent()
-    if len(data) > at_most:
-        raise Refused("too_large", f"A body has at most {at_most} bytes on this route.")
+async def _bytes(bytes_max: int) -> bytes:
+    data = await body_bytes()
+    if len(data) > bytes_max:
+        raise Refused("too_large", f"A body has at most {bytes_max} bytes on this route.")
     return data
 
 
@@ -136,9 +136,9 @@ def _converted(raw: object, shape: type[T], *, strict: bool = True) -> T:
 
 def _decoded(data: bytes, shape: type[T]) -> T:
     try:
-        taken = msgspec.json.decode(data, type=shape)
-        _check_numbers(msgspec.to_builtins(taken))
-        return taken
+        value = msgspec.json.decode(data, type=shape)
+        _check_numbers(msgspec.to_builtins(value))
+        return value
     except msgspec.ValidationError as error:
         raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -149,17 +149,17 @@ def _decoded(data: bytes, shape: type[T]) -> T:
 
 def _check_numbers(raw: object) -> None:
     """Refuse a whole number of more than 64 bits: the engine stores values as MessagePack."""
-    left: list[tuple[str, object]] = [("", raw)]
-    while left:
-        pointer, value = left.pop()
+    pending: list[tuple[str, object]] = [("", raw)]
+    while pending:
+        pointer, value = pending.pop()
         if isinstance(value, dict):
-            left += [(f"{pointer}/{escaped(str(key))}", item) for key, item in value.items()]
+            pending += [(f"{pointer}/{escaped(str(key))}", item) for key, item in value.items()]
         elif isinstance(value, list):
-            left += [(f"{pointer}/{index}", item) for index, item in enumerate(value)]
+            pending += [(f"{pointer}/{index}", item) for index, item in enumerate(value)]
         elif isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
             raise wrong(pointer, "A whole number has at most 64 bits")
 
 
-def _unsupported(wanted: str) -> Refused:
+def _unsupported(media: str) -> Refused:
     detail = f"The body says it is {request.mimetype}."
-    return Refused("unsupported_media_type", detail, remedy=f"This route takes {wanted}.")
+    return Refused("unsupported_media_type", detail, remedy=f"This route takes {media}.")

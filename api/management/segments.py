@@ -26,8 +26,8 @@ class Codes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation(needs="contacts", query=PageQuery, answers={200: answers.Members}, refusals=(404, 422))
 async def list_members(segment: str) -> Response:
     """List the contacts of a segment, in the order of their ids."""
-    asked = query(PageQuery)
-    return answer(service().kernel.segment_members(segment, limit=asked.limit, cursor=asked.cursor))
+    page = query(PageQuery)
+    return answer(service().kernel.segment_members(segment, limit=page.limit, cursor=page.cursor))
 
 
 @segments.put("/segments/<segment>/members/<name:contact>")
@@ -55,5 +55,5 @@ async def list_pools() -> Response:
 @operation(needs="contacts", body=Codes, answers={200: answers.Pool})
 async def add_codes(pool: str) -> Response:
     """Add codes at the end of a pool, which is created if need be."""
-    wanted = await body(Codes)
-    return answer(await service().control("add_codes", pool=pool, codes=wanted.codes))
+    codes = (await body(Codes)).codes
+    return answer(await service().control("add_codes", pool=pool, codes=codes))

@@ -88,14 +88,14 @@ async def serve(
     context = tls_context(config) if any(address.tls for address in addresses) else None
     async with AsyncExitStack() as stack:
         listeners: list[_SlotListener] = []
-        reached: list[Address] = []
+        bound_addresses: list[Address] = []
         for address in addresses:
             for listener in await stack.enter_async_context(listening(address)):
                 listeners.append(_SlotListener(listener, server.slots, context if address.tls else None))
-                reached.append(msgspec.structs.replace(bound(listener), tls=address.tls))
+                bound_addresses.append(msgspec.structs.replace(bound(listener), tls=address.tls))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(alarm.watch)
-            task_status.started(reached)
+            task_status.started(bound_addresses)
             await server.run(listeners)
 
 

@@ -67,15 +67,15 @@ def _after(before: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**before, **changed}.items() if value is not None}
 
 
-def same(one: object, other: object) -> bool:
+def same(left: object, right: object) -> bool:
     """Whether two JSON values are equal, where true is not 1 and 1 is not 1.0."""
-    if type(one) is not type(other):
+    if type(left) is not type(right):
         return False
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right
 
 
 def _subscriptions_changed(state: State, contact: Contact, before: object, after: object, depth: int) -> None:
@@ -94,16 +94,16 @@ def change_segments(
     members = set(contact.segments)
     entered = [segment for segment in dict.fromkeys(add) if segment not in members]
     members.update(entered)
-    left = [segment for segment in dict.fromkeys(remove) if segment in members]
-    members.difference_update(left)
-    if entered or left:
+    removed = [segment for segment in dict.fromkeys(remove) if segment in members]
+    members.difference_update(removed)
+    if entered or removed:
         state.core.touch(contact)
         contact.segments = tuple(sorted(members))
     for segment in entered:
         state.core.emit(contact, "Segment Entered", _pack({"segment": segment}), depth, False)
-    for segment in left:
+    for segment in removed:
         state.core.emit(contact, "Segment Left", _pack({"segment": segment}), depth, False)
-    return len(entered) + len(left)
+    return len(entered) + len(removed)
 
 
 def add_points(state: State, contact: Contact, change: int, *, depth: int) -> bool:

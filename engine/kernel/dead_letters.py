@@ -70,8 +70,8 @@ class DeadLetters:
 
     def forget_contact(self, ids: frozenset[str]) -> None:
         """Remove the dead letters of a deleted contact, known under any of these ids (rule 30)."""
-        gone = [id for id, letter in self._letters.items() if letter.contact in ids]
-        for id in gone:
+        deleted = [id for id, letter in self._letters.items() if letter.contact in ids]
+        for id in deleted:
             self._drop(id)
 
     def pack(self) -> list[Any]:

@@ -173,11 +173,11 @@ def add_codes(state: State, args: Args) -> Answer:
 def receipts(state: State, args: Args) -> Answer:
     """Settle effects by their receipts (rule 18). The frequency of contacts does not change."""
     try:
-        given = msgspec.convert(_get(args, "receipts", list), list[Receipt])
+        reports = msgspec.convert(_get(args, "receipts", list), list[Receipt])
     except msgspec.ValidationError as error:
         raise Refused("invalid_receipt", f"{error}.") from None
     unknown = []
-    for receipt in given:
+    for receipt in reports:
         effect = state.outbox.settle(receipt.effect)
         if effect is None:
             unknown.append(receipt.effect)
@@ -195,15 +195,15 @@ def receipts(state: State, args: Args) -> Answer:
                 flow=effect.flow,
                 node=effect.node,
             )
-    return {"accepted": len(given) - len(unknown), "unknown": unknown}
+    return {"accepted": len(reports) - len(unknown), "unknown": unknown}
 
 
 def retry(state: State, args: Args) -> Answer:
     """Move dead letters to the end of the outbox, under the same ids: those in `effects`, or all."""
     named: list[str] | None = _get(args, "effects", list, optional=True)
-    wanted = state.dead_letters.ids() if named is None else [str(id) for id in named]
+    ids = state.dead_letters.ids() if named is None else [str(id) for id in named]
     unknown = []
-    for id in wanted:
+    for id in ids:
         effect = state.dead_letters.take(id)
         if effect is None:
             unknown.append(id)
@@ -211,7 +211,7 @@ def retry(state: State, args: Args) -> Answer:
         effect = msgspec.structs.replace(effect, seq=state.outbox.next_seq())
         state.outbox.add(effect)
         state.core.effects.append(effect)
-    return {"accepted": len(wanted) - len(unknown), "unknown": unknown}
+    return {"accepted": len(ids) - len(unknown), "unknown": unknown}
 
 
 def set_schema(state: State, args: Args) -> Answer:

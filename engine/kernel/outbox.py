@@ -131,10 +131,10 @@ class PendingEffects:
         """Begin a snapshot: `held_part` returns, in slices, the effects that are pending now."""
         self._held_after, self._held_to, self._early = 0, self.last_seq, deque()
 
-    def held_part(self, most: int) -> list[Effect]:
-        """Return at most `most` further effects of the snapshot, in no particular order; [] after the last."""
-        part = [self._early.popleft() for _ in range(min(most, len(self._early)))]
-        later = self.after(self._held_after, most - len(part))
+    def held_part(self, effects_max: int) -> list[Effect]:
+        """Return at most `effects_max` further effects of the snapshot, in no particular order; [] after the last."""
+        part = [self._early.popleft() for _ in range(min(effects_max, len(self._early)))]
+        later = self.after(self._held_after, effects_max - len(part))
         part += [effect for effect in later if effect.seq <= self._held_to]
         if later:
             self._held_after = min(later[-1].seq, self._held_to)

@@ -28,8 +28,8 @@ class Monitor:
 
     def forget_contact(self, ids: frozenset[str]) -> None:
         """Remove the problems of a deleted contact, named by any of these ids (rule 30)."""
-        kept = [problem for problem in self._newest if problem["contact"] not in ids]
-        self._newest = deque(kept, maxlen=PROBLEMS_KEPT_MAX)
+        others = [problem for problem in self._newest if problem["contact"] not in ids]
+        self._newest = deque(others, maxlen=PROBLEMS_KEPT_MAX)
 
     def pack(self) -> list[Any]:
         return [list(self._newest), sorted(self.totals.items())]

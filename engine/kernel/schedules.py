@@ -59,7 +59,7 @@ def _slice(state: State, sweep: Sweep, budget: int) -> int:
     if flow is None or flow.core is None or flow.core.events or not flow.core.running(state.now_ms):
         state.sweeps.pop(0)
         return 1
-    sweep.after, looked = batch.sweep(state.core, flow.core, sweep.occurrence_ms, sweep.after, budget)
+    sweep.after, examined = batch.sweep(state.core, flow.core, sweep.occurrence_ms, sweep.after, budget)
     if sweep.after is None:
         state.sweeps.pop(0)
-    return max(1, looked)
+    return max(1, examined)

@@ -150,6 +150,6 @@ def test_the_page_is_given_the_dialect_its_files_know(tmp_path: Path) -> None:
         ({"items": {"const": 1}}, {"items": {"enum": [1]}}),
     ],
 )
-def test_a_schema_is_written_in_the_older_dialect(newer: dict[str, Any], older: dict[str, Any]) -> None:
-    whole = openapi.in_the_older_dialect({"openapi": "3.1.0", "schema": newer})
+def test_a_schema_is_written_as_openapi_3_0(newer: dict[str, Any], older: dict[str, Any]) -> None:
+    whole = openapi.as_openapi_3_0({"openapi": "3.1.0", "schema": newer})
     assert whole == {"openapi": "3.0.3", "schema": older}
