@@ -1,4 +1,4 @@
-"""The collector is spared because the engine makes no cycles and keeps nothing that grows with the batches."""
+"""The collector may run rarely, because the engine makes no cycles and no objects that grow with the batches."""
 
 from __future__ import annotations
 

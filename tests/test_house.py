@@ -1,4 +1,7 @@
-"""The rules of style that matter, as tests: what a newcomer may rely on when he opens any file here."""
+"""The rules of style that matter, as tests: a newcomer may rely on them in every file.
+
+Openings of docstrings are held by `tests/test_docstrings.py`, imports by `tests/test_floors.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,9 @@ from engine import limits, tuning
 from tests.source_tree import ROOT, TREES, definitions, files, imports, module_name, name
 
 FILE_LINES_MAX = {".py": 400, ".pyi": 400, ".pxd": 400, ".pyx": 700}
-"""Compiled files may be longer: what one of them splits off is a call through Python or another header."""
-LONGER: dict[str, int] = {}
-"""One class on purpose: what an event's path splits off costs every event a call."""
+"""Bounds by suffix. Compiled files may be longer: a part that is split off needs another header."""
 TEST_LINES_MAX = 700
-"""Tables of cases may be longer too."""
+"""The bound for tests and benchmarks, which hold tables of cases."""
 FUNCTION_LINES_MAX = 70
 LONGER_NOT_YET = {"transcode"}
 """Functions that are being split."""
@@ -29,7 +30,7 @@ SHARED_TYPE_NAMES_NOT_YET = """
     Checked Contact Deed Draft Entry Head Key Kind Lane Line ListOf MapOf Names Outbox
     Part Plan Report Sent Shape Slot Step Target Text Ticket Walk _Answer _Frame
 """
-"""Type names that are being told apart."""
+"""Type names that are being changed."""
 TOUR_LINES_MAX = 150
 
 TOP_LEVEL = {
@@ -49,10 +50,10 @@ IMPORT_NAMES = {
     "pyyaml": "yaml",
     "prometheus-client": "prometheus_client",
 }
-"""Where the name to import is not the name of the distribution."""
+"""Distribution -> name to import, where the two differ."""
 
 FOR_OTHERS = {"typing-extensions"}
-"""Needed by a dependency that does not say so; nothing of ours imports them."""
+"""Distributions that a dependency needs and does not declare; no module here imports them."""
 
 OUTSIDE = re.compile(
     "|".join(
@@ -83,7 +84,7 @@ def test_a_file_begins_by_saying_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_a_file_is_short(path: Path) -> None:
     of_tests = name(path).startswith(("tests/", "bench/"))
-    most = LONGER.get(name(path), TEST_LINES_MAX if of_tests else FILE_LINES_MAX[path.suffix])
+    most = TEST_LINES_MAX if of_tests else FILE_LINES_MAX[path.suffix]
     assert len(path.read_text(encoding="utf-8").splitlines()) <= most
 
 
@@ -175,8 +176,8 @@ def test_helpers_do_not_live_in_test_modules(path: Path) -> None:
     assert [part for part in sorted(imported) if part.startswith("test_")] == []
 
 
-def test_every_extension_tells_its_types() -> None:
-    assert {path.stem for path in files(".pyx")} <= {path.stem for path in files(".pyi")}
+def test_every_extension_has_a_stub_beside_it() -> None:
+    assert [name(path) for path in files(".pyx") if not path.with_suffix(".pyi").exists()] == []
 
 
 def bounds() -> dict[str, object]:
@@ -206,7 +207,7 @@ def test_every_bound_is_a_positive_number() -> None:
 def test_every_bound_is_kept_somewhere() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES if path not in NUMBERS)
     named = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", text))
-    assert set(bounds()) - named == set(), "a bound nobody reads is a promise nobody keeps"
+    assert set(bounds()) - named == set(), "a bound that no code reads is not enforced"
 
 
 def dependencies() -> list[str]:

@@ -1,4 +1,4 @@
-"""Ingest: what leaves is durable, some batches are applied ahead, senders wait when too much is queued."""
+"""Ingest: only durable outcomes leave, some batches are applied ahead, senders wait when too much is queued."""
 
 from __future__ import annotations
 
