@@ -49,7 +49,7 @@ def test_headers_are_followed_through_headers(tree: Path) -> None:
     }
 
 
-def test_what_is_newer_than_its_source_may_be_tested(tree: Path) -> None:
+def test_a_build_newer_than_its_source_may_be_tested(tree: Path) -> None:
     assert refusal(tree) is None
 
 
@@ -65,7 +65,7 @@ def test_of_the_same_instant_is_not_older(tree: Path) -> None:
         ("ext/low/table.pxd", f"walk{SUFFIX} is older than table.pxd (and 1 more);"),
     ],
 )
-def test_what_is_older_is_named_with_the_remedy(tree: Path, changed: str, sentence: str) -> None:
+def test_an_older_build_is_named_with_the_remedy(tree: Path, changed: str, sentence: str) -> None:
     touch(tree / changed, 3_000)
     reason = refusal(tree)
     assert reason is not None
@@ -73,7 +73,7 @@ def test_what_is_older_is_named_with_the_remedy(tree: Path, changed: str, senten
     assert reason.endswith("setup.py build_ext --inplace")
 
 
-def test_what_was_never_compiled_is_named(tree: Path) -> None:
+def test_a_missing_build_is_named(tree: Path) -> None:
     (tree / f"ext/low/table{SUFFIX}").unlink()
     assert fault_of(tree / "ext/low/table.pyx", {tree / "ext/low/table.pyx"}) == "table.pyx is not compiled"
     assert "table.pyx is not compiled" in (refusal(tree) or "")

@@ -109,7 +109,7 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
     assert [circle for circle in ROOM_CIRCLES if circle not in NOT_YET] == []
 
 
-def test_what_is_mended_is_no_longer_excused() -> None:
+def test_excuses_have_a_cause() -> None:
     assert sorted(set(NOT_YET) - {*WRONG_ARROWS, *MODULE_CIRCLES, *ROOM_CIRCLES}) == []
 
 

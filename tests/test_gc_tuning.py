@@ -38,7 +38,7 @@ def tracked() -> Counter[str]:
     return Counter(type(one).__name__ for one in gc.get_objects())
 
 
-def test_what_is_there_after_recovery_is_frozen_until_the_service_ends(tmp_path: Path) -> None:
+def test_recovered_objects_are_frozen_until_the_service_ends(tmp_path: Path) -> None:
     before = gc.get_threshold()
 
     async def test() -> None:
@@ -51,7 +51,7 @@ def test_what_is_there_after_recovery_is_frozen_until_the_service_ends(tmp_path:
     assert gc.get_threshold() == before
 
 
-def test_what_is_younger_is_still_collected() -> None:
+def test_younger_objects_are_still_collected() -> None:
     class Knot:
         def __init__(self) -> None:
             self.self = self

@@ -75,7 +75,7 @@ PYTHON = [path for path in SOURCES if path.suffix == ".py"]
 
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if path.suffix in (".py", ".pyx")], ids=name)
-def test_a_file_begins_by_saying_what_it_is(path: Path) -> None:
+def test_a_file_begins_with_a_docstring(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     head = re.sub(r"\A(?:#.*\n|\s)*", "", text)
     assert head.startswith(('"""', 'r"""'))
@@ -246,7 +246,7 @@ def test_the_top_level_holds_the_named_things_only() -> None:
     assert {entry for entry in top if not entry.startswith(".")} - TOP_LEVEL == set()
 
 
-def test_what_is_built_is_not_committed() -> None:
+def test_build_products_are_not_committed() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout")

@@ -123,7 +123,7 @@ def test_a_batch_grows_while_a_commit_is_under_way() -> None:
     run(test)
 
 
-def test_with_much_queued_some_batches_are_applied_ahead_of_the_commit_and_then_committed_at_once() -> None:
+def test_with_much_queued_some_batches_are_applied_ahead_and_committed_together() -> None:
     async def test() -> None:
         async with bench() as b:
             for n in range(6):
@@ -143,7 +143,7 @@ def test_with_much_queued_some_batches_are_applied_ahead_of_the_commit_and_then_
 
 
 @pytest.mark.parametrize("most", [1, 1 << 20])
-def test_what_is_committed_at_once_is_bounded_in_bytes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_commit_is_bounded_in_bytes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "COMMIT_BYTES_MAX", most)
 
     async def test() -> None:
@@ -378,7 +378,7 @@ def test_a_sender_that_waits_for_room_in_the_queue_is_refused_when_the_store_is_
     run(test)
 
 
-def test_a_commit_that_fails_ends_ingest_and_refuses_who_waits() -> None:
+def test_a_commit_that_fails_ends_ingest_and_refuses_waiting_senders() -> None:
     async def test() -> None:
         b = IngestBench()
         b.journal.error = StoreError("commit_failed", "The disk failed.")
@@ -396,7 +396,7 @@ def test_a_commit_that_fails_ends_ingest_and_refuses_who_waits() -> None:
     run(test)
 
 
-def test_closing_makes_durable_what_is_queued_and_takes_no_more() -> None:
+def test_closing_makes_queued_input_durable_and_accepts_no_more() -> None:
     async def test() -> None:
         async with bench(held=False) as b:
             tickets = [b.ingest._put(events(1, first=n)) for n in range(3)]
@@ -423,7 +423,7 @@ def test_closing_gives_up_on_a_store_that_stays_full(monkeypatch: pytest.MonkeyP
     run(test)
 
 
-def test_a_submission_without_inputs_is_done_at_once() -> None:
+def test_a_submission_without_inputs_is_done_immediately() -> None:
     async def test() -> None:
         async with bench() as b:
             await b.ingest.submit(decode_lines(b"\n\n"))
@@ -462,7 +462,7 @@ def test_a_full_outbox_keeps_events_out_and_lets_receipts_in(monkeypatch: pytest
     run(test)
 
 
-def test_an_operation_waits_until_what_was_due_before_it_has_fired(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operation_waits_until_earlier_timers_have_fired(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule 28: a pause stops what is due from then on, also where more was due than a batch takes."""
     monkeypatch.setattr(kernel_module, "TIMERS_PER_BATCH_MAX", 2)
     kernel = Kernel(trace=True)

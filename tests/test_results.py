@@ -7,7 +7,7 @@ import datetime
 from tests.results import FILE, RUNS, page, row, rows, summary
 
 
-def test_the_file_is_what_the_program_would_write() -> None:
+def test_the_file_is_in_the_form_that_the_program_writes() -> None:
     text = FILE.read_text(encoding="utf-8")
     assert page(rows(text)) == text
 

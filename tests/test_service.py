@@ -14,7 +14,7 @@ from tests.store.fake_kernel import fake_of
 from tests.store.helpers import config, events, recovery_of, run
 
 
-def test_what_was_submitted_is_there_after_a_clean_stop(tmp_path: Path) -> None:
+def test_submitted_input_is_there_after_a_clean_stop(tmp_path: Path) -> None:
     async def first() -> bytes:
         async with running(config(tmp_path)) as service:
             await service.submit(events(25))
@@ -65,7 +65,7 @@ def test_an_operation_gives_its_answer_or_is_refused(tmp_path: Path) -> None:
     run(test)
 
 
-def test_the_channels_configured_are_told_to_the_kernel_once(tmp_path: Path) -> None:
+def test_configured_channels_are_given_to_the_kernel_once(tmp_path: Path) -> None:
     async def start() -> int:
         async with running(config(tmp_path)) as service:
             assert service.kernel.channels() == sorted(service.channels)
@@ -152,7 +152,7 @@ def test_nothing_is_taken_while_stopping(tmp_path: Path) -> None:
     run(test)
 
 
-def test_recovery_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_recovery_reports_its_progress(tmp_path: Path) -> None:
     reports: list[Progress] = []
 
     async def test() -> None:

@@ -93,7 +93,7 @@ def test_operations_are_taken_only_where_they_are_asked_for() -> None:
         st.one_of(st.just(GOOD), st.binary(max_size=60), st.text(max_size=40).map(str.encode)), max_size=6
     )
 )
-def test_what_was_accepted_is_accepted_again_whatever_stood_around_it(lines: list[bytes]) -> None:
+def test_accepted_lines_are_accepted_again_whatever_stood_around_them(lines: list[bytes]) -> None:
     decoded = decode_lines(b"\n".join(lines))
     again = decode_lines(decoded.body)
     assert not again.rejected

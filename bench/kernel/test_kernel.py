@@ -181,7 +181,7 @@ def test_a_wait_that_is_due(message: dict[str, str] | None, measure: Measure) ->
     assert engine.waiting == 3 * BATCH
 
 
-def test_a_crowd_of_waits_due_at_once(measure: Measure) -> None:
+def test_a_crowd_of_waits_due_at_one_instant(measure: Measure) -> None:
     """All 100,000 contacts wait for the same instant; a round is a batch of as many of them as one takes."""
     graph = nodes(NUDGE)
     graph["wait"] |= {"next": "city"}

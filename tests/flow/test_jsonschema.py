@@ -32,7 +32,7 @@ def test_it_can_be_written_as_json() -> None:
     assert SCHEMA["$schema"].endswith("2020-12/schema")
 
 
-def test_every_key_says_what_it_is_for() -> None:
+def test_every_key_has_a_description() -> None:
     def look(schema: Any) -> None:
         if isinstance(schema, dict):
             if schema.get("additionalProperties") is False:
@@ -59,7 +59,7 @@ def test_an_unknown_key_is_refused_where_the_checker_refuses_it(pointer: str) ->
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(places(whole())), json_values)
-def test_what_the_checker_allows_the_schema_allows(pointer: str, value: Any) -> None:
+def test_the_schema_allows_all_that_the_checker_allows(pointer: str, value: Any) -> None:
     raw = put(whole(), pointer, value)
     if not check(raw, DEFAULT).problems:
         assert accepted(raw)
@@ -91,7 +91,7 @@ def test_what_the_checker_allows_the_schema_allows(pointer: str, value: Any) -> 
         ("/nodes/limit", {"kind": "limit"}),
     ],
 )
-def test_what_both_refuse(pointer: str, value: object) -> None:
+def test_both_refuse(pointer: str, value: object) -> None:
     raw = put(whole(), pointer, value)
     assert check(raw, DEFAULT).problems
     assert not accepted(raw)

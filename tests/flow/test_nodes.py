@@ -120,7 +120,7 @@ def test_actions(action: object, pointer: str, code: str) -> None:
     assert found(step(action)) == [("a", f"/nodes/a/actions/0{pointer}", code)]
 
 
-def test_an_action_with_two_verbs_is_told_both() -> None:
+def test_an_action_with_two_verbs_names_both() -> None:
     detail = only(step({"points": {"add": 1}, "emit": {"event": "A"}})).detail
     assert "points and emit" in detail
 
@@ -205,7 +205,7 @@ def test_shares_that_do_not(shares: tuple[object, ...], code: str) -> None:
     assert code in {code for _, _, code in found(split(*shares))}
 
 
-def test_the_sum_of_the_shares_is_told() -> None:
+def test_the_problem_of_shares_has_their_sum() -> None:
     assert "99.99" in only(split(33.33, 33.33, 33.33)).detail
 
 

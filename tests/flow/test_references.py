@@ -63,7 +63,7 @@ def only(raw: object, schema: Schema = DEFAULT) -> Problem:
         minimal(w={"kind": "wait", "until": {"date": 'customer.last("Order Completed")'}}),
     ],
 )
-def test_what_is_there_can_be_used(raw: object) -> None:
+def test_existing_names_can_be_used(raw: object) -> None:
     assert problems(raw) == ()
 
 
@@ -139,7 +139,7 @@ def test_revenue_is_read_from_the_goal_event() -> None:
         message("{{ customer.segments | size }}{{ customer['first name'] }}{{ customer.tags.first }}"),
     ],
 )
-def test_templates_that_name_what_is_there(raw: object) -> None:
+def test_templates_may_use_existing_names(raw: object) -> None:
     assert problems(raw) == ()
 
 

@@ -43,7 +43,7 @@ def test_a_sample_is_valid(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FLOWS, ids=name)
-def test_a_sample_begins_by_saying_what_it_is_for(path: Path) -> None:
+def test_a_sample_begins_with_its_purpose(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
 
 
@@ -57,7 +57,7 @@ def test_together_they_show_every_kind_of_node() -> None:
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=name)
-def test_a_sample_does_what_its_scenario_says(path: Path) -> None:
+def test_a_sample_passes_its_scenario(path: Path) -> None:
     result = run_scenario(load_scenario(path))
     assert result.passed, result.difference
     assert result.records > 1

@@ -32,7 +32,7 @@ def test_the_built_in_schema_knows_the_events_of_a_shop(event: str, entity: str 
     assert DEFAULT.entity_of(event) == entity
 
 
-def test_what_the_engine_emits_carries_no_entity() -> None:
+def test_events_of_the_engine_carry_no_entity() -> None:
     assert {DEFAULT.entity_of(event) for event in ENGINE_EVENTS} == {None}
 
 
@@ -98,13 +98,13 @@ def test_equal_schemas_have_equal_signatures() -> None:
         ({"traits": {f"t{n}": "int" for n in range(1001)}}, "/traits", "too_long"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(raw: object, pointer: str, code: str) -> None:
+def test_problems_are_named_with_their_place(raw: object, pointer: str, code: str) -> None:
     schema, problems = parse_schema(raw)
     assert schema is None
     assert [(problem.pointer, problem.code) for problem in problems] == [(pointer, code)]
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_listed() -> None:
     _, problems = parse_schema({"traits": {"a b": "int", "c": "number"}, "event": {}})
     assert [problem.code for problem in problems] == ["unknown_key", "invalid_name", "invalid_choice"]
     assert "Did you mean events?" in problems[0].detail

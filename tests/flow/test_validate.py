@@ -93,7 +93,7 @@ def test_a_flow_with_one_of_each() -> None:
     )
 
 
-def test_what_is_left_out_has_its_default() -> None:
+def test_omitted_keys_have_their_defaults() -> None:
     read = flow(minimal(a=END))
     assert (read.folder, read.brand, read.timezone, read.when_paused) == ("main", None, "UTC", "leave")
     assert read.frequency == Frequency("every_time")
@@ -204,14 +204,14 @@ def test_null_for_a_brand_or_a_date_is_the_same_as_leaving_it_out() -> None:
     assert flow(raw).schedule == Schedule()
 
 
-def test_an_unknown_key_is_named_with_its_place_and_what_may_be_meant() -> None:
+def test_an_unknown_key_is_named_with_its_place_and_a_likely_key() -> None:
     raw = put(minimal(a=END), "/nodes/a/relevanse", "1d")
     problem = only(put(raw, "/nodes/a/relevanse", "1d"))
     assert (problem.node, problem.pointer, problem.code) == ("a", "/nodes/a/relevanse", "unknown_key")
     assert "'relevanse'. Did you mean relevance?" in problem.detail
 
 
-def test_an_unknown_key_like_no_other_is_told_which_are_known() -> None:
+def test_an_unknown_key_like_no_other_lists_the_known_ones() -> None:
     assert "Known here: id, name, folder" in only(put(minimal(a=END), "/xyz", 1)).detail
 
 
@@ -219,7 +219,7 @@ def test_a_key_is_escaped_in_the_pointer() -> None:
     assert only(put(minimal(a=END), "/a~1b", 1)).pointer == "/a~1b"
 
 
-def test_all_problems_are_told_at_once_and_in_the_order_of_the_nodes() -> None:
+def test_all_problems_are_listed_in_the_order_of_the_nodes() -> None:
     raw = minimal(
         a={"kind": "step", "actions": [{"points": {}}, {"send": "Email"}], "next": "b"},
         b={"kind": "wait", "for": "3 days", "until": {"offset": "soon"}, "next": "nowhere"},
@@ -311,7 +311,7 @@ def test_a_node_that_nothing_leads_to_is_a_warning() -> None:
     assert (warning.node, warning.pointer, warning.code) == ("lost", "/nodes/lost", "unreachable")
 
 
-def test_nothing_is_said_about_what_is_reached_while_a_node_cannot_be_read() -> None:
+def test_reachability_is_not_checked_while_a_node_cannot_be_read() -> None:
     assert found(minimal(a={"kind": "stepp", "next": "b"}, b=END)) == [
         ("a", "/nodes/a/kind", "invalid_choice")
     ]

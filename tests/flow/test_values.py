@@ -47,12 +47,12 @@ def test_a_duration_is_a_sum_of_units(text: str, ms: int) -> None:
         "1d\n",
     ],
 )
-def test_what_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
+def test_other_texts_than_durations_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="1d12h"):
         parse_duration(text)
 
 
-def test_units_in_the_wrong_order_are_told_so() -> None:
+def test_units_in_the_wrong_order_are_named() -> None:
     with pytest.raises(ValueError, match="largest first"):
         parse_duration("12h1d")
 
@@ -71,12 +71,12 @@ def test_an_offset_may_go_back() -> None:
 
 
 @given(st.integers(0, DURATION_MS_MAX // 1000))
-def test_what_is_written_is_read_back(seconds: int) -> None:
+def test_a_written_duration_is_read_back(seconds: int) -> None:
     assert parse_duration(format_duration(seconds * 1000)) == seconds * 1000
 
 
 @given(st.integers(1, DURATION_MS_MAX // 1000))
-def test_so_is_what_goes_back(seconds: int) -> None:
+def test_so_is_a_negative_one(seconds: int) -> None:
     assert parse_duration(format_duration(-seconds * 1000), negative=True) == -seconds * 1000
 
 

@@ -26,7 +26,7 @@ def window(opens: str, closes: str, days: tuple[int, ...] = EVERY_DAY) -> Window
     return Window(days, minute(opens), minute(closes))
 
 
-def test_zones_are_those_of_the_package_by_their_exact_names() -> None:
+def test_zones_have_the_exact_names_of_the_package() -> None:
     assert is_zone("Europe/London")
     assert is_zone("UTC")
     assert len(zone_names()) > 400

@@ -118,7 +118,7 @@ def test_a_killed_process_loses_nothing_it_wrote() -> None:
         assert transaction.get(b"a") == b"1"
 
 
-def test_a_commit_is_told_before_and_after(tmp_path: Path) -> None:
+def test_a_commit_is_reported_before_and_after(tmp_path: Path) -> None:
     told: list[tuple[int, bool]] = []
 
     def watch(commit: Commit, durable: bool) -> None:
@@ -130,7 +130,7 @@ def test_a_commit_is_told_before_and_after(tmp_path: Path) -> None:
     assert told == [(1, False), (1, True)]
 
 
-def test_full_maps_and_full_disks_are_told_as_lmdb_tells_them() -> None:
+def test_full_maps_and_full_disks_raise_the_errors_of_lmdb() -> None:
     disk = Disk(Random(0))
     env = SimulatedEnvironment(disk, "store", map_size=8_192, watch=lambda commit, durable: None)
     with pytest.raises(lmdb.MapFullError), env.begin(write=True) as transaction:

@@ -61,7 +61,7 @@ def apply_patch(tree: Path, patch: Path) -> None:
         assert built.returncode == 0, f"{patch.name} does not compile:\n{built.stderr[-2_000:]}"
 
 
-def test_there_are_enough_and_each_says_what_it_is() -> None:
+def test_there_are_enough_and_each_has_its_head() -> None:
     assert len(MUTANTS) >= 10
     for patch in MUTANTS:
         assert set(head_of(patch)) == {"Promise", "Breaks", "Caught by"}, patch.name

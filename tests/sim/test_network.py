@@ -55,7 +55,7 @@ def test_nothing_there_is_neither_readable_nor_read(pair: SocketPair) -> None:
         pair.end.recv(10)
 
 
-def test_what_was_said_is_readable_until_it_is_read(pair: SocketPair) -> None:
+def test_sent_bytes_stay_readable_until_they_are_read(pair: SocketPair) -> None:
     pair.say(b"abc")
     assert pair.speaks
     assert pair.end.recv(2) == b"ab"
@@ -87,13 +87,13 @@ def test_after_the_own_end_nothing_can_be_sent(pair: SocketPair) -> None:
         pair.end.send(b"x")
 
 
-def test_what_is_not_watched_is_not_told(pair: SocketPair) -> None:
+def test_only_watched_sockets_are_reported(pair: SocketPair) -> None:
     pair.epoll.unregister(pair.end.fileno())
     pair.say(b"x")
     assert not pair.speaks
 
 
-def test_whoever_waits_for_the_epoll_is_woken_by_a_connection_in_it() -> None:
+def test_a_connection_in_the_epoll_wakes_its_waiter() -> None:
     async def scene() -> None:
         net, line = Net(UncutDraws(), lambda: None), SimulatedConnection(UncutDraws())
         pair = SocketPair(Socket(net, line, "127.0.0.1"), net.epoll(), line.to_engine.put, line.end)

@@ -51,7 +51,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("seed", FOUND)
-def test_what_the_long_form_found_stays_mended(seed: int) -> None:
+def test_failures_of_the_long_form_stay_fixed(seed: int) -> None:
     live(seed)
 
 
@@ -71,14 +71,14 @@ def test_a_life_is_the_same_in_every_process(seed: int) -> None:
     assert story_of(seed, "1") == story_of(seed, "2")
 
 
-def test_a_story_tells_what_happened() -> None:
+def test_a_story_has_the_events_of_a_life() -> None:
     story = "\n".join(live(1).lines)
     assert story.startswith("seed 1: ")
     assert "engine       recovers: checkpoint at 0" in story
     assert "director     the disk is full" in story
 
 
-def test_whoever_finds_no_room_over_http_is_told_when_to_come_again() -> None:
+def test_a_full_engine_says_over_http_when_to_retry() -> None:
     assert sum(live(seed).ends["asked to retry"] for seed in (9, 14, 30)) > 10
 
 

@@ -123,7 +123,7 @@ def refused(text: str, scope: Scope = ORDER) -> ExpressionError:
         ("customer.count(order.name_of_event)", 3),
     ],
 )
-def test_what_an_expression_sees(text: str, expected: object) -> None:
+def test_the_variables_of_an_expression(text: str, expected: object) -> None:
     traits = {"city": "Paris", "favourite-colour": "blue", "address": {"street": "Rue 1"}}
     properties = {"total": 70, "which": "city", "name_of_event": "Order Completed"}
     assert compile_value(text, ORDER).value(view(traits, properties)) == expected
@@ -419,5 +419,5 @@ def ours(text: str, variables: dict[str, Any]) -> Any:
 
 @settings(max_examples=300, deadline=None)
 @given(text=texts(), variables=contexts)
-def test_a_random_expression_means_what_googles_evaluator_says(text: str, variables: dict[str, Any]) -> None:
+def test_a_random_expression_has_the_value_of_googles_evaluator(text: str, variables: dict[str, Any]) -> None:
     assert repr(ours(text, variables)) == repr(reference_value(text, variables))

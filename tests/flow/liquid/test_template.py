@@ -140,7 +140,7 @@ def test_the_same_context_gives_the_same_text() -> None:
 # Names
 
 
-def test_names_are_what_the_template_reads_and_does_not_make_itself() -> None:
+def test_names_are_read_by_the_template_and_not_assigned_in_it() -> None:
     text = "{{ customer.city }}\n{% assign a = order.total %}{{ a }}{% for i in x[y].z %}{{ i }}{% endfor %}"
     names = compile_template(text).names
     assert [(".".join(name.path), name.line) for name in names] == [
@@ -178,9 +178,7 @@ def test_names_are_what_the_template_reads_and_does_not_make_itself() -> None:
         ("{{ '\ud800' }}", "template_syntax", 1, 1),
     ],
 )
-def test_what_is_found_when_a_template_is_compiled(
-    text: str, code: str, line: int, column: int | None
-) -> None:
+def test_errors_at_compile_time(text: str, code: str, line: int, column: int | None) -> None:
     with pytest.raises(TemplateError) as caught:
         compile_template(text)
     error = caught.value
@@ -201,7 +199,7 @@ def test_what_is_found_when_a_template_is_compiled(
         ("{% if customer.tags < 3 %}{% endif %}", "<"),
     ],
 )
-def test_what_is_found_when_it_is_rendered(text: str, sentence: str) -> None:
+def test_errors_at_render_time(text: str, sentence: str) -> None:
     error = error_of(text)
     assert error.code == "template_failed"
     assert sentence in error.detail
@@ -247,7 +245,7 @@ def test_whatever_it_is_it_ends_soon(text: str) -> None:
         "{% for i in (1..9000) %}{% if 1 == 2 or 1 == 3 %}{% endif %}{% endfor %}",
     ],
 )
-def test_what_is_large_but_lawful_is_done_soon(text: str) -> None:
+def test_large_but_valid_templates_end_soon(text: str) -> None:
     template = compile_template(text)
     began = time.perf_counter()
     template.render(CONTEXT)

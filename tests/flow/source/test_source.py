@@ -116,9 +116,7 @@ def test_anchors_and_aliases() -> None:
         ("a: &x 1\nb: [" + "*x," * (YAML_ALIASES_MAX + 1) + "]\n", "too_long", 2, "aliases"),
     ],
 )
-def test_what_yaml_cannot_be_read_is_told_with_its_line(
-    text: str, code: str, line: int, sentence: str
-) -> None:
+def test_unreadable_yaml_is_a_problem_with_its_line(text: str, code: str, line: int, sentence: str) -> None:
     problem = problem_of(text)
     assert (problem.code, problem.line) == (code, line)
     assert sentence in problem.detail
@@ -131,7 +129,7 @@ def test_a_document_that_expands_itself_is_refused() -> None:
     assert problem_of("\n".join(lines)).code == "too_long"
 
 
-def test_text_that_is_not_utf8_is_told_with_its_line() -> None:
+def test_text_that_is_not_utf8_is_a_problem_with_its_line() -> None:
     problem = problem_of(b"a: 1\nb: \xff\n")
     assert (problem.code, problem.line) == ("not_utf8", 2)
     assert load(b"\xef\xbb\xbfa: 1", yaml=True).raw == {"a": 1}
@@ -149,7 +147,7 @@ def test_text_that_is_not_utf8_is_told_with_its_line() -> None:
         ("[" * 100_000, "too_deep", 1),
     ],
 )
-def test_what_json_cannot_be_read_is_told_with_its_line(text: str, code: str, line: int) -> None:
+def test_unreadable_json_is_a_problem_with_its_line(text: str, code: str, line: int) -> None:
     problem = problem_of(text, yaml=False)
     assert (problem.code, problem.line) == (code, line)
 
