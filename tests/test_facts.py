@@ -134,3 +134,23 @@ def test_compiled_code_compares_them_in_one_place(path: Path) -> None:
         r'memcmp\([^)]*b"(?:segments|points|subscriptions)"', path.read_text(encoding="utf-8")
     )
     assert compared == [] or path.name == "trait_names.pxd", "use ext/maps/trait_names.pxd"
+
+
+@pytest.mark.parametrize(
+    ("first", "prefix", "fact"),
+    [
+        ("ENTERED", "", model.TRACE_WORDS),
+        ("COMPLETED", "", model.END_REASONS),
+        ("KIND_LAUNCH", "KIND_", model.NODE_KINDS),
+        ("MODE_EVERY_TIME", "MODE_", model.LAUNCH_MODES),
+    ],
+)
+def test_compiled_code_numbers_the_names_in_the_same_order(
+    first: str, prefix: str, fact: tuple[str, ...]
+) -> None:
+    text = (ROOT / "ext/kernel/flow.pxd").read_text(encoding="utf-8")
+    (members,) = re.findall(rf"cdef enum:\n\s+({first}\b[\w, \n]*?)\n\n", text)
+    named = [member.strip() for member in members.split(",")]
+    assert [member for member in named if not member.endswith("_END")] == [
+        prefix + name.upper() for name in fact
+    ]
