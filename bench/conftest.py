@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.build_check import refusal
+
 UNITS = {"ns": 1e9, "µs": 1e6, "ms": 1e3}
 
 FIGURES = pytest.StashKey[list[tuple[str, float, str]]]()
@@ -25,6 +27,9 @@ Resident = Callable[[str], float]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Stop before compiled parts that are out of date are measured; prepare the table."""
+    if reason := refusal():
+        pytest.exit(reason, returncode=pytest.ExitCode.USAGE_ERROR)
     config.stash[FIGURES] = []
 
 
