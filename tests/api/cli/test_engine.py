@@ -199,3 +199,9 @@ def test_a_log_line_tells_each_message(folder: Path) -> None:
             assert time.monotonic() < deadline
         _, errors = engine.stop()
     assert 'email to a@b.c: {"subject":"Hello, Ann","text":"Hi"}' in errors
+
+
+def test_a_refusal_names_commands_and_not_paths(engine: EngineProcess) -> None:
+    refused = tidemill("flows", "show", "absent", "--http", engine.http)
+    assert refused.exit_code == 1
+    assert refused.stderr == "tidemill: There is no flow 'absent'. List them with `tidemill flows list`.\n"
