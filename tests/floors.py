@@ -134,7 +134,7 @@ def picture(modules: Modules) -> str:
     lines = []
     for room in order:
         targets = sorted(arrows[room].items(), key=lambda arrow: order.index(arrow[0]))
-        text = ", ".join(f"{target} {count}" for target, count in targets) or "nothing of ours"
+        text = ", ".join(f"{target} {count}" for target, count in targets) or "no other room"
         lines.append(f"{room:<18}{sizes[room]:>4} modules  → {text}")
     total = sum(map(len, arrows.values()))
     lines.append(f"{len(order)} rooms, {sum(sizes.values())} modules, {total} arrows between rooms")

@@ -73,7 +73,7 @@ def test_a_kernel_makes_no_cycles_and_keeps_no_more_objects_with_every_batch() -
         inputs = [
             *decode_lines(orders(number * 40, 40)).inputs,
             Control("receipts", {"receipts": [{"effect": one.id, "status": "bounced"} for one in pending]}),
-            Control("pause", {"flow": "there is none"}),
+            Control("pause", {"flow": "missing"}),
             Control("add_codes", {"pool": "spring", "codes": [f"{number}"]}),
         ]
         kernel.apply(Batch(kernel.seq + 1, START + number * DAY, inputs))
@@ -108,7 +108,7 @@ def test_a_service_makes_no_cycles_and_keeps_no_more_objects_with_every_batch(tm
             for number in range(160):
                 await service.submit(decode_lines(orders(number * 20, 20)))
                 with pytest.raises(Refused):
-                    await service.control("pause", flow="there is none")
+                    await service.control("pause", flow="missing")
                 clock.set(clock.now_ms() + DAY)
                 if number % 40 == 0:
                     await service._checkpointer.make()

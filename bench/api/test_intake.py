@@ -1,4 +1,4 @@
-"""The cost of each way in per event, without the engine behind it: every event is durable at once.
+"""The cost of each way in per event, without the engine behind it: every event is durable immediately.
 
 The parts without sockets are measured alone; the stream and the requests also over a loopback socket, sender and
 listener in one process, so that their figures hold the sender's share as well.

@@ -53,7 +53,7 @@ def test_a_node(contacts: int, rounds: int, record: Record, benchmark: Any) -> N
     record(
         f"an event that walks {WALKED} nodes ({contacts:,} contacts), kernel alone", each["all"] * 1e6, "µs"
     )
-    record("an event whose run ends at once, kernel alone", each["none"] * 1e6, "µs")
+    record("an event whose run ends immediately, kernel alone", each["none"] * 1e6, "µs")
     record("a node of those walked", (each["all"] - each["none"]) / LEVELS * 1e9, "ns")
     for kind in DONE:
         what = f"a node where all {LEVELS} are of kind {kind}"

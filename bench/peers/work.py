@@ -96,7 +96,7 @@ class Tidemill:
 
 
 class Handmade:
-    """FastAPI, SQLite, a heap: bodies of NDJSON on two connections, so that one is always under way; single posts."""
+    """FastAPI, SQLite, a heap: bodies of NDJSON on two connections, so that one is always in flight; single posts."""
 
     def __init__(self, folder: Path, given: Input, python: str) -> None:
         self._given = given

@@ -48,7 +48,7 @@ class EngineProcess:
         return self.addresses["stream"].removeprefix("tcp://")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Signal it; its exit code and what it wrote to stderr."""
+        """Send a signal. Return the exit code and the text on stderr."""
         self.process.send_signal(how)
         _, errors = self.process.communicate(timeout=START_S)
         return self.process.returncode, errors

@@ -1,6 +1,6 @@
-"""`python -m tests.sim SEED…`: live the lives of some seeds and tell their stories. Exit 1 where one fails.
+"""`python -m tests.sim SEED…`: live the lives of some seeds and print their stories. Exit 1 where one fails.
 
-`python -m tests.sim --from A --to B` lives many and tells only of those that fail.
+`python -m tests.sim --from A --to B` lives many and prints the stories of those that fail.
 """
 
 from __future__ import annotations

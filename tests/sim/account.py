@@ -2,7 +2,7 @@
 
 Every durable batch is read off the simulated disk as it becomes durable and applied by an undisturbed kernel, which
 is never restarted and never restored. At the end the same batches go through `tests/reference/interpreter.py`, the
-slow twin that knows nothing of the kernel. A `Breach` names the promise that was broken.
+slow twin that shares no code with the kernel. A `Breach` names the promise that was broken.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class LifeAccount:
         self.refused: set[tuple[int, int]] = set()
         """Operations that the kernel refused, by seq and place."""
         self.with_effects: set[int] = set()
-        """Batches with a payment that was not seen before: its flow sends a message at once."""
+        """Batches with a payment that was not seen before: its flow sends a message immediately."""
         self.durable_ids: set[str] = set()
         self.durable_payments: Counter[str] = Counter()
         self.durable_operations: Counter[bytes] = Counter()
@@ -152,7 +152,7 @@ class LifeAccount:
                 keep(
                     1,
                     value == made or not value.startswith(frame.MAGIC),
-                    f"batch {seq} is not what was made of it",
+                    f"batch {seq} differs from the frame that the engine made",
                 )
                 self._take_frame(frame.decode(made, seq))
 
@@ -191,7 +191,7 @@ class LifeAccount:
         if raw["type"] != "control":
             identity = raw["messageId"]
             sent = self.sent.get(identity) or self.tolerated.get(identity)
-            keep(1, sent == line, f"batch {seq} holds a line that nobody sent: {line!r}")
+            keep(1, sent == line, f"batch {seq} holds a line that no client sent: {line!r}")
             if raw.get("event") == "Paid" and identity not in self.durable_ids:
                 self.with_effects.add(seq)
                 self.durable_payments[raw["userId"]] += 1
@@ -255,7 +255,7 @@ class LifeAccount:
         """Note an effect that has reached the world; `settled`: the effects settled at its request, if not now."""
         known = self.effects.get(effect.id)
         keep(3, known is not None, f"effect {effect.id} left and is of no durable batch")
-        keep(3, known == effect, f"effect {effect.id} is not what it was")
+        keep(3, known == effect, f"effect {effect.id} has changed")
         again = effect.id in (self.settled if settled is None else settled)
         keep(3, not again, f"effect {effect.id} left again after its receipt was durable")
         self.delivered[effect.id] += 1

@@ -126,7 +126,7 @@ class StreamClient:
             rest -= size
             held += size if size <= limits.MESSAGE_BYTES_MAX else 0
         most = self._world.plan.in_flight_bytes_max + tuning.STREAM_READ_BYTES + limits.MESSAGE_BYTES_MAX
-        keep(9, held <= most, f"{held} bytes are under way, more than the bound allows")
+        keep(9, held <= most, f"{held} bytes are in flight, more than the bound allows")
 
     def _told(self, error: dict[str, Any]) -> None:
         """Handle a refusal or the end of the engine."""
@@ -155,7 +155,7 @@ class SimulatedChannel:
         await trio.sleep(self._chance.choice((0, 0, 0, 0.05, 1)))
         self._world.require(self._boot)
         if self._world.channels_silent:
-            raise TryLater("nobody answers", after_s=self._chance.choice((None, 0.5)))
+            raise TryLater("no answer", after_s=self._chance.choice((None, 0.5)))
         self._world.account.left(effect)
         drawn = self._chance.random()
         if drawn < 0.05:

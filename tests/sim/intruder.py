@@ -1,7 +1,7 @@
 """An intruder without a key, and one whose key is revoked.
 
 Every answer to the intruder is 401 or 403, or none, and nothing he sends is ever in a durable batch: all of it has his
-name in it, or is an operation that nobody else carries out (`account.FORBIDDEN`). The leaver has a key until it is
+name in it, or is an operation that no client carries out (`account.FORBIDDEN`). The leaver has a key until it is
 revoked; from then on his connections, which were let in, are the intruder's.
 """
 

@@ -71,7 +71,7 @@ class Pipe:
         return len(part)
 
     async def read(self, size: int) -> bytes | None:
-        """Take some of the bytes that are there; b"" after the end, None after a break."""
+        """Take some of the available bytes; b"" after the end, None after a break."""
         while not self.readable:
             await self._change.wait()
         try:
@@ -80,7 +80,7 @@ class Pipe:
             return None
 
     def take(self, size: int) -> bytes:
-        """Take some of the bytes that are there; b"" after the end. Raise the errors of a socket."""
+        """Take some of the available bytes; b"" after the end. Raise the errors of a socket."""
         if not self.readable:
             raise BlockingIOError
         if not self._held:

@@ -15,8 +15,8 @@
 | sockets, `select.epoll` and waiting for them, in the listeners of `api` | lines of a simulated network |
 | hypercorn and the guards before it (`api.management.server`) | a desk where the same app is asked by ASGI |
 | `keys.json`, and the look whether it has changed | the keys of the world |
-| bounds of the intake's bodies and of a stream's bytes under way | drawn from the seed |
-| the order in which trio runs what is ready | drawn from the seed |
+| bounds of the intake's bodies and of a stream's bytes in flight | drawn from the seed |
+| the order in which trio runs ready tasks | drawn from the seed |
 
 Nothing else of the engine is touched; `api.serve.open_ways_in` is what starts and stops all ways in.
 """

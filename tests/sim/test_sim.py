@@ -1,6 +1,6 @@
 """Two hundred lives of the engine in a simulated world; twenty thousand in the nightly form.
 
-A life that fails prints its story and the command that tells it again: `python -m tests.sim SEED`.
+A life that fails prints its story and the command that repeats it: `python -m tests.sim SEED`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def test_every_promise_is_kept_twenty_thousand_times(group: int, request: pytest
 
 FOUND = {
     209: "two scheduled launches missed by one outage: the second was entered in a later batch, with its later time",
-    1754: "lines too long to be taken were counted as under way",
+    1754: "lines too long to be taken were counted as in flight",
     4885: "what could be read after a failed sync was counted as durable before the next start had synced it",
     2252: "flows that launch each other sent 29,000 messages: it could not come to rest in its time",
 }

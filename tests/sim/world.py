@@ -104,7 +104,7 @@ class World:
         """Send an operation over the management API. Raise Unavailable without an answer."""
         service, boot = self.service, self._boot
         if service is None or not self.alive:
-            raise Unavailable("down", "Nobody listens.")
+            raise Unavailable("down", "No server listens.")
         answer = await service.control(op, **args)
         if boot != self.disk.boot:
             raise Unavailable("down", "The answer was lost.")
@@ -350,7 +350,7 @@ class World:
             self._wants_stop.set()
 
     async def _watch(self) -> None:
-        """Check the bounds, again and again."""
+        """Check the bounds repeatedly."""
         while True:
             await trio.sleep(0.05)
             if self.account.is_too_large:

@@ -1,7 +1,7 @@
 """A small deterministic kernel with the surface of `engine.kernel.Kernel` that the store needs.
 
 - an event `wait` with `{"ms": n}` sets a timer; when it fires the contact gets an effect on channel `email`,
-- an event `send` with `{"channel": name}` makes an effect at once,
+- an event `send` with `{"channel": name}` makes an effect immediately,
 - operations: `channels`, `receipts`, `echo` (answers its args), `refuse`, and `crash` (an assertion fails).
 """
 
