@@ -48,6 +48,10 @@ REMEDIES: Mapping[str, Remedy] = {
         "Start one with POST /v1/flows/{named}/draft.",
         "Start one with `tidemill flows restore {named} VERSION`.",
     ),
+    "flow_not_scenario": Remedy(
+        "Send it as one of the scenario's `flows`.",
+        "Check it with `tidemill check {named}`.",
+    ),
     "draft_exists": Remedy(
         "Repeat with replace=true to start over.",
         "Say --replace to throw its draft away.",
@@ -66,6 +70,13 @@ def http_sentence(error: TidemillError) -> str:
     """Return the failure and its remedy in the words of the HTTP API."""
     if not error.remedy and error.code in REMEDIES:
         return f"{error.detail} {REMEDIES[error.code].http.format(named=error.named)}"
+    return str(error)
+
+
+def command_sentence(error: TidemillError) -> str:
+    """Return the failure and its remedy in the words of a terminal."""
+    if not error.remedy and error.code in REMEDIES:
+        return f"{error.detail} {REMEDIES[error.code].terminal.format(named=error.named)}"
     return str(error)
 
 

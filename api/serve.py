@@ -3,20 +3,18 @@
     signals ── engine (engine.service) ── management API (api.management.server)
                                        └─ intake, stream (api.intake.http_listener, api.intake.stream_listener)
 
-The engine's tasks are outermost, the ways in are children: they end first, so that nothing is taken that
-could not be acknowledged. One signal stops cleanly: accept no more, answer what was taken, deliver what is
-under way, write a checkpoint, exit 0. A second ends the process at once, which is safe: the next start recovers.
+The engine's tasks are outermost. The ways in are children and end first, so that nothing is accepted that could not
+be acknowledged. One signal stops cleanly: accept no more, answer what was accepted, deliver what is in flight, write
+a checkpoint, exit 0. A second signal ends the process at once, which is safe: the next start recovers.
 
-What a program may want to read (the addresses, with real ports) goes to stdout, logs and progress to stderr.
+Addresses with their real ports go to stdout, for programs to read; logs and progress go to stderr.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import resource
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -35,61 +33,30 @@ from api.keyfile import read_keys, watch
 from api.keys import Keys
 from api.listen import bound, listening
 from api.management import server
+from api.process import log_to_stderr, notify_systemd, raise_open_files_limit, run
 from api.read_files import read_schema
 from api.terminal.terminal import progress, thousands
-from engine.errors import TidemillError
 from engine.flow.schema import Schema
 from engine.service import Service, ServiceConfig, running
 from engine.store.recover import Progress
-from engine.tuning import OPEN_FILES_WANTED
 
 SCHEMA_FILE = "schema.yaml"
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_FORCED = 1
-ALONE = (TidemillError, KeyboardInterrupt, BrokenPipeError, SystemExit)
-"""What needs no traceback: people can mend it, did it, or went away (rich exits where its reader did)."""
-
 log = logging.getLogger("tidemill")
 
 Say = Callable[[str], None]
 
 
 def serve(settings: Settings) -> None:
-    """Run the engine until a signal stops it. Raises TidemillError for what a person can mend."""
+    """Run the engine until a signal stops it. Raises TidemillError for what a person can correct."""
     log_to_stderr()
-    want_open_files()
-    call(partial(serve_until_signal, settings, _say))
-
-
-def want_open_files() -> None:
-    """Connections are files: many systems allow 1,024 at first, and more to whoever asks."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(OPEN_FILES_WANTED, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    raise_open_files_limit()
+    run(partial(serve_until_signal, settings, _say))
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def call(main: Callable[[], object]) -> None:
-    """`trio.run`, with an error a person can mend taken out of the groups nurseries put it in."""
-    try:
-        trio.run(main)  # type: ignore[arg-type]
-    except BaseExceptionGroup as group:
-        raise the_error(group) from None
-
-
-def the_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first of a group of errors that speak for themselves; else the group itself, with its traceback."""
-    mendable, rest = group.split(ALONE)
-    if mendable is None or rest is not None:
-        return group
-    error: BaseException = mendable
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def serve_until_signal(settings: Settings, say: Say) -> None:
@@ -99,7 +66,7 @@ async def serve_until_signal(settings: Settings, say: Say) -> None:
         async with trio.open_nursery() as nursery:
             stop = Stop(nursery.cancel_scope.cancel)
             nursery.start_soon(stop.watch, signals)
-            report = Report(say)
+            report = RecoveryReport(say)
             async with running(config, progress=report.show) as service:
                 stop.is_recovering = False
                 report.end(service, settings.data)
@@ -110,24 +77,25 @@ async def serve_until_signal(settings: Settings, say: Say) -> None:
 
 
 class Stop:
-    """What signals do: the first sets `wanted` (or gives up a recovery), the second ends the process."""
+    """Handler of signals: the first sets `wanted`, or abandons a recovery; the second ends the process."""
 
-    def __init__(self, give_up: Callable[[], None]) -> None:
+    def __init__(self, abandon: Callable[[], None]) -> None:
         self.wanted = trio.Event()
         self.is_recovering = True
-        self._give_up = give_up
+        self._abandon = abandon
 
     async def watch(self, signals: AsyncIterator[int]) -> None:
+        """Handle each signal as it comes."""
         async for _ in signals:
             if self.wanted.is_set():
                 _end_at_once()
             self.wanted.set()
             if self.is_recovering:
-                self._give_up()
+                self._abandon()
 
 
 async def open_ways_in(service: Service, settings: Settings, say: Say, stop: trio.Event) -> None:
-    """Serve `service` on all addresses of the settings until `stop` is set, then answer what was taken."""
+    """Serve `service` on all addresses of the settings until `stop` is set, then answer what was accepted."""
     data = Path(settings.data)
     keys = Keys(settings.write_keys, read_keys(data))
     intake = Intake(service.enqueue, keys=keys)
@@ -155,9 +123,9 @@ async def open_ways_in(service: Service, settings: Settings, say: Say, stop: tri
             for listener in taken["stream"]:
                 say(f"stream  {url(bound(listener), 'tcp')}  NDJSON lines in, acknowledgements out")
             say("ready   stop with Ctrl-C or SIGTERM")
-            notify("READY=1")
+            notify_systemd("READY=1")
             await stop.wait()
-            notify("STOPPING=1")
+            notify_systemd("STOPPING=1")
             log.info("stopping")
             intake.stop()
             stream.stop()
@@ -165,23 +133,12 @@ async def open_ways_in(service: Service, settings: Settings, say: Say, stop: tri
 
 
 def url(address: Address, scheme: str) -> str:
-    """`http://127.0.0.1:7700`, `tcp://…`; a Unix socket as `unix:PATH`."""
+    """Return an address as people use it: `http://127.0.0.1:7700`, `tcp://…`, a Unix socket as `unix:PATH`."""
     return str(address) if address.is_unix or address.tls else f"{scheme}://{address}"
 
 
-def notify(state: str) -> None:
-    """Tell systemd (`Type=notify`), if it is systemd who started us: one datagram to NOTIFY_SOCKET."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if not path:
-        return
-    name = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.connect(name)
-        sock.send(state.encode())
-
-
 async def take_schema(service: Service, path: Path) -> None:
-    """Where the data directory has a `schema.yaml`, it is the schema: taken at every start if it changed."""
+    """Apply the `schema.yaml` of the data directory, if there is one and it changed since the last start."""
     schema = await trio.to_thread.run_sync(_schema_at, path)
     if schema is not None and schema.document() != service.kernel.schema():
         await service.control("schema", schema=schema.document())
@@ -203,8 +160,8 @@ def _end_at_once() -> NoReturn:
     os._exit(EXIT_FORCED)
 
 
-class Report:
-    """Recovery as a person sees it: a progress bar on a terminal, and what it brought back."""
+class RecoveryReport:
+    """Progress of a recovery: a bar on a terminal, and what was restored."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -212,7 +169,7 @@ class Report:
         self._phases: dict[str, TaskID] = {}
 
     def show(self, now: Progress) -> None:
-        """Called about ten times a second while the engine recovers."""
+        """Show how far the recovery is; called about ten times a second."""
         if now.phase not in self._phases:
             words = {"restore": "Restoring the checkpoint", "replay": "Replaying the journal"}
             self._bar.start()
@@ -220,7 +177,7 @@ class Report:
         self._bar.update(self._phases[now.phase], completed=now.done, total=now.total)
 
     def end(self, service: Service, data: str) -> None:
-        """The line every start prints first."""
+        """Print the line with which every start begins."""
         self._bar.stop()
         counts = service.kernel.counts()
         recovered = service.recovered
@@ -228,10 +185,3 @@ class Report:
         took = f", recovered in {recovered.seconds:.2f} s" if recovered is not None and found else ""
         contacts, waiting = thousands(counts["contacts"]), thousands(counts["waiting"])
         self._say(f"data    {data}  {contacts} contacts, {waiting} waiting{took}")
-
-
-def log_to_stderr() -> None:
-    """One line per record; the channel `log` writes its messages beside them."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )

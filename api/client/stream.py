@@ -9,7 +9,7 @@ had become durable without their acknowledgement arriving are sent twice; with a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 import trio
@@ -66,11 +66,55 @@ async def send_stream(
 ) -> Sent:
     """Send `lines` and return when all are acknowledged.
 
-    `on_ack(n)`: the first n of `lines` are done with. `on_rejection`: a line, counted from 0 over all of
-    `lines`, was not taken; each is told once. `key` is a write key. Raises FeedError after `patience_s`
-    without a connection or an acknowledgement, and ValueError for a line with a newline inside.
+    `on_ack(n)` is called when the first n of `lines` are durable or rejected; `on_rejection` once for each line that is
+    rejected, counted from 0 over all of `lines`. `key` is a write key. Raises FeedError after `patience_s` without a
+    connection or an acknowledgement, and ValueError for a line with a newline inside.
     """
-    feed = _Feed(lines, on_ack, on_rejection, window_bytes)
+    return await _send(address, _chunks_of(lines), on_ack, on_rejection, key, patience_s, window_bytes)
+
+
+async def send_live(
+    address: Address,
+    chunks: Iterable[list[bytes]],
+    on_ack: Callable[[int], None] = lambda _: None,
+    *,
+    on_rejection: Callable[[Rejection], None] = lambda _: None,
+    key: str = "",
+    patience_s: float = PATIENCE_S,
+) -> Sent:
+    """Send lines that are still being written: `chunks` yields lists of them as they come, and may block.
+
+    It is read in a worker thread, and each chunk is sent at once. Everything else is as in `send_stream`.
+    """
+    return await _send(address, chunks, on_ack, on_rejection, key, patience_s, WINDOW_BYTES, live=True)
+
+
+def _chunks_of(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield lines in lists of about CHUNK_BYTES, the last one smaller."""
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line)
+        if size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+async def _send(
+    address: Address,
+    chunks: Iterable[list[bytes]],
+    on_ack: Callable[[int], None],
+    on_rejection: Callable[[Rejection], None],
+    key: str,
+    patience_s: float,
+    window_bytes: int,
+    *,
+    live: bool = False,
+) -> Sent:
+    feed = _Feed(chunks, on_ack, on_rejection, window_bytes, live=live)
     connections = 0
     give_up_at = trio.current_time() + patience_s
     while True:
@@ -105,18 +149,23 @@ class _Feed:
 
     def __init__(
         self,
-        lines: Iterable[bytes],
+        chunks: Iterable[list[bytes]],
         on_ack: Callable[[int], None],
         on_rejection: Callable[[Rejection], None],
         window_bytes: int,
+        *,
+        live: bool = False,
     ) -> None:
-        self._lines = iter(lines)
+        self._chunks = iter(chunks)
+        self._live = live
         self._on_ack = on_ack
         self._on_rejection = on_rejection
         self._window_bytes = window_bytes
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
         self._drawn_all = False
+        self._reading: trio.Event | None = None  # set when the chunk being read in a thread is in `_ahead`
+        self._ahead: list[bytes] | Exception = []
         self._room = trio.Event()
         self._rejected_before = 0  # rejections of lines below this were told already
         self.acknowledged = 0
@@ -160,22 +209,40 @@ class _Feed:
             return  # the reader sees it too, after the last acknowledgements
 
     async def _draw(self) -> bytes:
-        """New lines, kept from now on; b"" when there are none left. Waits while the window is full."""
+        """Return new lines and keep them; b"" after the last. Waits while the window is full."""
         while self._kept_bytes >= self._window_bytes:
             self._room = trio.Event()
             await self._room.wait()
-        chunk: list[bytes] = []
-        size = 0
-        while size < CHUNK_BYTES and (line := next(self._lines, None)) is not None:
-            line = line.removesuffix(b"\n") + b"\n"
+        drawn = await self._next_chunk()
+        chunk = [line.removesuffix(b"\n") + b"\n" for line in drawn]
+        for line in chunk:
             if line.count(b"\n") > 1:
                 raise ValueError(f"a line with a newline inside: {line[:60]!r}")
-            chunk.append(line)
-            size += len(line)
         self._kept.extend(chunk)
-        self._kept_bytes += size
+        self._kept_bytes += sum(map(len, chunk))
         self._drawn_all = not chunk
         return b"".join(chunk)
+
+    async def _next_chunk(self) -> list[bytes]:
+        """Return the next lines, an empty list after the last. One read that is interrupted is not read again."""
+        if not self._live:
+            return next(self._chunks, [])
+        if self._reading is None:
+            self._reading = trio.Event()
+            trio.lowlevel.spawn_system_task(self._read_ahead, self._reading)
+        await self._reading.wait()
+        self._reading = None
+        if isinstance(self._ahead, BaseException):
+            raise self._ahead
+        return self._ahead
+
+    async def _read_ahead(self, done: trio.Event) -> None:
+        """Read the next chunk in a thread. A connection that breaks meanwhile must not lose what was read."""
+        try:
+            self._ahead = await trio.to_thread.run_sync(next, self._chunks, [], abandon_on_cancel=True)
+        except Exception as error:  # raised where the chunk is asked for
+            self._ahead = error
+        done.set()
 
     async def _read(self, stream: trio.SocketStream) -> FeedError | None:
         """Books answers until the engine ends its side, or the connection breaks."""

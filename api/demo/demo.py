@@ -27,7 +27,8 @@ from rich.console import Console
 from api.config import Address, Settings
 from api.demo.shop import DAY_MS, SLOT_MS, Shop
 from api.demo.story import Storyteller, Traces
-from api.serve import SIGNALS, Stop, call, open_ways_in
+from api.process import run
+from api.serve import SIGNALS, Stop, open_ways_in
 from api.terminal.flow_tables import flow_table
 from api.terminal.terminal import console, progress, thousands
 from engine.clock import SystemClock
@@ -84,7 +85,7 @@ def demo(*, contacts: int, seed: int, http: Address | None) -> None:
     end_ms = SystemClock().now_ms() // SLOT_MS * SLOT_MS
     with tempfile.TemporaryDirectory(prefix="tidemill-demo-") as folder:
         box = Box(Path(folder), contacts=contacts, seed=seed, end_ms=end_ms, out=console())
-        call(partial(box.run, http))
+        run(partial(box.run, http))
 
 
 def samples() -> Iterator[dict[str, Any]]:

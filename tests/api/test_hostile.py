@@ -16,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 
-from api import serve
+from api import process
 from api.config import Address
 from api.intake.http_listener import Intake
 from api.intake.segment_api import PACKED, Head, Response, unpack
@@ -44,7 +44,7 @@ CPU_S_MAX = 0.5
 def many_files() -> Iterator[None]:
     """Both ends of the connections are in this process."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    serve.want_open_files()
+    process.raise_open_files_limit()
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 4 * IDLE:
         pytest.skip("this system does not let a process have as many connections")
     yield

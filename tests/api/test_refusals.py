@@ -36,7 +36,15 @@ STATUSES: dict[int, tuple[str, ...]] = {
     413: ("too_large",),
     415: ("unsupported_media_type",),
     422: (
-        *("backup_folder", "document", "flow_has_problems", "id_changed", "invalid", "invalid_argument"),
+        *(
+            "backup_folder",
+            "document",
+            "flow_has_problems",
+            "flow_not_scenario",
+            "id_changed",
+            "invalid",
+            "invalid_argument",
+        ),
         *("invalid_code", "invalid_contact", "invalid_flow", "invalid_instant", "invalid_pool"),
         *("invalid_receipt", "invalid_schedule", "invalid_schema", "invalid_segment", "no_events"),
         *("no_such_operation", "pool_full", "too_deep", "too_early", "too_long", "traits_too_large"),

@@ -1,4 +1,4 @@
-"""The composition root in its parts: what signals do, what systemd hears, which error is shown."""
+"""The composition root in its parts: what signals do, what systemd hears, how addresses are printed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import trio
 
 from api import serve
 from api.config import Address
-from engine.errors import StoreError, TidemillError
 from tests.api.command_line import ANYWHERE, serving
 
 
@@ -45,18 +44,6 @@ def test_the_second_signal_ends_the_process_at_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "_exit", codes.append)
     heard(2, recovering=False)
     assert codes == [1]
-
-
-def test_an_error_that_can_be_mended_is_taken_out_of_its_groups() -> None:
-    wanted = StoreError("locked", "It is locked.")
-    assert serve.the_error(ExceptionGroup("", [ExceptionGroup("", [wanted])])) is wanted
-    for alone in (KeyboardInterrupt(), SystemExit(1), BrokenPipeError()):
-        assert serve.the_error(BaseExceptionGroup("", [alone])) is alone
-
-
-def test_a_fault_of_ours_keeps_its_traceback() -> None:
-    group = ExceptionGroup("", [TidemillError("code", "detail"), AssertionError("ours")])
-    assert serve.the_error(group) is group
 
 
 @pytest.mark.parametrize(

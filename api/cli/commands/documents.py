@@ -16,6 +16,7 @@ from engine.flow.jsonschema import flow_schema
 from engine.flow.schema import DEFAULT, Schema
 from engine.flow.source.source import load, locate
 from engine.flow.validate import check
+from engine.simulation.scenario import is_scenario
 
 
 @click.command("check")
@@ -55,6 +56,9 @@ def check_file(path: Path, known: Schema) -> Checked:
     loaded = load(read_bytes(path), yaml=is_yaml(path))
     if loaded.problems:
         return Checked(path, None, list(loaded.problems))
+    if is_scenario(loaded.raw):
+        detail = f"This is a scenario, not a flow. Run it with `tidemill test {path}`."
+        return Checked(path, loaded.raw, [Problem("", "", "scenario", detail, line=1)])
     checked = check(loaded.raw, known)
     problems, warnings = locate(checked.problems, loaded), locate(checked.warnings, loaded)
     return Checked(path, loaded.raw, sorted(problems, key=_line_number), sorted(warnings, key=_line_number))
@@ -74,7 +78,8 @@ def tell(checked: Checked, *, as_json: bool) -> None:
 
 def _line(path: Path, problem: Problem, kind: str = "") -> str:
     place = f"{path}:{problem.line}" if problem.line else str(path)
-    return f"{place}: {problem.node or 'flow'}: {kind}{problem.detail}"
+    node = "" if problem.code == "scenario" else f"{problem.node or 'flow'}: "
+    return f"{place}: {node}{kind}{problem.detail}"
 
 
 def _line_number(problem: Problem) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from api.refusals import command_sentence
 from api.terminal.terminal import print_json
 from engine.errors import TidemillError
 from engine.simulation.scenario import load, run, test
@@ -41,7 +42,7 @@ def _verdict(path: Path) -> dict[str, Any]:
         result = test(load(path))
     except TidemillError as error:
         places = [f"{one.node or 'flow'}: {one.detail}" for one in error.problems]
-        text = "\n".join([str(error), *places])
+        text = "\n".join([command_sentence(error), *places])
         return {"file": str(path), "name": path.name, "passed": False, "difference": text}
     return {
         "file": str(path),

@@ -18,7 +18,7 @@ import msgspec
 from engine.errors import Refused
 from engine.model import CHANNELS, Control, Input
 from engine.simulation.scenario.compare import difference, matches
-from engine.simulation.scenario.document import Scenario, ScenarioError, load, parse
+from engine.simulation.scenario.document import Scenario, ScenarioError, is_flow, is_scenario, load, parse
 from engine.simulation.simulator import Simulator, Sink
 
 
@@ -97,6 +97,8 @@ __all__ = [
     "channels_of",
     "difference",
     "documents_of",
+    "is_flow",
+    "is_scenario",
     "load",
     "matches",
     "opening",

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from engine.errors import TidemillError
+from engine.errors import Refused, TidemillError
 from engine.flow.source.source import load as load_source
 from engine.model import TRACE_WORDS, Control, Input
 from engine.simulation.recorded_events import RecordingError, Timed, blocks
@@ -57,6 +57,16 @@ class ScenarioError(TidemillError):
 
     def __init__(self, place: str, detail: str, remedy: str = "") -> None:
         super().__init__("scenario", f"{place}: {detail}", remedy=remedy)
+
+
+def is_scenario(raw: Any) -> bool:
+    """Whether plain data is a scenario, right or wrong, rather than a flow: it has `flows`, and no `nodes`."""
+    return isinstance(raw, dict) and "flows" in raw and "nodes" not in raw
+
+
+def is_flow(raw: Any) -> bool:
+    """Whether plain data is a flow, right or wrong, rather than a scenario: it has `nodes`, and no `flows`."""
+    return isinstance(raw, dict) and "nodes" in raw and "flows" not in raw
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -122,6 +132,8 @@ def load(path: Path) -> Scenario:
 
 def parse(raw: Any, *, place: str, folder: Path) -> Scenario:
     """A scenario from plain data; `place` is what errors call it."""
+    if is_flow(raw):
+        raise Refused("flow_not_scenario", f"{place}: is a flow, not a scenario.", named=place)
     document = _mapping(raw, place)
     _known(document, KEYS, place)
     for key in ("start", "until", "flows"):

@@ -5,14 +5,16 @@ from __future__ import annotations
 import gzip
 import re
 import signal
+import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.api.command_line import ANYWHERE, EngineProcess, answer, serving, tidemill
+from tests.api.command_line import ANYWHERE, ROOT, TIDEMILL, EngineProcess, answer, serving, tidemill
 
 FLOW = """\
 id: hello
@@ -205,3 +207,48 @@ def test_a_refusal_names_commands_and_not_paths(engine: EngineProcess) -> None:
     refused = tidemill("flows", "show", "absent", "--http", engine.http)
     assert refused.exit_code == 1
     assert refused.stderr == "tidemill: There is no flow 'absent'. List them with `tidemill flows list`.\n"
+
+
+def test_lines_come_from_standard_input_too_packed_or_not(engine: EngineProcess) -> None:
+    lines = b"".join(
+        msgspec.json.encode({"type": "track", "userId": "pipe", "messageId": f"pipe-{n}", "event": "Piped"})
+        + b"\n"
+        for n in range(3)
+    )
+    before = entered_events(engine)
+    result = tidemill("import", "-", "--json", "--stream", engine.stream, stdin=lines + b"nonsense")
+    account = msgspec.json.decode(result.stdout)
+    assert (account["durable"], account["rejected"], result.exit_code) == (3, 1, 1)
+    result = tidemill("import", "-", "--stream", engine.stream, stdin=gzip.compress(lines))
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"durable +3\n *refused +0\n", result.stdout)
+    assert entered_events(engine) == before + 3, "those of the second time had been seen"
+
+
+def entered_events(engine: EngineProcess) -> int:
+    """Return how many events the engine has counted."""
+    with urllib.request.urlopen(f"http://{engine.http}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return int(re.search(r"^tidemill_events_total (\d+)", text, re.MULTILINE)[1])  # type: ignore[index]
+
+
+def test_lines_that_are_still_being_written_arrive_one_by_one(engine: EngineProcess) -> None:
+    """A program that writes into the import need not end before its lines are durable."""
+    before = entered_events(engine)
+    with subprocess.Popen(
+        [*TIDEMILL, "import", "-", "--stream", engine.stream],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    ) as sender:
+        assert sender.stdin is not None
+        for n in range(3):
+            line = {"type": "track", "userId": "live", "messageId": f"live-{n}", "event": "Live"}
+            sender.stdin.write(msgspec.json.encode(line) + b"\n")
+            sender.stdin.flush()
+            deadline = time.monotonic() + 20
+            while entered_events(engine) < before + n + 1:
+                assert time.monotonic() < deadline, "the line is not in"
+                time.sleep(0.02)
+        sender.stdin.close()
+        assert sender.wait(20) == 0

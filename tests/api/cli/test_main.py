@@ -131,6 +131,35 @@ def test_a_warning_is_said_and_is_no_problem(folder: Path) -> None:
     assert result.stdout.endswith("ready to launch.\n")
 
 
+BARE_SCENARIO = "start: 2026-08-01T00:00:00Z\nflows: [{$file: hello.yaml}]\nuntil: 2026-08-02T00:00:00Z\n"
+
+
+def test_a_scenario_given_to_check_is_called_one(folder: Path) -> None:
+    path = folder / "hello.test.yaml"
+    path.write_text(BARE_SCENARIO)
+    result = tidemill("check", path, folder / "hello.yaml")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"{path}:1: This is a scenario, not a flow. Run it with `tidemill test {path}`.",
+        f"{folder}/hello.yaml: ready to launch.",
+    ]
+    (problem,) = msgspec.json.decode(tidemill("check", "--json", path).stdout)["problems"]
+    assert problem["code"] == "scenario"
+    path.write_text("flows: []\nexpect: nothing\n")
+    assert "This is a scenario, not a flow." in tidemill("check", path).stdout, "a wrong one is one as well"
+
+
+def test_a_flow_given_to_test_is_called_one(folder: Path) -> None:
+    path = folder / "hello.yaml"
+    result = tidemill("test", path)
+    assert result.exit_code == 1
+    assert f"{path}: is a flow, not a scenario. Check it with `tidemill check {path}`." in result.stdout
+    result = tidemill("simulate", path)
+    assert result.stderr == (
+        f"tidemill: {path}: is a flow, not a scenario. Check it with `tidemill check {path}`.\n"
+    )
+
+
 def test_a_text_that_is_no_document_has_its_line(folder: Path) -> None:
     (folder / "broken.yaml").write_text("id: [hello\nname: x\n")
     result = tidemill("check", folder / "broken.yaml")
