@@ -302,6 +302,23 @@ STALE_READMES_NOT_YET = {"engine/README.md"}
 """Documents that are being written anew."""
 
 
+ANCHOR = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of the headings of a document, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("readme", READMES, ids=name)
+def test_every_link_to_a_heading_leads_to_one(readme: Path) -> None:
+    links = ANCHOR.findall(FENCE.sub("", readme.read_text(encoding="utf-8")))
+    targets = {place: (readme.parent / place if place else readme) for place, _ in links}
+    known = {place: anchors(path.read_text(encoding="utf-8")) for place, path in targets.items()}
+    assert [f"{place}#{anchor}" for place, anchor in links if anchor not in known[place]] == []
+
+
 @pytest.mark.parametrize("readme", READMES, ids=name)
 def test_every_path_in_a_readme_exists(readme: Path) -> None:
     missing = [path for path in paths_named_in(readme) if not exists(path, readme)]
