@@ -51,7 +51,36 @@ FORBIDDEN = re.compile(
 )
 """Openings that make a reader look for the noun."""
 
-ROOMS_NOT_YET = ("api", "engine", "ext")
+ROOMS_NOT_YET = (
+    *(
+        "api/channels.py",
+        "api/config.py",
+        "api/keyfile.py",
+        "api/keys.py",
+        "api/listen.py",
+        "api/read_files.py",
+    ),
+    *(
+        "api/cli",
+        "api/client",
+        "api/demo",
+        "api/intake",
+        "api/management",
+        "api/measure",
+        "api/serve.py",
+        "api/terminal",
+    ),
+    *(
+        "engine/ab_test",
+        "engine/delivery",
+        "engine/flow",
+        "engine/kernel",
+        "engine/simulation",
+        "engine/store",
+    ),
+    *("engine/gc_tuning.py", "engine/ingest.py", "engine/service.py", "engine/submission.py"),
+    *("ext/expressions", "ext/kernel", "ext/maps", "ext/structures", "ext/wire"),
+)
 """Directories and files whose docstrings are being rewritten."""
 
 FILES = [path for path in files(".py", ".pyx", ".pxd") if not name(path).startswith(ROOMS_NOT_YET)]
