@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 import click
 
-from api.refusals import command_sentence
 from engine.errors import TidemillError, require_assertions
 
 PROGRAM = "tidemill"
@@ -81,7 +80,7 @@ class Commands(click.Group):
         except click.ClickException as error:
             _stop(1, error.format_message())
         except TidemillError as error:
-            _stop(1, command_sentence(error))
+            _stop(1, str(error))
         except (click.Abort, KeyboardInterrupt):
             _stop(130, "interrupted.")
         except BrokenPipeError:

@@ -11,8 +11,8 @@ import msgspec
 
 from api.refusals import command_sentence
 from api.terminal.terminal import print_json
-from engine.errors import TidemillError
-from engine.simulation.scenario import load, run, test
+from engine.errors import Refused, TidemillError
+from engine.simulation.scenario import Scenario, load, run, test
 
 SCENARIO = click.Path(path_type=Path)
 
@@ -36,13 +36,21 @@ def test_command(scenarios: tuple[Path, ...], as_json: bool) -> None:
         sys.exit(1)
 
 
+def read_scenario(path: Path) -> Scenario:
+    """Read a scenario from a file. Raises TidemillError; for a flow it names the command that checks one."""
+    try:
+        return load(path)
+    except Refused as error:
+        raise TidemillError(error.code, command_sentence(error)) from error
+
+
 def _verdict(path: Path) -> dict[str, Any]:
     """A scenario that cannot be run has failed; the others are run all the same."""
     try:
-        result = test(load(path))
+        result = test(read_scenario(path))
     except TidemillError as error:
         places = [f"{one.node or 'flow'}: {one.detail}" for one in error.problems]
-        text = "\n".join([command_sentence(error), *places])
+        text = "\n".join([str(error), *places])
         return {"file": str(path), "name": path.name, "passed": False, "difference": text}
     return {
         "file": str(path),
@@ -65,7 +73,7 @@ def _print_verdict(verdict: dict[str, Any]) -> None:
 @click.option("--stats", is_flag=True, help="Print the counts per node, a line a flow, instead of the trace.")
 def simulate_command(scenario: Path, stats: bool) -> None:
     """Run SCENARIO in virtual time and print its trace as NDJSON, or with --stats its counts per node."""
-    loaded = load(scenario)
+    loaded = read_scenario(scenario)
     if stats:
         for counts in run(loaded).stats().values():
             print_json(counts)
