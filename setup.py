@@ -1,7 +1,7 @@
-"""Builds the compiled parts: every .pyx file below ext/ becomes the extension module of its place.
+"""The build of the compiled parts: every .pyx file below ext/ becomes the extension module of its place.
 
-Files are translated to C and compiled in parallel, a job for each core. TIDEMILL_DEBUG_BUILD=1 builds for finding
-faults: indexes are checked, AddressSanitizer watches the memory, and nothing is optimised away.
+Files are translated to C and compiled in parallel, a job for each core. TIDEMILL_DEBUG_BUILD=1 builds for the search
+for faults, with checked indexes, AddressSanitizer and little optimisation; .github/CONTRIBUTING.md says how to run it.
 """
 
 from __future__ import annotations

@@ -65,15 +65,15 @@ def summary(output: str, code: int) -> str:
 
 
 def commit() -> str:
-    """Return the short hash of the checked-out commit, marked where files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=7"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip().replace("-dirty", " with changes")
+    """Return the short hash of the checked-out commit, marked where files other than the results differ from it."""
+    changes = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{FILE.relative_to(ROOT)}")
+    return git("rev-parse", "--short=7", "HEAD") + (" with changes" if changes else "")
+
+
+def git(*arguments: str) -> str:
+    """Return the output of a git command at the root of the repository."""
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def execute(command: str) -> tuple[str, int]:

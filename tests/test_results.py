@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime
 
-from tests.results import FILE, RUNS, page, row, rows, summary
+from tests.results import FILE, ROOT, RUNS, page, row, rows, summary
 
 
 def test_the_file_is_in_the_form_that_the_program_writes() -> None:
     text = FILE.read_text(encoding="utf-8")
     assert page(rows(text)) == text
+
+
+def test_every_run_names_files_that_exist() -> None:
+    paths = [word for command in RUNS.values() for word in command.split() if word.endswith(".py")]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_a_run_replaces_its_own_row_only() -> None:
