@@ -119,15 +119,15 @@ def test_a_killed_process_loses_nothing_it_wrote() -> None:
 
 
 def test_a_commit_is_reported_before_and_after(tmp_path: Path) -> None:
-    told: list[tuple[int, bool]] = []
+    reports: list[tuple[int, bool]] = []
 
     def watch(commit: Commit, durable: bool) -> None:
-        told.append((commit.number, durable))
+        reports.append((commit.number, durable))
 
     env = SimulatedEnvironment(Disk(Random(0)), "store", map_size=MAP_BYTES, watch=watch)
     with env.begin(write=True) as transaction:
         transaction.put(b"a", b"1")
-    assert told == [(1, False), (1, True)]
+    assert reports == [(1, False), (1, True)]
 
 
 def test_full_maps_and_full_disks_raise_the_errors_of_lmdb() -> None:
