@@ -20,7 +20,8 @@ from tests.store.secret_contact import settings
 
 PRESENT = {name_of(store) for store in NAMES}
 EARLIER = "journal2-frame2-checkpoint2-kernel1"
-STORES = sorted(FOLDER.glob("*.tar.gz"))
+STORES = sorted(FOLDER.glob("*-kernel*.tar.gz"))
+JOURNEYS = FOLDER / "journeys-2dde685.tar.gz"
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
@@ -83,6 +84,33 @@ def test_a_store_of_an_earlier_kernel_that_crashed_is_refused_and_stays_as_it_wa
     assert refused.value.code == "kernel_version"
     assert refused.value.remedy == "Start a release with kernel version 1, stop it cleanly, then upgrade."
     assert [path.read_bytes() for path in files] == before
+
+
+def test_a_store_with_journeys_of_every_kind_has_the_digest_of_the_release_that_wrote_it(
+    tmp_path: Path,
+) -> None:
+    data = unpacked(JOURNEYS, tmp_path / "data")
+    digest = msgspec.json.decode(DIGESTS.read_bytes(), type=dict[str, str])["journeys-2dde685"]
+    assert verify(data).digest == digest
+
+    async def test() -> None:
+        async with running(settings(data)) as service:
+            kernel = service.kernel
+            assert kernel.digest().hex() == digest
+            assert (kernel.counts()["contacts"], kernel.counts()["waiting"]) == (29, 44)
+            assert {
+                flow: kernel.stats(flow)["nodes"]["start"]["entered"] for flow in ("tested", "keyed")
+            } == {
+                "tested": 30,
+                "keyed": 30,
+            }
+            report = kernel.report("tested", "test")
+            assert sum(variant["orders"] for variant in report["variants"]) == 30
+            assert kernel.contact("c2")["id"] == kernel.contact("c1")["id"] == "c1"
+            await service.submit(events(3))
+
+    run(test)
+    assert verify(data).good
 
 
 @pytest.mark.parametrize("form", ["earlier", "later"])
