@@ -298,10 +298,6 @@ def test_a_missing_path_is_found(tmp_path: Path) -> None:
 
 
 READMES = [*files(".md"), *ROOT.glob("*.md"), *ROOT.glob(".github/*.md")]
-STALE_READMES_NOT_YET = {"engine/README.md"}
-"""Documents that are being written anew."""
-
-
 ANCHOR = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
 
 
@@ -322,4 +318,4 @@ def test_every_link_to_a_heading_leads_to_one(readme: Path) -> None:
 @pytest.mark.parametrize("readme", READMES, ids=name)
 def test_every_path_in_a_readme_exists(readme: Path) -> None:
     missing = [path for path in paths_named_in(readme) if not exists(path, readme)]
-    assert missing == [] or name(readme) in STALE_READMES_NOT_YET
+    assert missing == []
