@@ -17,9 +17,6 @@ from tests.floors import FLOORS, PURE, picture, room_arrows, room_of, within
 from tests.source_tree import ROOT, Modules, circles, code_of, imports
 
 NOT_YET = {
-    "ext.maps.json_to_map → ext.expressions.value": "reads and writes MessagePack with the functions in value.pxd",
-    "ext.maps.packed_map → ext.expressions.value": "reads and writes MessagePack with the functions in value.pxd",
-    "ext.expressions → ext.maps → ext.expressions": "closed by the two arrows above",
     "ext.expressions.comparisons → ext.expressions.node → ext.expressions.comparisons": "nodes evaluate themselves",
     "ext.expressions.evaluate → ext.expressions.node → ext.expressions.evaluate": "nodes evaluate themselves",
     "ext.expressions.node → ext.expressions.truth → ext.expressions.node": "nodes evaluate themselves",

@@ -23,10 +23,38 @@ from ext.expressions.cel_time cimport (
     print_timestamp,
 )
 from ext.expressions.value cimport (
-    BAD_CONVERSION, BAD_UTF8, BAD_ZONE, BOOL, BYTES, DOUBLE, DURATION, INT, NO_SUCH_OVERLOAD, OUT_OF_RANGE, STRING,
-    TIMESTAMP, TYPE, UINT, Value, Work, fail, fail_kinds, fail_raised, fail_text, fail_value, memcmp, no_value, of_bool,
-    of_double, of_int, of_slice, of_time, of_uint, spend, take,
+    BAD_CONVERSION,
+    BAD_UTF8,
+    BAD_ZONE,
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    INT,
+    NO_SUCH_OVERLOAD,
+    OUT_OF_RANGE,
+    STRING,
+    TIMESTAMP,
+    TYPE,
+    UINT,
+    Value,
+    Work,
+    fail,
+    fail_kinds,
+    fail_raised,
+    fail_text,
+    fail_value,
+    no_value,
+    of_bool,
+    of_double,
+    of_int,
+    of_slice,
+    of_time,
+    of_uint,
+    spend,
+    take,
 )
+from libc.string cimport memcmp
 
 cdef extern from "Python.h":
     char* PyOS_double_to_string(double value, char format, int precision, int flags, int* kind) noexcept

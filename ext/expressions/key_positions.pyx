@@ -21,7 +21,9 @@ from libc.stdlib cimport calloc, free
 
 import weakref
 
-from ext.expressions.value cimport read_key, same_bytes, skip, tm_u16, tm_u32
+from ext.maps.key_numbers cimport same_bytes
+from ext.maps.msgpack cimport read_u16, read_u32, skip
+from ext.maps.packed_map cimport read_key
 
 cdef enum:
     ROOTS = 3
@@ -227,10 +229,10 @@ cdef inline void begin(Walk* walk, uint64_t generation, const uint8_t* map) noex
         left = map[0] & 15
         walk.at = map + 1
     elif map[0] == 0xde:
-        left = tm_u16(map + 1)
+        left = read_u16(map + 1)
         walk.at = map + 3
     elif map[0] == 0xdf:
-        left = tm_u32(map + 1)
+        left = read_u32(map + 1)
         walk.at = map + 5
     trail = &walk.trails[left % TRAILS if left < STEPS else TRAILS]
     walk.generation = generation

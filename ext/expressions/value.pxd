@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from ext.maps.key_numbers cimport Key, numbered_keys, read_number, same_bytes
+from ext.maps.msgpack cimport read_f32, read_f64, read_u16, read_u32, read_u64, skip
+from ext.maps.packed_map cimport read_key
 
 
 cpdef enum Kind:
@@ -137,48 +138,11 @@ cdef inline Value no_value() noexcept nogil:
     return v
 
 
-# --- msgpack in place: the bytes are the engine's own and well formed, so nothing here checks for their end ---
-
-cdef extern from *:
-    """
-    #include <string.h>
-    /* Bytes a scalar takes by its first byte; 0: a length follows, or elements do. */
-    static const unsigned char tm_size[256] = {
-        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
-        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
-        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
-        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,
-        0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0, 0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
-        1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16, 17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,
-        1,0,1,1,0,0,0,0,0,0,5,9,2,3,5,9, 2,3,5,9,3,4,6,10,18,0,0,0,0,0,0,0,
-        1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1, 1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1
-    };
-    static inline uint16_t tm_u16(const uint8_t* p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
-    static inline uint32_t tm_u32(const uint8_t* p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-    static inline uint64_t tm_u64(const uint8_t* p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
-    static inline double tm_f64(const uint8_t* p) { uint64_t v = tm_u64(p); double d; memcpy(&d, &v, 8); return d; }
-    static inline double tm_f32(const uint8_t* p) { uint32_t v = tm_u32(p); float f; memcpy(&f, &v, 4); return f; }
-    """
-    const uint8_t* tm_size
-    uint16_t tm_u16(const uint8_t* p) noexcept nogil
-    uint32_t tm_u32(const uint8_t* p) noexcept nogil
-    uint64_t tm_u64(const uint8_t* p) noexcept nogil
-    double tm_f64(const uint8_t* p) noexcept nogil
-    double tm_f32(const uint8_t* p) noexcept nogil
-    int memcmp(const void* a, const void* b, size_t n) noexcept nogil
-
-cdef const uint8_t* skip_long(const uint8_t* p) noexcept nogil
 cdef Value read_rare(const uint8_t* p) noexcept nogil
 
 
-cdef inline const uint8_t* skip(const uint8_t* p) noexcept nogil:
-    """Behind the element at `p`."""
-    cdef uint8_t n = tm_size[p[0]]
-    return p + n if n else skip_long(p)
-
-
 cdef inline Value read(const uint8_t* p) noexcept nogil:
-    """The element at `p` as a value; strings, lists and maps stay where they are."""
+    """Return the element at `p` as a value; strings, lists and maps stay where they are."""
     cdef uint8_t b = p[0]
     if b < 0x80:
         return of_int(b)
@@ -187,63 +151,12 @@ cdef inline Value read(const uint8_t* p) noexcept nogil:
     if b >= 0xa0 and b < 0xc0:
         return of_slice(STRING, p + 1, b & 31)
     if b == 0xcb:
-        return of_double(tm_f64(p + 1))
+        return of_double(read_f64(p + 1))
     if b == 0xcd:
-        return of_int(tm_u16(p + 1))
+        return of_int(read_u16(p + 1))
     if b == 0xcc:
         return of_int(p[1])
     return read_rare(p)
-
-
-cdef inline const uint8_t* read_key(const uint8_t* p, const uint8_t** text, uint32_t* n) noexcept nogil:
-    """The text of the key at `p` of a packed map, and where its value is. No text (NULL): the key is none."""
-    cdef uint32_t number
-    cdef const Key* key
-    cdef const uint8_t* behind
-    if p[0] & 0xe0 == 0xa0:
-        n[0] = p[0] & 31
-        text[0] = p + 1
-        return p + 1 + n[0]
-    behind = read_number(p, &number)
-    if behind != NULL:
-        key = &numbered_keys[number]
-        n[0] = key.size
-        text[0] = key.packed + key.head
-        return behind
-    if p[0] == 0xd9:
-        n[0] = p[1]
-        text[0] = p + 2
-    elif p[0] == 0xda:
-        n[0] = tm_u16(p + 1)
-        text[0] = p + 3
-    else:
-        n[0] = 0
-        text[0] = NULL
-        return skip(p)
-    return text[0] + n[0]
-
-
-cdef inline const uint8_t* find_entry(
-    const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n, const uint8_t** entry
-) noexcept nogil:
-    """The value under a string key among `left` packed entries that begin at `p`, and in `entry` where the key is; or
-    NULL."""
-    cdef uint32_t n
-    cdef const uint8_t* text
-    while left:
-        left -= 1
-        entry[0] = p
-        p = read_key(p, &text, &n)
-        if n == key_n and text != NULL and same_bytes(text, key, n):
-            return p
-        p = skip(p)
-    return NULL
-
-
-cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n) noexcept nogil:
-    """The value alone."""
-    cdef const uint8_t* entry
-    return find_entry(p, left, key, key_n, &entry)
 
 
 # --- lists and maps, wherever their elements are ---

@@ -19,7 +19,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.math cimport isinf, isnan
 from libc.stdint cimport int16_t
 from libc.stdlib cimport malloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 import base64
 import datetime
@@ -27,6 +27,9 @@ import sys
 
 from engine.limits import EXPRESSION_MEMORY_BYTES_MAX
 from ext.expressions.cel_time cimport TEXT_BYTES_MAX, print_duration, print_timestamp
+from ext.maps.key_numbers cimport same_bytes
+from ext.maps.msgpack cimport read_f32, read_u16, read_u32, read_u64, skip
+from ext.maps.packed_map cimport find_among
 
 cdef uint8_t* arena = <uint8_t*>malloc(EXPRESSION_MEMORY_BYTES_MAX)
 cdef size_t arena_size = EXPRESSION_MEMORY_BYTES_MAX
@@ -51,49 +54,6 @@ cdef void* take(Work* w, size_t n) noexcept:
 
 # --- msgpack ---
 
-cdef const uint8_t* skip_long(const uint8_t* p) noexcept nogil:
-    """Behind the element at `p`, counted, not nested, so that depth costs no stack."""
-    cdef uint64_t left = 1
-    cdef uint8_t b, n
-    while left:
-        left -= 1
-        b = p[0]
-        n = tm_size[b]
-        if n:
-            p += n
-        elif b < 0x90:
-            left += 2 * (b & 15)
-            p += 1
-        elif b < 0xa0:
-            left += b & 15
-            p += 1
-        elif b == 0xd9 or b == 0xc4:
-            p += 2 + p[1]
-        elif b == 0xda or b == 0xc5:
-            p += 3 + tm_u16(p + 1)
-        elif b == 0xdb or b == 0xc6:
-            p += 5 + <uint64_t>tm_u32(p + 1)
-        elif b == 0xdc:
-            left += tm_u16(p + 1)
-            p += 3
-        elif b == 0xdd:
-            left += tm_u32(p + 1)
-            p += 5
-        elif b == 0xde:
-            left += 2 * <uint64_t>tm_u16(p + 1)
-            p += 3
-        elif b == 0xdf:
-            left += 2 * <uint64_t>tm_u32(p + 1)
-            p += 5
-        elif b == 0xc7:
-            p += 3 + p[1]
-        elif b == 0xc8:
-            p += 4 + tm_u16(p + 1)
-        else:
-            p += 6 + <uint64_t>tm_u32(p + 1)
-    return p
-
-
 cdef Value read_rare(const uint8_t* p) noexcept nogil:
     """The forms `read` leaves out. An integer beyond 64 bits with sign is a double, as JSON gives it no type."""
     cdef uint8_t b = p[0]
@@ -113,46 +73,46 @@ cdef Value read_rare(const uint8_t* p) noexcept nogil:
     if b == 0xd9:
         return of_slice(STRING, p + 2, p[1])
     if b == 0xda:
-        return of_slice(STRING, p + 3, tm_u16(p + 1))
+        return of_slice(STRING, p + 3, read_u16(p + 1))
     if b == 0xdb:
-        return of_slice(STRING, p + 5, tm_u32(p + 1))
+        return of_slice(STRING, p + 5, read_u32(p + 1))
     if b == 0xca:
-        return of_double(tm_f32(p + 1))
+        return of_double(read_f32(p + 1))
     if b == 0xce:
-        return of_int(tm_u32(p + 1))
+        return of_int(read_u32(p + 1))
     if b == 0xcf:
-        u = tm_u64(p + 1)
+        u = read_u64(p + 1)
         return of_int(<int64_t>u) if <int64_t>u >= 0 else of_double(<double>u)
     if b == 0xd0:
         return of_int(<int8_t>p[1])
     if b == 0xd1:
-        return of_int(<int16_t>tm_u16(p + 1))
+        return of_int(<int16_t>read_u16(p + 1))
     if b == 0xd2:
-        return of_int(<int32_t>tm_u32(p + 1))
+        return of_int(<int32_t>read_u32(p + 1))
     if b == 0xd3:
-        return of_int(<int64_t>tm_u64(p + 1))
+        return of_int(<int64_t>read_u64(p + 1))
     if b == 0xdc:
-        return of_slice(LIST, p + 3, tm_u16(p + 1))
+        return of_slice(LIST, p + 3, read_u16(p + 1))
     if b == 0xdd:
-        return of_slice(LIST, p + 5, tm_u32(p + 1))
+        return of_slice(LIST, p + 5, read_u32(p + 1))
     if b == 0xde:
-        return of_slice(MAP, p + 3, tm_u16(p + 1))
+        return of_slice(MAP, p + 3, read_u16(p + 1))
     if b == 0xdf:
-        return of_slice(MAP, p + 5, tm_u32(p + 1))
+        return of_slice(MAP, p + 5, read_u32(p + 1))
     if b == 0xc4:
         return of_slice(BYTES, p + 2, p[1])
     if b == 0xc5:
-        return of_slice(BYTES, p + 3, tm_u16(p + 1))
+        return of_slice(BYTES, p + 3, read_u16(p + 1))
     if b == 0xc6:
-        return of_slice(BYTES, p + 5, tm_u32(p + 1))
+        return of_slice(BYTES, p + 5, read_u32(p + 1))
     # Extensions: -1 is msgpack's timestamp (three widths), 1 ours: a duration as seconds and nanoseconds.
     if b == 0xd6 and p[1] == 0xff:
-        return of_time(TIMESTAMP, tm_u32(p + 2), 0)
+        return of_time(TIMESTAMP, read_u32(p + 2), 0)
     if b == 0xd7 and p[1] == 0xff:
-        u = tm_u64(p + 2)
+        u = read_u64(p + 2)
         return of_time(TIMESTAMP, <int64_t>(u & 0x3ffffffffULL), <uint32_t>(u >> 34))
     if b == 0xc7 and p[1] == 12 and (p[2] == 0xff or p[2] == 1):
-        return of_time(TIMESTAMP if p[2] == 0xff else DURATION, <int64_t>tm_u64(p + 7), tm_u32(p + 3))
+        return of_time(TIMESTAMP if p[2] == 0xff else DURATION, <int64_t>read_u64(p + 7), read_u32(p + 3))
     return nothing
 
 

@@ -13,7 +13,8 @@ from ext.kernel.history cimport *
 from ext.maps.packed_map cimport Kept, kept_at
 from ext.kernel.contact cimport Contact, Ended, Mark, Trial, add_ended, mark_or_new, set_aliases, set_trial
 from ext.kernel.run cimport Run, set_rare
-from ext.expressions.value cimport NULL_, Value, read, skip
+from ext.expressions.value cimport NULL_, Value, read
+from ext.maps.msgpack cimport skip
 
 
 @cython.final

@@ -17,7 +17,8 @@ from libc.string cimport memcpy, memmove
 from ext.kernel.flow cimport FlowCore
 from ext.kernel.history cimport Series, column_of, history_empty, instants_of, properties_of
 from ext.maps.packed_map cimport SPELLED_AT_ONCE, Kept, plain_size, spell
-from ext.maps.key_numbers cimport KEY_SLACK, put_text_head
+from ext.maps.key_numbers cimport KEY_SLACK
+from ext.maps.msgpack cimport *
 from ext.kernel.contact cimport Contact, Ended, Mark, Marks, aliases_of, trials_of
 from ext.kernel.run cimport Run, acted_of, codes_of, run_key_of
 
@@ -32,82 +33,21 @@ cdef extern from *:
     """
     #include <stdint.h>
     #include <string.h>
-    static inline void tm_put_u32(uint8_t* p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
-    /* The header of data, so many bytes long, before data that is there already: `_sized` writes beyond it. */
+    /* The header of data, so many bytes long, before data that is there already: `put_data_head` writes beyond it. */
     static inline void tm_put_head(uint8_t* p, uint64_t size, int head) {
         p[0] = head == 2 ? 0xC4 : head == 3 ? 0xC5 : 0xC6;
         for (int i = 1; i < head; i++) p[i] = (uint8_t)(size >> (8 * (head - 1 - i)));
     }
-    static inline void tm_put_u64(uint8_t* p, uint64_t v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }
     """
-    void tm_put_u32(uint8_t* p, uint32_t v) nogil
-    void tm_put_u64(uint8_t* p, uint64_t v) nogil
     void tm_put_head(uint8_t* p, uint64_t size, int head) nogil
 
 cdef enum:
-    NIL = 0xC0
-    NO = 0xC2
-    YES = 0xC3
-    BIN8 = 0xC4
-    BIN16 = 0xC5
-    BIN32 = 0xC6
-    DOUBLE = 0xCB
-    UINT8 = 0xCC
-    INT8 = 0xD0
-    ARRAY16 = 0xDC
-    ARRAY32 = 0xDD
-    NUMBER_MAX = 9     # bytes of a number, and what writing a header takes
     BIN32_HEADER = 5
     FIRST_ROOM = 4096
 
 # The beginning of a part: ["contacts", an array with a count of 32 bits.
 cdef const char* PART = b"\x92\xa8contacts\xdd"
 cdef Py_ssize_t PART_HEADER = 15
-
-
-cdef inline uint8_t* _tagged(uint8_t* out, uint8_t tag, uint64_t value, int size) noexcept nogil:
-    """A byte that says what follows, then the lowest `size` bytes of a number, the highest of them first. Writes
-    NUMBER_MAX bytes, whatever the size."""
-    out[0] = tag
-    tm_put_u64(out + 1, value << (64 - 8 * size))
-    return out + 1 + size
-
-
-cdef inline uint8_t* _integer(uint8_t* out, int64_t value) noexcept nogil:
-    """As short as it can be written."""
-    if -32 <= value < 128:
-        out[0] = <uint8_t>(value & 0xFF)
-        return out + 1
-    if value >= 0:
-        if value < 1 << 8:
-            return _tagged(out, UINT8, <uint64_t>value, 1)
-        if value < 1 << 16:
-            return _tagged(out, UINT8 + 1, <uint64_t>value, 2)
-        if value < <int64_t>1 << 32:
-            return _tagged(out, UINT8 + 2, <uint64_t>value, 4)
-        return _tagged(out, UINT8 + 3, <uint64_t>value, 8)
-    if value >= -(1 << 7):
-        return _tagged(out, INT8, <uint64_t>value, 1)
-    if value >= -(1 << 15):
-        return _tagged(out, INT8 + 1, <uint64_t>value, 2)
-    if value >= -(<int64_t>1 << 31):
-        return _tagged(out, INT8 + 2, <uint64_t>value, 4)
-    return _tagged(out, INT8 + 3, <uint64_t>value, 8)
-
-
-cdef inline uint8_t* _double(uint8_t* out, double value) noexcept nogil:
-    cdef uint64_t bits
-    memcpy(&bits, &value, sizeof(bits))
-    return _tagged(out, DOUBLE, bits, 8)
-
-
-cdef inline uint8_t* _sized(uint8_t* out, Py_ssize_t length) noexcept nogil:
-    """The header of data, as short as it goes."""
-    if length < 1 << 8:
-        return _tagged(out, BIN8, length, 1)
-    if length < 1 << 16:
-        return _tagged(out, BIN16, length, 2)
-    return _tagged(out, BIN32, length, 4)
 
 
 cdef int _by_name(const void* a, const void* b) noexcept nogil:
@@ -146,20 +86,14 @@ cdef class Packing:
         return self.out + self.size
 
     cdef int integer(self, int64_t value) except -1:
-        cdef uint8_t* out = self.more(NUMBER_MAX)
-        self.size = _integer(out, value) - self.out
+        cdef uint8_t* out = self.more(NUMBER_BYTES_MAX)
+        self.size = put_integer(out, value) - self.out
         return 0
 
     cdef int array(self, Py_ssize_t length) except -1:
         """The header of one."""
-        cdef uint8_t* out = self.more(NUMBER_MAX)
-        if length < 16:
-            out[0] = <uint8_t>(0x90 | length)
-            self.size += 1
-        elif length < 1 << 16:
-            self.size = _tagged(out, ARRAY16, length, 2) - self.out
-        else:
-            self.size = _tagged(out, ARRAY32, length, 4) - self.out
+        cdef uint8_t* out = self.more(NUMBER_BYTES_MAX)
+        self.size = put_box_head(out, length, False) - self.out
         return 0
 
     cdef int text(self, str text) except -1:
@@ -177,7 +111,7 @@ cdef class Packing:
         else:
             aside = text.encode()
             utf8, length = PyBytes_AS_STRING(aside), PyBytes_GET_SIZE(aside)
-        out = self.more(NUMBER_MAX)
+        out = self.more(NUMBER_BYTES_MAX)
         self.size = put_text_head(out, length) - self.out
         return self.raw(utf8, length)
 
@@ -189,12 +123,12 @@ cdef class Packing:
 
     cdef int data(self, bytes data) except -1:
         """Of None nil."""
-        cdef uint8_t* out = self.more(NUMBER_MAX)
+        cdef uint8_t* out = self.more(NUMBER_BYTES_MAX)
         if data is None:
             out[0] = NIL
             self.size += 1
             return 0
-        self.size = _sized(out, PyBytes_GET_SIZE(data)) - self.out
+        self.size = put_data_head(out, PyBytes_GET_SIZE(data)) - self.out
         return self.raw(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef int map(self, const Kept* kept) except -1:
@@ -270,7 +204,7 @@ cdef class Packing:
         self.size += BIN32_HEADER
         start = self.size
         self.contact(contact)
-        tm_put_u32(self.out + start - 4, <uint32_t>(self.size - start))
+        put_u32(self.out + start - 4, <uint32_t>(self.size - start))
         self.records += 1
         return 0
 
@@ -279,7 +213,7 @@ cdef class Packing:
         cdef bytes part
         if self.size == 0:
             return PART[:PART_HEADER - 4] + bytes(4)
-        tm_put_u32(self.out + PART_HEADER - 4, <uint32_t>self.records)
+        put_u32(self.out + PART_HEADER - 4, <uint32_t>self.records)
         part = PyBytes_FromStringAndSize(<char*>self.out, self.size)
         self.size = self.records = 0
         return part
@@ -305,10 +239,10 @@ cdef int _pack_history(Packing to, Contact contact) except -1:
         to.array(3)
         to.integer(series.name)
         to.array(series.size)
-        out = to.more(series.size * NUMBER_MAX)
+        out = to.more(series.size * NUMBER_BYTES_MAX)
         instants = instants_of(series)
         for i in range(series.size):
-            out = _integer(out, instants[i])
+            out = put_integer(out, instants[i])
         to.size = out - to.out
         columns = 0
         for i in range(series.columns):
@@ -326,9 +260,9 @@ cdef int _pack_column(Packing to, int64_t property, const double* values, int32_
     to.array(2)
     to.integer(property)
     to.array(size)
-    out = to.more(size * NUMBER_MAX)
+    out = to.more(size * NUMBER_BYTES_MAX)
     for i in range(size):
-        out = _double(out, values[i])
+        out = put_double(out, values[i])
     to.size = out - to.out
     return 0
 
@@ -348,15 +282,15 @@ cdef int _pack_marks(Packing to, Contact contact) except -1:
     for at in range(n):
         mark = <Mark*>to.order[at]
         to.array(5)
-        out = to.more(5 * NUMBER_MAX)
-        out = _integer(_integer(_integer(out, mark.flow), mark.launches), mark.reserved)
+        out = to.more(5 * NUMBER_BYTES_MAX)
+        out = put_integer(put_integer(put_integer(out, mark.flow), mark.launches), mark.reserved)
         out[0] = YES if mark.once else NO
         out += 1
         if mark.last_ms == INT64_MIN:
             out[0] = NIL
             out += 1
         else:
-            out = _integer(out, mark.last_ms)
+            out = put_integer(out, mark.last_ms)
         to.size = out - to.out
     return 0
 
@@ -371,9 +305,9 @@ cdef int _pack_ended(Packing to, Contact contact) except -1:
     for at in range(n):
         ended = &contact.ended.all[at]
         to.array(7)
-        out = to.more(7 * NUMBER_MAX)
-        out = _integer(_integer(_integer(_integer(out, ended.run), ended.flow), ended.version), ended.node)
-        to.size = _integer(_integer(_integer(out, ended.entered_ms), ended.left_ms), ended.reason) - to.out
+        out = to.more(7 * NUMBER_BYTES_MAX)
+        out = put_integer(put_integer(put_integer(put_integer(out, ended.run), ended.flow), ended.version), ended.node)
+        to.size = put_integer(put_integer(put_integer(out, ended.entered_ms), ended.left_ms), ended.reason) - to.out
     return 0
 
 
@@ -400,13 +334,13 @@ cdef int _pack_run(Packing to, Run run) except -1:
     cdef bytes pairs
     cdef uint8_t* out
     to.array(18)
-    out = to.more(12 * NUMBER_MAX)
-    out = _integer(_integer(_integer(out, run.id), (<FlowCore>run.flow).no), run.version)
-    out = _integer(_integer(_integer(out, run.node), run.entered_ms), run.logical_ms)
-    out = _integer(_integer(out, run.due_ms), run.arrival)
+    out = to.more(12 * NUMBER_BYTES_MAX)
+    out = put_integer(put_integer(put_integer(out, run.id), (<FlowCore>run.flow).no), run.version)
+    out = put_integer(put_integer(put_integer(out, run.node), run.entered_ms), run.logical_ms)
+    out = put_integer(put_integer(out, run.due_ms), run.arrival)
     out[0] = YES if run.armed else NO
     out[1] = YES if run.counted else NO
-    to.size = _integer(out + 2, run.depth) - to.out
+    to.size = put_integer(out + 2, run.depth) - to.out
     to.text(run.event_name)
     to.integer(run.event_ms)
     to.map(run.event)

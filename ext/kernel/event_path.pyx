@@ -12,7 +12,9 @@ from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint8_t, uint32_t, uint64_
 from libc.string cimport memchr
 
 from ext.expressions.plan cimport Plan
-from ext.expressions.value cimport DOUBLE, INT, UINT, Value, read, read_key, skip
+from ext.expressions.value cimport DOUBLE, INT, UINT, Value, read
+from ext.maps.msgpack cimport skip
+from ext.maps.packed_map cimport read_key
 from ext.kernel.contact cimport Contact, Trial, remember, set_traits, set_trial, trials_of
 from ext.kernel.core cimport Core
 from ext.kernel.flow cimport EXITED, FlowCore, NodeCore

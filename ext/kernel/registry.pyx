@@ -22,7 +22,8 @@ from ext.kernel.contact_snapshot cimport ContactSnapshot
 from ext.kernel.run cimport Run, live_runs
 from ext.kernel.run_table cimport RunTable
 from ext.structures.hash_table cimport Slot, is_live
-from ext.expressions.value cimport Value, read, skip
+from ext.expressions.value cimport Value, read
+from ext.maps.msgpack cimport skip
 from ext.structures.wheel cimport Wheel
 
 from collections import deque

@@ -18,7 +18,9 @@ from ext.maps.packed_map cimport Kept, is_larger, plain, release
 from ext.kernel.contact cimport Contact, set_traits
 from ext.kernel.core cimport Core
 from ext.kernel.run cimport Run
-from ext.expressions.value cimport LIST, MAP, STRING, Value, find_among, read, skip
+from ext.expressions.value cimport LIST, MAP, STRING, Value, read
+from ext.maps.msgpack cimport skip
+from ext.maps.packed_map cimport find_among
 
 from msgspec.msgpack import decode as unpack_value
 from msgspec.msgpack import encode as pack_value

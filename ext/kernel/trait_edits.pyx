@@ -18,50 +18,19 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint32_t, uint6
 from libc.string cimport memcmp, memcpy
 
 from ext.maps.packed_map cimport FOR_EVER, Kept, kept_copy, kept_of, new_kept, numbered, plain_map, release, share
-from ext.expressions.value cimport find_entry, read, skip, tm_f64, tm_u16
+from ext.expressions.value cimport read
+from ext.maps.msgpack cimport read_f64, read_u16, skip
+from ext.maps.packed_map cimport find_entry
+from ext.maps.msgpack cimport NIL, head_size, put_box_head, put_double, put_integer
 from ext.expressions.value cimport DOUBLE, INT, Value
 
 from msgspec.msgpack import encode as pack_value
 
 cdef uint32_t LOOKS_MAX = 4_096  # entries times edits; beyond, a dict is the quicker way
 cdef uint32_t KEY_BYTES_MAX = 255
-cdef uint8_t NIL = 0xc0
 
 UNUSUAL = kept_copy(<const uint8_t*>b"\xc0", 1)
 UNUSUAL.references = FOR_EVER
-
-cdef extern from *:
-    """
-    static inline void tm_put64(unsigned char* p, unsigned long long v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }
-    """
-    void tm_put64(uint8_t* p, uint64_t v) noexcept nogil
-
-
-cdef uint32_t _pack_whole(uint8_t* out, int64_t n) noexcept nogil:
-    """An integer in its shortest form; how many bytes."""
-    cdef uint8_t[8] big
-    cdef int size
-    if -32 <= n < 128:
-        out[0] = <uint8_t>n
-        return 1
-    tm_put64(big, <uint64_t>n)
-    if n >= 0:
-        size = 0 if n < 1 << 8 else 1 if n < 1 << 16 else 2 if n < <int64_t>1 << 32 else 3
-        out[0] = 0xcc + size
-    else:
-        size = 0 if n >= -(1 << 7) else 1 if n >= -(1 << 15) else 2 if n >= -(<int64_t>1 << 31) else 3
-        out[0] = 0xd0 + size
-    memcpy(out + 1, big + 8 - (1 << size), 1 << size)
-    return 1 + (1 << size)
-
-
-cdef uint32_t _pack_real(uint8_t* out, double x) noexcept nogil:
-    cdef uint64_t bits
-    memcpy(&bits, &x, 8)
-    out[0] = 0xcb
-    tm_put64(out + 1, bits)
-    return 9
-
 
 cdef bint _is_box(const uint8_t* p) noexcept nogil:
     """Whether a list or a map begins there."""
@@ -71,7 +40,7 @@ cdef bint _is_box(const uint8_t* p) noexcept nogil:
 cdef bint _undecided(const uint8_t* one, const uint8_t* other) noexcept nogil:
     """Whether two values whose bytes differ may be equal all the same."""
     if one[0] == 0xcb and other[0] == 0xcb:
-        return tm_f64(one + 1) == tm_f64(other + 1)
+        return read_f64(one + 1) == read_f64(other + 1)
     return _is_box(one) and _is_box(other)
 
 
@@ -94,11 +63,11 @@ cdef bint _add(const Edit* edit, const uint8_t* had, Piece* piece) noexcept nogi
         real = (real if double_had else <double>whole) + (edit.real if edit.adds_double else <double>edit.whole)
         if not isfinite(real):
             return False
-        piece.value_n = _pack_real(piece.number, real)
+        piece.value_n = put_double(piece.number, real) - piece.number
     else:
         if (edit.whole > 0 and whole > INT64_MAX - edit.whole) or (edit.whole < 0 and whole < INT64_MIN - edit.whole):
             return False
-        piece.value_n = _pack_whole(piece.number, whole + edit.whole)
+        piece.value_n = put_integer(piece.number, whole + edit.whole) - piece.number
     piece.value = piece.number
     return True
 
@@ -168,7 +137,7 @@ cdef class Edits:
         if start[0] & 0xf0 == 0x80:
             count = start[0] & 0x0f
         elif start[0] == 0xde:
-            count = tm_u16(start + 1)
+            count = read_u16(start + 1)
         else:
             return UNUSUAL
         if count * self.size > LOOKS_MAX:
@@ -224,7 +193,7 @@ cdef class Edits:
         cdef int[EDITS_MAX] order
         cdef int n = 0
         cdef int i, at
-        cdef Kept* whole = new_kept(size + (1 if entries < 16 else 3))
+        cdef Kept* whole = new_kept(size + head_size(entries))
         cdef uint8_t* out = whole.map
         for i in range(self.size):
             if self.changed >> i & 1 and pieces[i].begin != NULL:
@@ -234,14 +203,7 @@ cdef class Edits:
                     at -= 1
                 order[at] = i
                 n += 1
-        if entries < 16:
-            out[0] = 0x80 | entries
-            out += 1
-        else:
-            out[0] = 0xde
-            out[1] = entries >> 8
-            out[2] = entries & 0xff
-            out += 3
+        out = put_box_head(out, entries, True)
         for at in range(n):
             i = order[at]
             memcpy(out, first, pieces[i].begin - first)

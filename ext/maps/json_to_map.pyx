@@ -16,9 +16,19 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove
 
 from ext.maps.packed_map cimport EMPTY, Kept, kept_copy, kept_of, make_room, plain, release
-from ext.maps.key_numbers cimport NUMBERS_MAX, key_number, put_number, put_text_head
+from ext.maps.key_numbers cimport NUMBERS_MAX, key_number, put_number
 from ext.wire.json_number cimport decimal
-from ext.expressions.value cimport skip
+from ext.maps.msgpack cimport (
+    NIL,
+    NO,
+    YES,
+    head_size,
+    put_box_head,
+    put_double,
+    put_integer,
+    put_text_head,
+    skip,
+)
 
 from msgspec.json import decode as decode_json
 from msgspec.msgpack import encode as pack_value
@@ -45,45 +55,6 @@ cdef struct Level:
 cdef uint8_t* scratch = NULL
 cdef Py_ssize_t scratch_room = 0
 cdef Level[LEVELS] levels
-
-
-cdef inline uint8_t* _big_endian(uint8_t* out, uint64_t value, int size) noexcept:
-    cdef int i
-    for i in range(size):
-        out[i] = (value >> (8 * (size - 1 - i))) & 0xFF
-    return out + size
-
-
-cdef inline uint8_t* _integer(uint8_t* out, int64_t value) noexcept:
-    if 0 <= value < 128:
-        out[0] = <uint8_t>value
-        return out + 1
-    if -32 <= value < 0:
-        out[0] = <uint8_t>(256 + value)
-        return out + 1
-    if value > 0:
-        if value < 1 << 8:
-            out[0] = 0xCC
-            return _big_endian(out + 1, value, 1)
-        if value < 1 << 16:
-            out[0] = 0xCD
-            return _big_endian(out + 1, value, 2)
-        if value < <int64_t>1 << 32:
-            out[0] = 0xCE
-            return _big_endian(out + 1, value, 4)
-        out[0] = 0xCF
-        return _big_endian(out + 1, value, 8)
-    if value >= -128:
-        out[0] = 0xD0
-        return _big_endian(out + 1, <uint64_t>value, 1)
-    if value >= -32768:
-        out[0] = 0xD1
-        return _big_endian(out + 1, <uint64_t>value, 2)
-    if value >= -2147483648:
-        out[0] = 0xD2
-        return _big_endian(out + 1, <uint64_t>value, 4)
-    out[0] = 0xD3
-    return _big_endian(out + 1, <uint64_t>value, 8)
 
 
 cdef inline int _hex(char c) noexcept:
@@ -186,18 +157,11 @@ cdef uint8_t* _key(Level* level, uint8_t* out, const uint8_t* text, Py_ssize_t s
 cdef uint8_t* _close(Level* level, uint8_t* out) noexcept:
     """Write a container's header, moving what is in it up where one byte does not do."""
     cdef uint8_t* header = scratch + level.header
-    if level.count < 16:
-        header[0] = (0x80 if level.is_map else 0x90) | <uint8_t>level.count
-        return out
-    if level.count < 65536:
-        memmove(header + 3, header + 1, out - header - 1)
-        header[0] = 0xDE if level.is_map else 0xDC
-        _big_endian(header + 1, level.count, 2)
-        return out + 2
-    memmove(header + 5, header + 1, out - header - 1)
-    header[0] = 0xDF if level.is_map else 0xDD
-    _big_endian(header + 1, level.count, 4)
-    return out + 4
+    cdef int moved = head_size(level.count) - 1
+    if moved:
+        memmove(header + 1 + moved, header + 1, out - header - 1)
+    put_box_head(header, level.count, level.is_map)
+    return out + moved
 
 
 cdef const char* _closing(const char* at) noexcept:
@@ -207,17 +171,34 @@ cdef const char* _closing(const char* at) noexcept:
     return at
 
 
+cdef inline uint8_t* _number(uint8_t* out, const char** text, const char* end) noexcept:
+    """Write the number at `text`, which moves behind it. Return where it ends, NULL for one that may exceed 64 bits."""
+    cdef const char* start = text[0]
+    cdef const char* at = start
+    cdef int64_t value = 0
+    if at[0] == c"-":
+        at += 1
+    while at < end and (c"0" <= at[0] <= c"9"):
+        if at - start < 19:
+            value = value * 10 + (at[0] - 48)
+        at += 1
+    if at < end and (at[0] == c"." or at[0] == c"e" or at[0] == c"E"):
+        return put_double(out, decimal(start, text))
+    if at - start > 18:
+        return NULL
+    text[0] = at
+    return put_integer(out, -value if start[0] == c"-" else value)
+
+
 cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
-    """How many bytes of `scratch` a JSON text has become; 0: it is left to the library."""
+    """Write a JSON text to `scratch` as a map. Return its bytes, 0 for a text that is left to the library."""
     cdef const char* end = at + size
     cdef const char* start
     cdef uint8_t* out
     cdef uint8_t* text
     cdef Level* level = NULL
     cdef int depth = 0
-    cdef bint escaped, whole, key_next = False
-    cdef int64_t value
-    cdef double number
+    cdef bint escaped, key_next = False
     # MessagePack of a text is never longer than 9 bytes a character of it.
     make_room(&scratch, &scratch_room, (end - at) * 9 + 16)
     out = scratch
@@ -275,29 +256,13 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
                 out += at - start
             at += 1
         elif at[0] == c"t" or at[0] == c"f" or at[0] == c"n":
-            out[0] = 0xC3 if at[0] == c"t" else 0xC2 if at[0] == c"f" else 0xC0
+            out[0] = YES if at[0] == c"t" else NO if at[0] == c"f" else NIL
             out += 1
             at += 5 if at[0] == c"f" else 4
         else:
-            start = at
-            whole = True
-            value = 0
-            if at[0] == c"-":
-                at += 1
-            while at < end and (c"0" <= at[0] <= c"9"):
-                if at - start < 19:
-                    value = value * 10 + (at[0] - 48)
-                at += 1
-            if at < end and (at[0] == c"." or at[0] == c"e" or at[0] == c"E"):
-                whole = False
-            elif at - start > 18:
+            out = _number(out, &at, end)
+            if out == NULL:
                 return 0
-            if whole:
-                out = _integer(out, -value if start[0] == c"-" else value)
-            else:
-                number = decimal(start, &at)
-                out[0] = 0xCB
-                out = _big_endian(out + 1, (<uint64_t*>&number)[0], 8)
     return out - scratch
 
 

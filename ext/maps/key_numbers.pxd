@@ -55,28 +55,6 @@ cdef inline uint8_t* put_number(uint8_t* out, int32_t number) noexcept nogil:
     return out + 3
 
 
-cdef inline uint8_t* put_text_head(uint8_t* out, Py_ssize_t size) noexcept nogil:
-    """The header of a text of so many bytes, as short as it goes: 1 to 5 bytes. Where it ends."""
-    if size < 32:
-        out[0] = <uint8_t>(0xa0 | size)
-        return out + 1
-    if size < 1 << 8:
-        out[0] = 0xd9
-        out[1] = <uint8_t>size
-        return out + 2
-    if size < 1 << 16:
-        out[0] = 0xda
-        out[1] = <uint8_t>(size >> 8)
-        out[2] = <uint8_t>(size & 0xff)
-        return out + 3
-    out[0] = 0xdb
-    out[1] = <uint8_t>(size >> 24)
-    out[2] = <uint8_t>(size >> 16 & 0xff)
-    out[3] = <uint8_t>(size >> 8 & 0xff)
-    out[4] = <uint8_t>(size & 0xff)
-    return out + 5
-
-
 cdef inline const uint8_t* read_number(const uint8_t* at, uint32_t* number) noexcept nogil:
     """What `put_number` wrote, and where it ends; NULL: no number is there."""
     if at[0] < 0x80:

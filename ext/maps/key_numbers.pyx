@@ -16,6 +16,8 @@ from libc.stdlib cimport calloc, malloc
 from libc.stdint cimport uint16_t, uint64_t
 from libc.string cimport memcpy
 
+from ext.maps.msgpack cimport put_text_head
+
 from engine.tuning import KEY_NUMBERED_BYTES_MAX, KEYS_NUMBERED_MAX
 
 assert KEYS_NUMBERED_MAX == NUMBERS_MAX and KEY_NUMBERED_BYTES_MAX == NUMBERED_BYTES_MAX, "the numbers of tuning.py"

@@ -1,10 +1,13 @@
 """Maps as the engine keeps them; see kept.pyx."""
 
 from cpython.mem cimport PyMem_Free
-from libc.stdint cimport uint8_t, uint16_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport realloc
 
-# Two bytes more than the map itself takes. How long that is follows from the map (`ext.expressions.value.skip`).
+from ext.maps.key_numbers cimport Key, numbered_keys, read_number, same_bytes
+from ext.maps.msgpack cimport read_u16, skip
+
+# Two bytes more than the map itself takes. How long that is follows from the map (`ext.maps.msgpack.skip`).
 cdef struct Kept:
     uint16_t references    # FOR_EVER: nobody counts
     uint8_t[1] map
@@ -53,3 +56,55 @@ cdef inline void release(Kept* kept) noexcept:
         kept.references -= 1
         if kept.references == 0:
             PyMem_Free(kept)
+
+
+cdef inline const uint8_t* read_key(const uint8_t* p, const uint8_t** text, uint32_t* n) noexcept nogil:
+    """Find the text of the key at `p` of a packed map; return where its value begins. `text` is NULL if it is no text."""
+    cdef uint32_t number
+    cdef const Key* key
+    cdef const uint8_t* behind
+    if p[0] & 0xe0 == 0xa0:
+        n[0] = p[0] & 31
+        text[0] = p + 1
+        return p + 1 + n[0]
+    behind = read_number(p, &number)
+    if behind != NULL:
+        key = &numbered_keys[number]
+        n[0] = key.size
+        text[0] = key.packed + key.head
+        return behind
+    if p[0] == 0xd9:
+        n[0] = p[1]
+        text[0] = p + 2
+    elif p[0] == 0xda:
+        n[0] = read_u16(p + 1)
+        text[0] = p + 3
+    else:
+        n[0] = 0
+        text[0] = NULL
+        return skip(p)
+    return text[0] + n[0]
+
+
+cdef inline const uint8_t* find_entry(
+    const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n, const uint8_t** entry
+) noexcept nogil:
+    """Return the value under a string key among `left` packed entries that begin at `p`, or NULL.
+
+    `entry` becomes where its key begins."""
+    cdef uint32_t n
+    cdef const uint8_t* text
+    while left:
+        left -= 1
+        entry[0] = p
+        p = read_key(p, &text, &n)
+        if n == key_n and text != NULL and same_bytes(text, key, n):
+            return p
+        p = skip(p)
+    return NULL
+
+
+cdef inline const uint8_t* find_among(const uint8_t* p, uint32_t left, const uint8_t* key, uint32_t key_n) noexcept nogil:
+    """Return the value under a string key among `left` packed entries that begin at `p`, or NULL."""
+    cdef const uint8_t* entry
+    return find_entry(p, left, key, key_n, &entry)

@@ -30,8 +30,8 @@ from cpython.mem cimport PyMem_Malloc
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from ext.maps.key_numbers cimport KEY_SLACK, Key, key_number, numbered_keys, put_number, put_text_head, read_number
-from ext.expressions.value cimport skip, tm_size, tm_u16, tm_u32, tm_u64
+from ext.maps.key_numbers cimport KEY_SLACK, Key, key_number, numbered_keys, put_number, read_number
+from ext.maps.msgpack cimport put_text_head, read_u16, read_u32, read_u64, scalar_size, skip
 
 cdef enum:
     DEPTH_MAX = 256      # levels; documents nest less, and JSON from outside far less
@@ -133,7 +133,7 @@ cdef inline bint head_of(const uint8_t* at, Head* head) noexcept nogil:
     elif 0xdc <= b < 0xe0:
         head.is_map = b >= 0xde
         head.size = 5 if b & 1 else 3
-        head.elements = tm_u32(at + 1) if b & 1 else tm_u16(at + 1)
+        head.elements = read_u32(at + 1) if b & 1 else read_u16(at + 1)
     else:
         return False
     if head.is_map:
@@ -203,7 +203,7 @@ cdef uint8_t* _number_key(const uint8_t** at, uint8_t* out) noexcept:
 
 cdef inline bint is_whole_key(const uint8_t* p) noexcept nogil:
     """A whole number that had to be told from a key's number."""
-    return p[0] == 0xd3 and tm_u64(p + 1) < 1 << 16
+    return p[0] == 0xd3 and read_u64(p + 1) < 1 << 16
 
 
 cdef Py_ssize_t plain_size(const uint8_t* at) noexcept nogil:
@@ -235,12 +235,12 @@ cdef Py_ssize_t _plain_size(const uint8_t** at) noexcept nogil:
             size += numbered_keys[number].head + numbered_keys[number].size
             p = behind
         elif head.is_map and left & 1 and is_whole_key(p):
-            number = <uint32_t>tm_u64(p + 1)
+            number = <uint32_t>read_u64(p + 1)
             size += 1 if number < 0x80 else 2 if number < 0x100 else 3
             p += 9
-        elif tm_size[p[0]]:
-            size += tm_size[p[0]]
-            p += tm_size[p[0]]
+        elif scalar_size[p[0]]:
+            size += scalar_size[p[0]]
+            p += scalar_size[p[0]]
         else:
             size += _plain_size(&p)
     at[0] = p
@@ -284,12 +284,12 @@ cdef uint8_t* _spell(const uint8_t** at, uint8_t* out, const uint8_t* end) noexc
             out += size
             p = behind
         elif head.is_map and left & 1 and is_whole_key(p):
-            out = put_number(out, <int32_t>tm_u64(p + 1))
+            out = put_number(out, <int32_t>read_u64(p + 1))
             p += 9
-        elif tm_size[p[0]]:
-            copy(out, p, tm_size[p[0]])
-            out += tm_size[p[0]]
-            p += tm_size[p[0]]
+        elif scalar_size[p[0]]:
+            copy(out, p, scalar_size[p[0]])
+            out += scalar_size[p[0]]
+            p += scalar_size[p[0]]
         else:
             out = _spell(&p, out, end)
             if out == NULL:
