@@ -1,24 +1,24 @@
-"""Measuring an engine from outside: what `tidemill bench` prints, and what the benchmarks of this project build on.
+"""Measurements of an engine from outside, for `tidemill bench` and for the benchmarks of this project.
 
-    work      the flow, the contacts and the events that everything is measured with
+    work      the flow, the contacts and the events of all measurements
     engine    a `tidemill serve` in a process of its own
-    stream    lines over one acknowledged stream, as fast as they are taken or at a rate
-    requests  single events over many connections, likewise
-    floor     the least a program could do with the same lines; what the disk takes for one commit
+    stream    lines over one acknowledged stream, at full speed or at a rate
+    requests  single events over many connections, at full speed or at a rate
+    floor     the least that a program could do with the same lines; the time of one commit on this disk
     disk      bytes written, by the block device's own counters
-    waits     how late waits end, and many that end at once
-    suite     all of it in order, as figures with their meaning
+    waits     delays of waits, and many waits that end at once
+    suite     all of these in order, as figures with their meaning
 
-    soak      half load for a long time, in order; what it is made of:
-    journey   its flow, and what the events sent must have come to
-    load      a sender that makes its lines while it sends, and tells how it goes
-    mailbox   who pulls messages and says that they arrived
+    soak      half load for a long time, in order; its parts:
+    journey   its flow, and the counts that the events sent must give
+    load      a sender that makes its lines while it sends, and reports its delays
+    mailbox   a client that pulls messages and sends receipts
     footprint memory, descriptors, files and processor time of a process
-    record    plan, samples, counts, and what is judged
+    record    plan, samples, counts and verdicts
     flatness  whether a curve is flat
     curve     the picture
 
-What is measured is the process a user runs, spoken to as his application would; only the simulation, which has no
-process, is called. Where a sender has to run beside something else it is a process of its own (`beside`), for a
-thread would share its interpreter with whoever reads the clock.
+Imports `api.client` and no part of the server. It measures the process that a user runs, through the ways that an
+application uses; only the simulation, which has no process, is called. A sender that runs beside a measurement is a
+process of its own: a thread would share its interpreter with the code that reads the clock.
 """

@@ -1,1 +1,5 @@
-"""The commands of `tidemill`, a module per noun; `api.cli.main.COMMANDS` says which module holds which command."""
+"""Commands of `tidemill`, a module for each noun.
+
+`api.cli.main.COMMANDS` names the module of each command; it loads a module when its command is called. So a module may
+import what it needs, and a command starts fast. Begin with `files.py` or `flows.py`.
+"""

@@ -1,9 +1,9 @@
-"""Channels: where effects go. A channel is small: it is given one effect and says what became of it.
+"""Channels: ways out for effects. A channel has one method, `deliver`, which takes an effect and returns its receipt.
 
-`deliver` says what became of it, or raises; the delivery decides about further attempts, always with the same effect
-id (`Channel`). SMTP, webhooks (`engine.delivery.channels.webhook`) and the like fit behind the same method. `Outbox`
-is not a channel but the decision to have none: its effects stay in the kernel's outbox until the application pulls
-them and sends receipts.
+`deliver` may raise instead. The delivery decides about further attempts, always with the same effect id (`Channel`).
+SMTP, webhooks (`webhook.py`) and the like fit behind the same method. `Outbox` is no channel but the decision to have
+none: its effects stay in the kernel's outbox until the application pulls them and sends receipts.
+Imports `engine.model` and what every floor shares. Begin with `Channel` below, then `log.py`, the smallest channel.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from engine.model import CHANNELS, Effect, Receipt
 
 
 class Channel(Protocol):
-    """Hands effects over. At most `workers` calls of `deliver` are under way at once (1: in order, save those that have
-    to be tried again).
+    """Way out for effects. At most `workers` calls of `deliver` are in flight; with 1, effects leave in order, retries apart.
 
     `deliver` returns a Receipt with the effect's id:
 
-    - `delivered` or `bounced`: the place the effect went to has answered, and is up;
-    - `failed`: this effect will never be taken. It says nothing of the place, which need not have been asked.
+    - `delivered` or `bounced`: the destination has answered, so it is up;
+    - `failed`: no attempt can succeed. This tells nothing about the destination, which may not have been asked.
 
-    It raises what may be otherwise later, and counts against the place, which is paused after several in a row:
+    It raises when an attempt failed. Each exception counts against the destination, which pauses after several in a row:
 
-    - `TryLater` (after `after_s` seconds, if that is known) or OSError: the same effect is tried again;
+    - `TryLater` (after `after_s` seconds, if known) or OSError: the same effect is retried;
     - any other exception, also a group of exceptions, is a mistake of the channel: the effect has failed.
     """
 
@@ -38,19 +37,19 @@ class Channel(Protocol):
 
 @runtime_checkable
 class Holding(Protocol):
-    """A channel that holds something (connections) which it gives back when delivery has ended."""
+    """Channel that holds resources, such as connections, and frees them when delivery has ended."""
 
     async def aclose(self) -> None: ...
 
 
 @runtime_checkable
 class Forked(Protocol):
-    """A channel whose effects go to several places, of which one may be down and others not."""
+    """Channel with several destinations, of which one may be down while others are up."""
 
     def destination(self, effect: Effect) -> str: ...
 
 
 DEFAULT_NAMES = tuple(sorted(CHANNELS))
-"""The channels every engine has; each is `log` unless configured."""
+"""Channels that every engine has; each is `log` unless configured."""
 
 __all__ = ["DEFAULT_NAMES", "Channel", "Forked", "Holding", "Log", "Outbox", "TryLater"]

@@ -1,11 +1,12 @@
-"""Scenarios: tests kept with a flow. Load one, run it in virtual time, compare what happened with `expect`.
+"""Scenarios: tests kept with a flow. Load one, run it in virtual time, compare its trace with `expect`.
 
     scenario = load(Path("abandoned-cart.test.yaml"))
     result = test(scenario)
     if not result.passed:
         print(result.difference)
 
-`run` gives the simulator back for whoever wants counts rather than the trace.
+`run` returns the simulator, for callers that need counts rather than the trace. Begin with `document.py`, the format;
+`compare.py` compares.
 """
 
 from __future__ import annotations
