@@ -17,14 +17,16 @@ from engine.model import CHANNELS, Effect, Receipt
 
 
 class Channel(Protocol):
-    """Way out for effects. At most `workers` calls of `deliver` are in flight; with 1, effects leave in order, retries apart.
+    """Way out for effects. At most `workers` calls of `deliver` are in flight.
+
+    With one worker, effects leave in order, except for those that are retried.
 
     `deliver` returns a Receipt with the effect's id:
 
     - `delivered` or `bounced`: the destination has answered, so it is up;
     - `failed`: no attempt can succeed. This tells nothing about the destination, which may not have been asked.
 
-    It raises when an attempt failed. Each exception counts against the destination, which pauses after several in a row:
+    It raises when an attempt failed. Exceptions count against the destination; several in a row pause it:
 
     - `TryLater` (after `after_s` seconds, if known) or OSError: the same effect is retried;
     - any other exception, also a group of exceptions, is a mistake of the channel: the effect has failed.
