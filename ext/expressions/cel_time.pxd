@@ -1,4 +1,4 @@
-"""Timestamps and durations as CEL has them: seconds rounded down and nanoseconds 0 to 999,999,999; see moment.pyx."""
+"""Timestamps and durations as CEL has them: seconds rounded down and nanoseconds 0 to 999,999,999; see cel_time.pyx."""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -15,21 +15,10 @@ cdef extern from *:
 cdef enum:
     TEXT_BYTES_MAX = 48     # what print_timestamp and print_duration may write
 
-cdef struct Civil:
-    int64_t year
-    int month       # 1 to 12
-    int day         # 1 to 31
-    int hour
-    int minute
-    int second
-    int weekday     # 0 is Sunday
-    int yearday     # 0 is 1 January
-
 # Of the three that read: 1 read, 0 not of the form, -1 of the form but out of range.
 cdef int parse_timestamp(const uint8_t* s, Py_ssize_t n, int64_t* seconds, uint32_t* nanos) noexcept nogil
 cdef int parse_duration(const uint8_t* s, Py_ssize_t n, int64_t* seconds, uint32_t* nanos) noexcept nogil
 cdef int parse_offset(const uint8_t* s, Py_ssize_t n, int64_t* seconds) noexcept nogil
 cdef int print_timestamp(int64_t seconds, uint32_t nanos, char* out) noexcept nogil
 cdef int print_duration(int64_t seconds, uint32_t nanos, char* out) noexcept nogil
-cdef void civil(int64_t seconds, Civil* out) noexcept nogil
 cdef bint in_range(bint timestamp, int64_t seconds, uint32_t nanos) noexcept nogil

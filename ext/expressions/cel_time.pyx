@@ -1,54 +1,19 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Timestamps and durations as CEL has them, with nanoseconds, over the years 1 to 9999.
 
 `ext.wire.instant` serves the engine, whose times are milliseconds; expressions need what the language promises: nine
 digits of a second, durations such as `1h30m` or `-1.5s`, and the parts of a date. Both kinds of value are seconds
 rounded down and a rest of nanoseconds, so one addition and one comparison serve both.
 
-Days and dates are turned into each other by the era method (400 years are 146,097 days), without tables or loops.
-Python's datetime was not used: it ends at microseconds, and costs an object for each step.
+Dates are computed by `ext.wire.calendar`. Rejected: Python's datetime, which ends at microseconds and costs an object
+for each step.
 """
 
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
+from ext.wire.calendar cimport Civil, civil, days_of, floor_div
+
 cdef int64_t GIGA = 1000000000
-
-
-cdef inline int64_t days_of(int64_t year, int64_t month, int64_t day) noexcept nogil:
-    """Days since 1970-01-01 of a date of the Gregorian calendar."""
-    cdef int64_t era, of_era, of_year
-    if month <= 2:
-        year -= 1
-    era = (year if year >= 0 else year - 399) // 400
-    of_era = year - era * 400
-    of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-
-
-cdef inline int64_t floor_div(int64_t a, int64_t b) noexcept nogil:
-    cdef int64_t q = a // b    # cdivision: towards zero
-    return q - 1 if a % b < 0 else q
-
-
-cdef void civil(int64_t seconds, Civil* out) noexcept nogil:
-    """The date and time of day of `seconds` after 1970, in the zone they were shifted to."""
-    cdef int64_t days = floor_div(seconds, 86400)
-    cdef int64_t rest = seconds - days * 86400
-    cdef int64_t z = days + 719468
-    cdef int64_t era = (z if z >= 0 else z - 146096) // 146097
-    cdef int64_t of_era = z - era * 146097
-    cdef int64_t year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
-    cdef int64_t of_year = of_era - (365 * year + year // 4 - year // 100)
-    cdef int64_t part = (5 * of_year + 2) // 153
-    out.day = <int>(of_year - (153 * part + 2) // 5 + 1)
-    out.month = <int>(part + 3 if part < 10 else part - 9)
-    out.year = year + era * 400 + (1 if out.month <= 2 else 0)
-    out.hour = <int>(rest // 3600)
-    out.minute = <int>(rest % 3600 // 60)
-    out.second = <int>(rest % 60)
-    out.weekday = <int>((days % 7 + 11) % 7)     # 1970-01-01 was a Thursday, 4
-    out.yearday = <int>(days - days_of(out.year, 1, 1))
 
 
 cdef inline int digits(const uint8_t* s, int n) noexcept nogil:

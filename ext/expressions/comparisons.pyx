@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Conditions on one key and a constant, which is what most clauses are: `order.total >= 50`,
 `customer.city in ["London", "Paris"]`.
 

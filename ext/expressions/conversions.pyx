@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Conversions between the types of expressions (`int()`, `string()`, `timestamp()`…) and the parts of a date.
 
 Conversions are exact or errors: an int out of a double beyond 63 bits, a number out of `"12a"`, a string out of bytes
@@ -19,8 +18,7 @@ from libc.string cimport memcpy, strlen
 import datetime
 
 from ext.expressions.cel_time cimport (
-    TEXT_BYTES_MAX, Civil, civil, in_range, parse_duration, parse_offset, parse_timestamp, print_duration,
-    print_timestamp,
+    TEXT_BYTES_MAX, in_range, parse_duration, parse_offset, parse_timestamp, print_duration, print_timestamp,
 )
 from ext.expressions.value cimport (
     BAD_CONVERSION,
@@ -54,6 +52,7 @@ from ext.expressions.value cimport (
     spend,
     take,
 )
+from ext.wire.calendar cimport Civil, civil
 from libc.string cimport memcmp
 
 cdef extern from "Python.h":

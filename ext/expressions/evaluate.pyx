@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """The functions that evaluate nodes: one for each kind of node, each calling those of its kids.
 
 A tree of nodes with a function pointer each, after cel-go's planner. A bytecode with a switch was considered: the

@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """The operators and functions of expressions, by the kinds their arguments have at run time.
 
 CEL's own names (`_+_`, `@in`, `startsWith`), so that the checked expression needs no translation. Nothing here knows

@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """The keys of root maps that plans read, and where they are in the maps of the present view.
 
 A packed map is walked at most once in a generation, however many conditions ask for however many of its keys. The walk

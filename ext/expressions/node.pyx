@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Building the nodes of a plan, and sharing conditions between the plans that contain them.
 
 A plan arrives as a term (`engine.flow.cel.planner.Term`): nested tuples `(op, data, kids, shared)` without places in the

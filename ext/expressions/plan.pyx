@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Planned expressions: evaluate one over a view, as a condition or for its value, and say what was wrong.
 
 How the parts fit: `engine.flow.cel.expression` has the text compiled and checked by Google's CEL compiler and makes a term

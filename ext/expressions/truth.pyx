@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Conditions decided: 1 true, 0 false, -1 an error (the fault is in the Work). What `&&` and `||` ask of their kids.
 
 Most nodes of a condition only ever matter as a truth, and a truth is a number in a register where a value is sixteen

@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """The values an expression computes with: reading them out of msgpack, comparing them, giving them back.
 
 A value is 16 bytes: a kind, a length, and either the number itself or a pointer. Numbers, booleans, timestamps and

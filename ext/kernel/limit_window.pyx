@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Who passed a limit node and when: at no instant more than `max` in `(t - per, t]` (rule 23).
 
 A ring of instants, oldest first; each carries how many had passed in all *through* it. So the passages of a

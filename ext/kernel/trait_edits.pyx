@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Literal changes to a map that is kept, made in place: entries are replaced, taken away, added; the rest is copied.
 
 An `update_customer` without templates changes a trait or two of ten. Unpacking all of them into a dict, comparing and

@@ -164,10 +164,14 @@ cdef uint8_t* _close(Level* level, uint8_t* out) noexcept:
     return out + moved
 
 
-cdef const char* _closing(const char* at) noexcept:
-    """The quote that closes a text with escapes."""
-    while at[0] != c'"':
-        at += 2 if at[0] == c"\\" else 1
+cdef inline const char* _closing(const char* start, const char* end, bint* escaped) noexcept:
+    """Return the quote that closes the text at `start`, and find out whether the text has escapes."""
+    cdef const char* at = <const char*>memchr(start, c'"', end - start)
+    escaped[0] = memchr(start, c"\\", at - start) != NULL
+    if escaped[0]:
+        at = start
+        while at[0] != c'"':
+            at += 2 if at[0] == c"\\" else 1
     return at
 
 
@@ -234,21 +238,15 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
             out += 1
             at += 1
         elif at[0] == c'"':
-            at += 1
-            start = at
-            at = <const char*>memchr(at, c'"', end - at)
-            escaped = memchr(start, c"\\", at - start) != NULL
-            if escaped:
-                at = _closing(start)
+            start = at + 1
+            at = _closing(start, end, &escaped)
             if key_next:
                 key_next = False
                 text = out + HEADER_MAX if escaped else <uint8_t*>start
                 out = _key(level, out, text, _unescape(text, start, at) - text if escaped else at - start)
                 if out == NULL:
                     return 0
-                at += 1
-                continue
-            if escaped:
+            elif escaped:
                 out = _text(out, start, at)
             else:
                 out = put_text_head(out, at - start)

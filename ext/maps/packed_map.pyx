@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, cdivision=True
 """Maps as the engine keeps them, a contact's traits and a run's event, in half of the bytes.
 
 What repeats in the maps of a million contacts is their keys. So a map that is kept is MessagePack, but a key that has

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The last so many fingerprints: which message ids were seen lately (rule 8).
 
 Two arrays. A ring keeps the fingerprints in the order in which they were added: the oldest is overwritten

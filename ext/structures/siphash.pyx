@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """SipHash-2-4 (Aumasson and Bernstein, 2012): a 64-bit keyed hash of short inputs.
 
 It draws splits and A/B variants from a node's salt (rule 21) and makes the fingerprints of message ids

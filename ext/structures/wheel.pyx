@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """A hierarchical timing wheel with a resolution of one millisecond.
 
 Prior art: Varghese and Lauck (1987); the wheels of tokio and Kafka. Like tokio's, this one never ticks:

@@ -1,29 +1,14 @@
-"""RFC 3339 instants and milliseconds UTC, both ways.
-
-The proleptic Gregorian calendar by Howard Hinnant's day count (public domain algorithm, "chrono-Compatible
-Low-Level Date Algorithms"): March is the first month, so the leap day is the last day of a year.
-"""
+"""RFC 3339 instants and milliseconds UTC, both ways."""
 
 from libc.stdint cimport INT64_MIN, int64_t
 
+from ext.wire.calendar cimport Civil, civil, days_of, floor_div
+
 MISSING = INT64_MIN
-cdef int64_t DAY_MS = 86_400_000
-
-
-cdef int64_t days_from_civil(int64_t year, int month, int day) noexcept nogil:
-    """Days since 1970-01-01 of a date of the years 1 to 9999."""
-    cdef int64_t era, yoe, doy, doe
-    if month <= 2:
-        year -= 1
-    era = (year if year >= 0 else year - 399) // 400
-    yoe = year - era * 400
-    doy = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    doe = yoe * 365 + yoe // 4 - yoe // 100 + doy
-    return era * 146097 + doe - 719468
 
 
 cdef inline int _number(const char* text, Py_ssize_t start, int digits) noexcept nogil:
-    """The digits as a number, -1 if one of them is not a digit."""
+    """Return digits as a number, -1 if one of them is not a digit."""
     cdef int value = 0
     cdef int digit
     cdef Py_ssize_t at
@@ -36,13 +21,14 @@ cdef inline int _number(const char* text, Py_ssize_t start, int digits) noexcept
 
 
 cdef inline int _days_in(int year, int month) noexcept nogil:
+    """Return the days of a month."""
     if month == 2:
         return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
     return 30 if month in (4, 6, 9, 11) else 31
 
 
 cdef int64_t parse_utf8(const char* text, Py_ssize_t length) noexcept nogil:
-    """As `parse`, on bytes; INT64_MIN where the text is not an instant."""
+    """Return the ms UTC of an RFC 3339 instant in UTF-8, INT64_MIN if it is none."""
     cdef int year, month, day, hour, minute, second, ms, digit, offset_minutes
     cdef Py_ssize_t at = 19
     if length < 20 or length > 40:
@@ -88,7 +74,7 @@ cdef int64_t parse_utf8(const char* text, Py_ssize_t length) noexcept nogil:
         if text[at] == c"-":
             offset_minutes = -offset_minutes
     return (
-        days_from_civil(year, month, day) * 86_400_000
+        days_of(year, month, day) * 86_400_000
         + (hour * 3600 + minute * 60 + second) * <int64_t>1000
         + ms
         - offset_minutes * <int64_t>60_000
@@ -104,24 +90,11 @@ cpdef int64_t parse(str text) except? -1:
 
 
 cpdef str format(int64_t ms):
-    cdef int64_t days = ms // DAY_MS
-    cdef int64_t rest = ms % DAY_MS
-    if rest < 0:
-        days -= 1
-        rest += DAY_MS
-    cdef int64_t z = days + 719468
-    cdef int64_t era = (z if z >= 0 else z - 146096) // 146097
-    cdef int64_t doe = z - era * 146097
-    cdef int64_t yoe = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
-    cdef int64_t doy = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    cdef int64_t mp = (5 * doy + 2) // 153
-    cdef int64_t day = doy - (153 * mp + 2) // 5 + 1
-    cdef int64_t month = mp + (3 if mp < 10 else -9)
-    cdef int64_t year = yoe + era * 400 + (1 if month <= 2 else 0)
-    cdef int64_t second = rest // 1000
-    cdef str text = (
-        f"{year:04d}-{month:02d}-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-    )
-    if rest % 1000:
-        return f"{text}.{rest % 1000:03d}Z"
+    cdef int64_t seconds = floor_div(ms, 1000)
+    cdef int64_t rest = ms - seconds * 1000
+    cdef Civil at
+    civil(seconds, &at)
+    cdef str text = f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}"
+    if rest:
+        return f"{text}.{rest:03d}Z"
     return text + "Z"
