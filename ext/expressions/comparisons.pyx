@@ -14,7 +14,7 @@ from libc.stdlib cimport malloc
 
 from ext.expressions.truth cimport by_value
 from ext.expressions.key_positions cimport locate
-from ext.expressions.node cimport Decide, Node, Run, Text
+from ext.expressions.node cimport Decide, Node, Run, ShortText
 from ext.expressions.value cimport (
     BUILT, DOUBLE, INT, LIST, STRING, Value, Work, read,
 )
@@ -35,7 +35,7 @@ cdef extern from *:
         return t;
     }
     """
-    Text text_of "tm_text_of" (const uint8_t* p, uint32_t n) noexcept nogil
+    ShortText text_of "tm_text_of" (const uint8_t* p, uint32_t n) noexcept nogil
 
 # The outcomes of comparing a value with the constant.
 cdef enum:
@@ -102,7 +102,7 @@ cdef int with_texts(Node* n, Work* w) noexcept:
     cannot be foreseen, so all are compared, without a jump."""
     cdef const uint8_t* p = place_of(n, w)
     cdef Value v
-    cdef Text text
+    cdef ShortText text
     cdef uint32_t i
     cdef bint found = False
     if p is NULL:
@@ -151,7 +151,7 @@ cdef int keep_texts(Node* n, const Value* constants, uint32_t count) except -1:
     for i in range(count):
         if constants[i].kind != STRING or constants[i].n > TEXT_MAX:
             return 0
-    n.texts = <Text*>malloc(count * sizeof(Text))
+    n.texts = <ShortText*>malloc(count * sizeof(ShortText))
     if n.texts is NULL:
         raise MemoryError
     n.text_count = count

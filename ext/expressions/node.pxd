@@ -1,4 +1,7 @@
-"""What a planned expression is made of: small nodes, each with the function that evaluates it; see node.pyx."""
+"""Nodes of a planned expression: small structs, each with the function that evaluates it.
+
+`ext.expressions.node_group` builds them; `evaluate`, `truth` and `comparisons` are their functions.
+"""
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -21,7 +24,7 @@ cdef extern from *:
     typedef struct { uint64_t n, head, tail; } tm_text;
     """
     # A string of up to 16 bytes: its length, its first bytes and its last, which overlap or meet.
-    ctypedef struct Text "tm_text":
+    ctypedef struct ShortText "tm_text":
         uint64_t n
         uint64_t head
         uint64_t tail
@@ -39,7 +42,7 @@ cdef struct Node:
     uint32_t n            # kids
     uint32_t slot         # of a comprehension's variable
     int option            # of the function, or which of several the node is
-    Text* texts           # owned, of a shortcut: the constants
+    ShortText* texts           # owned, of a shortcut: the constants
     uint32_t text_count
     Decide own
     Run plain
@@ -47,29 +50,3 @@ cdef struct Node:
     Function function
     Memo* memo
     void* name            # borrowed str: a literal first argument of a fact
-
-
-cdef class Part:
-    """Nodes owned together: a plan's own, or a condition that plans share."""
-    cdef Node* root
-    cdef Node** nodes
-    cdef size_t count
-    cdef size_t holders
-    cdef list kept
-    cdef list children
-    cdef dict labels
-    cdef object __weakref__
-
-    cdef Node* make(self, Run run, tuple term) except NULL
-    cdef Node* build(self, tuple term) except NULL
-    cdef Node* kid(self, tuple term) except NULL
-    cdef int fill(self, Node* node, str op, tuple data) except -1
-    cdef Value literal(self, int kind, object value) except *
-    cdef int fold(self, Node* node) except -1
-    cdef int shorten(self, Node* node, str op, tuple data) except -1
-    cdef void held(self, int change) noexcept
-
-
-cdef Part part_of(tuple term)
-cdef dict labels_of(Part part)
-cdef dict places_of(Part part, list offsets)

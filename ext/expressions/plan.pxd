@@ -1,6 +1,6 @@
 """Planned expressions; see predicate.pyx. `View`, what they see, is cimported from here as well."""
 
-from ext.expressions.node cimport Part
+from ext.expressions.node_group cimport NodeGroup
 from ext.expressions.value cimport Fault, Work
 from ext.expressions.view cimport View
 
@@ -10,7 +10,7 @@ cdef int raise_again(Work* w) except -2
 
 cdef class Plan:
     cdef readonly str text
-    cdef Part part
+    cdef NodeGroup group
     cdef list offsets
     cdef Fault fault
 

@@ -1,7 +1,7 @@
 """Planned expressions: evaluate one over a view, as a condition or for its value, and say what was wrong.
 
 How the parts fit: `engine.flow.cel.expression` has the text compiled and checked by Google's CEL compiler and makes a term
-of it; `ext.expressions.node` builds nodes of the term, sharing equal conditions; `ext.expressions.evaluate` evaluates nodes over a `View`,
+of it; `ext.expressions.node_group` builds nodes of the term, sharing equal conditions; `ext.expressions.evaluate` evaluates nodes over a `View`,
 with the functions of `ext.expressions.functions` and `ext.expressions.conversions`, on the values of `ext.expressions.value`.
 
 An error of data never raises from `test` or `run`: it is a fault, kept as a code and a few numbers, and becomes a
@@ -15,7 +15,7 @@ from engine.errors import TidemillError
 from engine.limits import EXPRESSION_STEPS_MAX
 from ext.expressions.error_text cimport sentence
 from ext.maps.packed_map cimport Kept
-from ext.expressions.node cimport labels_of, part_of, places_of
+from ext.expressions.node_group cimport group_of, labels_of, places_of
 from ext.expressions.value cimport ERROR, NOTHING, Value, Work, enter, leave, to_json, to_python
 from ext.expressions.view cimport View
 
@@ -53,20 +53,20 @@ cdef class Plan:
     def __init__(self, str text, tuple term, list offsets):
         self.text = text
         self.offsets = offsets
-        self.part = part_of(term)
-        self.part.held(1)
-        places_of(self.part, offsets)
+        self.group = group_of(term)
+        self.group.held(1)
+        places_of(self.group, offsets)
         self.fault.code = NOTHING
 
     def __dealloc__(self):
-        if self.part is not None:
-            self.part.held(-1)
+        if self.group is not None:
+            self.group.held(-1)
 
     cdef int run(self, View view) except -2:
         cdef Work w
         cdef int truth
         prepare(&w, view)
-        truth = self.part.root.decide(self.part.root, &w)
+        truth = self.group.root.decide(self.group.root, &w)
         leave()
         if truth >= 0 and not w.breached:
             self.fault.code = NOTHING
@@ -100,7 +100,7 @@ cdef class Plan:
         cdef Work w
         cdef Value v
         prepare(&w, view)
-        v = self.part.root.run(self.part.root, &w)
+        v = self.group.root.run(self.group.root, &w)
         try:
             if v.kind != ERROR and not w.breached:
                 self.fault.code = NOTHING
@@ -122,11 +122,11 @@ cdef class Plan:
         return f"{self.sentence()} (line {line}, column {column})" if line else self.sentence()
 
     cdef str sentence(self):
-        return sentence(&self.fault, labels_of(self.part).get(<size_t>self.fault.node, ""))
+        return sentence(&self.fault, labels_of(self.group).get(<size_t>self.fault.node, ""))
 
     cdef tuple place(self):
         """Line and column of the last error, from 1; (0, 0) where it belongs to no one place."""
-        offset = places_of(self.part, self.offsets).get(<size_t>self.fault.node, -1)
+        offset = places_of(self.group, self.offsets).get(<size_t>self.fault.node, -1)
         if offset < 0 or offset > len(self.text):
             return 0, 0
         before = self.text[:offset]

@@ -48,7 +48,7 @@ cdef class Matcher:
             if flow.where is None:
                 continue
             self.kept.append(flow.where)
-            root = flow.where.part.root
+            root = flow.where.group.root
             if root.own != junction or root.option != 0:
                 needed.setdefault(<size_t>root, []).append(number)
                 continue

@@ -1,8 +1,8 @@
 """Expressions: CEL text to a plan, and `tidemill eval`.
 
-Google's compiler (`cel-expr-python`) parses and type-checks; `checked` reads what it gives; `term` turns that into
-terms; `ext.expressions.node` builds the plan that `ext.expressions.evaluate` runs. Its own evaluator is not used: it
-converts the whole context for every call. It is the oracle of the tests instead.
+Google's compiler (`cel-expr-python`) parses and type-checks. `checked_ast` reads its result, `planner` makes terms of
+that, `ext.expressions.node_group` builds the plan that `ext.expressions.evaluate` runs. Rejected: Google's evaluator,
+which converts the whole context for every call. It is the oracle of the tests instead.
 
 Bounds come first: a text is measured before the compiler sees it, and the compiler has a bound on nesting of its own,
 which is met before its stack could be. What a person did wrong is an ExpressionError with line and column.

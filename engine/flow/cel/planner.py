@@ -1,4 +1,4 @@
-"""From the checked expression to terms: what `ext.expressions.node` builds a plan of.
+"""From the checked expression to terms: what `ext.expressions.node_group` builds a plan of.
 
 A term is `(op, data, kids, shared)`, nested tuples and nothing else, so that two conditions that say the same are the
 same term wherever they stand. Places go into a list beside it: one offset for each term from the root down.

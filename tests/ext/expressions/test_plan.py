@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.flow.cel.expression import Scope, compile_condition, compile_value, evaluate
 from engine.flow.schema import DEFAULT
 from ext.expressions.cel_time import duration_text, read_duration, read_timestamp, timestamp_text
-from ext.expressions.node import shared_parts
+from ext.expressions.node_group import shared_groups
 from ext.expressions.plan import View
 
 SCOPE = Scope(event=True, entities=("order",), schema=DEFAULT)
@@ -163,16 +163,16 @@ def test_what_depends_on_a_loops_variable_is_evaluated_for_each_element() -> Non
 
 def test_a_shared_condition_goes_with_its_last_plan() -> None:
     gc.collect()
-    before = shared_parts()
+    before = shared_groups()
     from engine.flow.cel import expression
 
     kept = dict(expression._plans)
     plans = [compile_condition(f"customer.zz == {n} && customer.yy == 1", SCOPE) for n in range(10)]
-    assert shared_parts() == before + 10 + 10 + 1  # ten plans, ten clauses of their own, one of all
+    assert shared_groups() == before + 10 + 10 + 1  # ten plans, ten clauses of their own, one of all
     expression._plans.clear()
     expression._plans.update(kept)
     del plans
-    assert shared_parts() == before
+    assert shared_groups() == before
 
 
 def test_the_bound_on_steps_does_not_depend_on_who_shares() -> None:

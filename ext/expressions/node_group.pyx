@@ -1,11 +1,13 @@
-"""Building the nodes of a plan, and sharing conditions between the plans that contain them.
+"""Builds the nodes of a plan, and shares conditions between the plans that contain them.
 
-A plan arrives as a term (`engine.flow.cel.planner.Term`): nested tuples `(op, data, kids, shared)` without places in the
-text, so that equal conditions are equal tuples wherever they were written. A term marked `shared` gives true or false
-and depends on no comprehension's variable: it becomes a Part of its own, kept in one table while any plan holds it. A
-Part held more than once is remembered in each generation, held once it runs bare: sharing costs nothing where there is none.
+A plan arrives as a term (`engine.flow.cel.planner.Term`): nested tuples `(op, data, kids, shared)` without places in
+the text. So equal conditions are equal tuples, wherever they were written. A term marked `shared` gives true or false
+and depends on no variable of a comprehension. It becomes a group of its own, kept in one table while a plan holds it.
 
-Places are looked up only when somebody asks where an error was: by the address of the node that failed.
+A group that several plans hold remembers its result in each generation. A group held once runs without that memory,
+so sharing costs nothing where nothing is shared.
+
+Places are looked up only for an error: by the address of the node that failed.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -17,6 +19,7 @@ import cython
 import struct
 import weakref
 
+from ext.expressions.node cimport Decide, Memo, Node, Run
 from ext.expressions.truth cimport decide_of, decided_run, memo_decide
 from ext.expressions.evaluate cimport run_of
 from ext.expressions.functions cimport function_of
@@ -27,7 +30,7 @@ from ext.expressions.value cimport (
     of_time, of_uint,
 )
 
-cdef object parts = weakref.WeakValueDictionary()
+cdef object groups = weakref.WeakValueDictionary()
 
 
 cdef str run_name(str op, tuple data, int kids):
@@ -38,7 +41,7 @@ cdef str run_name(str op, tuple data, int kids):
 
 
 @cython.no_gc_clear
-cdef class Part:
+cdef class NodeGroup:
     def __cinit__(self):
         self.kept = []
         self.children = []
@@ -47,7 +50,7 @@ cdef class Part:
     def __dealloc__(self):
         cdef size_t i
         for child in self.children:
-            (<Part>child).held(-1)
+            (<NodeGroup>child).held(-1)
         for i in range(self.count):
             free(self.nodes[i].kids)
             free(self.nodes[i].items)
@@ -63,7 +66,7 @@ cdef class Part:
             self.root.decide = memo_decide() if self.holders > 1 else self.root.own
 
     cdef Node* make(self, Run run, tuple term) except NULL:
-        """A node with room for its kids, owned by this part."""
+        """A node with room for its kids, owned by this group."""
         cdef Node* node = <Node*>calloc(1, sizeof(Node))
         cdef void* nodes = realloc(self.nodes, (self.count + 1) * sizeof(Node*))
         if nodes is not NULL:
@@ -100,13 +103,13 @@ cdef class Part:
         return node
 
     cdef Node* kid(self, tuple term) except NULL:
-        cdef Part part
+        cdef NodeGroup group
         if not term[3]:
             return self.build(term)
-        part = part_of(term)
-        self.children.append(part)
-        part.held(1)
-        return part.root
+        group = group_of(term)
+        self.children.append(group)
+        group.held(1)
+        return group.root
 
     cdef int fill(self, Node* node, str op, tuple data) except -1:
         """What a kind of node has beside its kids."""
@@ -146,7 +149,7 @@ cdef class Part:
         return 0
 
     cdef Value literal(self, int kind, object value) except *:
-        """A constant; texts stay alive with the part."""
+        """A constant; texts stay alive with the group."""
         if kind == NULL_ or kind == TYPE:
             return of_time(kind, value or 0, 0)
         if kind == BOOL:
@@ -187,33 +190,33 @@ cdef class Part:
         return 0
 
 
-cdef Part part_of(tuple term):
+cdef NodeGroup group_of(tuple term):
     """The part of a term; of a shared one, the one that is already there."""
-    cdef Part part
+    cdef NodeGroup group
     if term[3]:
-        found = parts.get(term)
+        found = groups.get(term)
         if found is not None:
             return found
-    part = Part()
-    part.root = part.build(term)
+    group = NodeGroup()
+    group.root = group.build(term)
     if term[3]:
-        part.root.memo = <Memo*>calloc(1, sizeof(Memo))
-        if part.root.memo is NULL:
+        group.root.memo = <Memo*>calloc(1, sizeof(Memo))
+        if group.root.memo is NULL:
             raise MemoryError
-        part.root.run = decided_run()
-        parts[term] = part
-    return part
+        group.root.run = decided_run()
+        groups[term] = group
+    return group
 
 
-def shared_parts() -> int:
+def shared_groups() -> int:
     """How many conditions the table holds; what tests look at."""
-    return len(parts)
+    return len(groups)
 
 
-cdef dict labels_of(Part part):
+cdef dict labels_of(NodeGroup group):
     """Address → what an error calls the node: a key, a function."""
-    labels = dict(part.labels)
-    for child in part.children:
+    labels = dict(group.labels)
+    for child in group.children:
         labels.update(labels_of(child))
     return labels
 
@@ -227,10 +230,10 @@ cdef int walk(Node* node, list offsets, list at, dict places) except -1:
     return 0
 
 
-cdef dict places_of(Part part, list offsets):
+cdef dict places_of(NodeGroup group, list offsets):
     """Address → code point in the text, `offsets` being those of the term's nodes from the root down, kids in order."""
     places = {}
     at = [0]
-    walk(part.root, offsets, at, places)
+    walk(group.root, offsets, at, places)
     assert at[0] == len(offsets), "one offset for each node"
     return places
