@@ -1,14 +1,27 @@
 """The keys of root maps that plans read, and where they are in the maps of the present view.
 
-A packed map is walked at most once in a generation, however many conditions ask for however many of its keys. The walk
-goes only as far as the key that is asked for and stops there; on the way it notes the places of the keys that any plan
-reads, found by a table of those keys (open addressing, linear probing).
+A root map is a contact's traits, an event's properties or the variables of an evaluation. It is walked at most once in
+a generation, however many conditions ask for however many of its keys. The walk stops at the key that is asked for,
+and notes on the way the positions of all keys that some plan reads:
 
-The maps of most contacts, and of most events of a name, have the same keys in the same order. So a walk leaves a trail
-of what it met, and the next one over a map of as many entries trusts it: keys that nobody reads are passed over by
-their length alone, those that are read are compared with the trail's. Keys of a map are unique, so a key found where
-it was expected is the key. Where the map turns out to be another (or has no such key) the walk begins again, looks at
-every key, and the trail is not trusted for a while. What is found never depends on trails.
+    map    │ city  "York" │ name  "Ann" │ score  7 │ tags  [..] │ vip  true │
+    trail  │ city ●       │ name        │ score ●  │ tags       │ vip       │     ● a plan reads the key
+                                              ▲
+                              at: the walk was asked for `score` and stopped behind it
+
+Most contacts have the same keys in the same order, and so have most events of one name. So a walk leaves a trail: the
+key it met at each place. The next walk over a map of as many entries trusts the trail. It skips keys that no plan reads
+by their length alone, and compares the others with the trail's. Keys of a map are unique, so a key found where it was
+expected is the key. A trail is in one of three states:
+
+    UNKNOWN ──a walk to the end of its map──▶ TRUSTED ──a map that is another──▶ DOUBTED
+       ▲                                                                            │
+       └──────────────────── DOUBTS walks that looked at every key ─────────────────┘
+
+Invariant: the positions found never depend on trails, only the time it takes to find them does.
+
+The keys that plans read are found by their text in a table of their own (open addressing, linear probing, removal by
+moving back): `ext.structures.hash_table` grows while it is used, which a table that changes only with plans need not.
 
 Rejected: a walk of its own for each key, which for thirty clauses over thirty keys is five hundred comparisons; an
 index of all keys made at the start, which a condition that reads one early key does not need; and a probe of the table
@@ -28,49 +41,50 @@ cdef enum:
     ROOTS = 3
     TRAILS = 8            # of a root, by the number of entries of its map; and one for maps of too many
     STEPS = 64            # of a trail; the last one serves for all entries beyond
-    SOON = 4              # entries, which are passed over faster than a walk is taken up again
+    SOON = 4              # entries, which are skipped faster than a walk is taken up again
+    DOUBTS = 199          # walks that look at every key before a trail is learned again
 
-# What a trail is good for.
-cdef enum:
-    UNKNOWN = 0           # the next walk learns it, and for that goes to the end of its map
-    TRUSTED = 1
-    DOUBTED = 200         # and so many walks, down to TRUSTED, look at every key first
+cdef enum TrailState:
+    UNKNOWN               # the next walk learns it, and for that goes to the end of its map
+    TRUSTED               # the next walk follows it
+    DOUBTED               # a map was another: the next walks look at every key
 
 # What the map walked before had as its entry at this place.
-cdef struct Step:
-    Found* found          # NULL: nobody reads the key
+cdef struct TrailStep:
+    KeyPosition* found          # NULL: no plan reads the key
     uint8_t first         # the key's first byte, which says how long it is; 0: none, as no key has that number
     uint8_t n             # bytes of the packed key
     bint more             # a key that is read comes soon behind: a walk that is here goes on to it
     uint64_t[4] words     # they themselves
 
 cdef struct Trail:
-    uint32_t state
-    Step[STEPS] steps
+    TrailState state
+    uint32_t doubts       # walks until a DOUBTED trail is UNKNOWN
+    TrailStep[STEPS] steps
 
-cdef struct Slot:
+cdef struct KeySlot:
     const uint8_t* name
     uint32_t n
-    Found* found          # NULL: an empty slot
+    KeyPosition* found          # NULL: an empty slot
 
-cdef struct Ring:
-    Slot* slots
+cdef struct KeyRing:
+    KeySlot* slots
     uint64_t mask         # slots less one; a power of two of slots, at most half of them full
     uint64_t count
 
-# How far the walk over a root's map has come.
-cdef struct Walk:
+# The walk over a root's map, and how far it has come.
+cdef struct MapWalk:
     uint64_t generation
     const uint8_t* at
-    Step* step            # what to expect next
-    Step* end             # where the map should end; NULL: it does not trust the trail
+    TrailStep* step            # what to expect next
+    TrailStep* end             # where the map should end; NULL: it does not trust the trail
     uint32_t left         # entries
     bint whole            # it goes to the end, whatever is asked for
     Trail* trail
     Trail[TRAILS + 1] trails
-    Ring ring
+    KeyRing ring
 
-cdef Walk[ROOTS] walks
+cdef MapWalk[ROOTS] walks
 cdef object keys = weakref.WeakValueDictionary()
 
 cdef extern from *:
@@ -128,8 +142,8 @@ cdef extern from *:
     void* memset(void* p, int byte, size_t n) noexcept nogil
 
 
-cdef class Key:
-    """A key of a root map (0 traits, 1 properties, 2 variables) while some plan reads it."""
+cdef class ReadKey:
+    """A key of a root map (0 traits, 1 properties, 2 variables), as long as some plan reads it."""
 
     def __cinit__(self, int root, bytes name):
         self.root = root
@@ -142,18 +156,18 @@ cdef class Key:
         drop(self.found.walk, self.name, len(self.name))
 
 
-cdef Key key_of(int root, str name):
-    """The key of that name; the same one for everybody."""
+cdef ReadKey key_of(int root, str name):
+    """Return the key of a name, which all plans share."""
     key = keys.get((root, name))
     if key is None:
-        key = keys[root, name] = Key(root, name.encode())
+        key = keys[root, name] = ReadKey(root, name.encode())
     return key
 
 
-cdef inline Slot* slot_of(Ring* ring, const uint8_t* name, uint32_t n) noexcept nogil:
-    """The slot of a key, or the empty one where it would be."""
+cdef inline KeySlot* slot_of(KeyRing* ring, const uint8_t* name, uint32_t n) noexcept nogil:
+    """Return the slot of a key, or the empty one where it would be."""
     cdef uint64_t i = tm_key_hash(name, n) & ring.mask
-    cdef Slot* slot
+    cdef KeySlot* slot
     while True:
         slot = &ring.slots[i]
         if slot.found is NULL or (slot.n == n and same_bytes(slot.name, name, n)):
@@ -161,21 +175,22 @@ cdef inline Slot* slot_of(Ring* ring, const uint8_t* name, uint32_t n) noexcept 
         i = (i + 1) & ring.mask
 
 
-cdef void forget(Walk* walk) noexcept:
-    """The keys that are read have changed: what was met before tells nothing about them."""
+cdef void forget(MapWalk* walk) noexcept:
+    """Forget all trails, because the keys that plans read have changed."""
     memset(walk.trails, 0, sizeof(walk.trails))
     walk.generation = 0
 
 
-cdef int put(Walk* walk, const uint8_t* name, uint32_t n, Found* found) except -1:
-    cdef Ring* ring = &walk.ring
-    cdef Ring wider
+cdef int put(MapWalk* walk, const uint8_t* name, uint32_t n, KeyPosition* found) except -1:
+    """Add a key that a plan reads."""
+    cdef KeyRing* ring = &walk.ring
+    cdef KeyRing wider
     cdef uint64_t i
-    cdef Slot* slot
+    cdef KeySlot* slot
     if ring.slots is NULL or (ring.count + 1) * 2 > ring.mask:
         wider.mask = ring.mask * 2 + 1 if ring.slots is not NULL else 63
         wider.count = ring.count
-        wider.slots = <Slot*>calloc(wider.mask + 1, sizeof(Slot))
+        wider.slots = <KeySlot*>calloc(wider.mask + 1, sizeof(KeySlot))
         if wider.slots is NULL:
             raise MemoryError
         if ring.slots is not NULL:
@@ -193,10 +208,10 @@ cdef int put(Walk* walk, const uint8_t* name, uint32_t n, Found* found) except -
     return 0
 
 
-cdef void drop(Walk* walk, const uint8_t* name, uint32_t n) noexcept:
-    """Forget a key, and move back those behind it that probing would no longer reach."""
-    cdef Ring* ring = &walk.ring
-    cdef Slot* slot
+cdef void drop(MapWalk* walk, const uint8_t* name, uint32_t n) noexcept:
+    """Remove a key, and move back those behind it that probing would no longer reach."""
+    cdef KeyRing* ring = &walk.ring
+    cdef KeySlot* slot
     cdef uint64_t hole, i, home
     if ring.slots is NULL:
         return
@@ -218,8 +233,8 @@ cdef void drop(Walk* walk, const uint8_t* name, uint32_t n) noexcept:
     ring.count -= 1
 
 
-cdef inline void begin(Walk* walk, uint64_t generation, const uint8_t* map) noexcept nogil:
-    """At the first entry of the root's map, with the trail of maps of as many entries."""
+cdef inline void begin(MapWalk* walk, uint64_t generation, const uint8_t* map) noexcept nogil:
+    """Begin a walk at the first entry of a map, with the trail of maps of as many entries."""
     cdef Trail* trail
     cdef uint32_t left = 0
     if map is NULL:
@@ -243,20 +258,20 @@ cdef inline void begin(Walk* walk, uint64_t generation, const uint8_t* map) noex
         distrust(walk, trail)
 
 
-cdef void distrust(Walk* walk, Trail* trail) noexcept nogil:
-    """The walk is to look at every key: the trail is new, or was wrong, or is too short for the map."""
+cdef void distrust(MapWalk* walk, Trail* trail) noexcept nogil:
+    """Let a walk look at every key, because its trail is new, was wrong or is too short for the map."""
     walk.end = NULL
     walk.whole = trail.state == UNKNOWN
     if trail.state == UNKNOWN:
         trail.state = TRUSTED
-    elif trail.state > TRUSTED:
-        trail.state -= 1
-        if trail.state == TRUSTED:
+    elif trail.state == DOUBTED:
+        trail.doubts -= 1
+        if trail.doubts == 0:
             trail.state = UNKNOWN
 
 
-cdef const uint8_t* learn(Walk* walk, Step* step, const uint8_t* p) noexcept nogil:
-    """Behind the key at `p`, and what to expect at this place from now on."""
+cdef const uint8_t* learn(MapWalk* walk, TrailStep* step, const uint8_t* p) noexcept nogil:
+    """Learn the key at `p`, to be expected at this place from now on. Return where it ends."""
     cdef const uint8_t* name
     cdef uint32_t n
     cdef const uint8_t* behind = read_key(p, &name, &n)
@@ -272,17 +287,18 @@ cdef const uint8_t* learn(Walk* walk, Step* step, const uint8_t* p) noexcept nog
     return behind
 
 
-cdef inline void note(Walk* walk, Found* found, const uint8_t* p) noexcept nogil:
+cdef inline void note(MapWalk* walk, KeyPosition* found, const uint8_t* p) noexcept nogil:
+    """Keep the position of a key in this generation; NULL: the map has no such key."""
     found.generation = walk.generation
     found.at = p
 
 
-cdef const uint8_t* search(Walk* walk, Found* wanted) noexcept nogil:
-    """Go on looking at every key until the wanted one; NULL where there is none."""
+cdef const uint8_t* search(MapWalk* walk, KeyPosition* wanted) noexcept nogil:
+    """Look at every key until the wanted one. Return its value, NULL if the map has no such key."""
     cdef const uint8_t* p = walk.at
-    cdef Step* step = walk.step
-    cdef Step* last = &walk.trail.steps[STEPS - 1]
-    cdef Found* found
+    cdef TrailStep* step = walk.step
+    cdef TrailStep* last = &walk.trail.steps[STEPS - 1]
+    cdef KeyPosition* found
     note(walk, wanted, NULL)
     while walk.left:
         walk.left -= 1
@@ -305,8 +321,8 @@ cdef const uint8_t* search(Walk* walk, Found* wanted) noexcept nogil:
     return wanted.at
 
 
-cdef void link(Step* first, Step* step) noexcept nogil:
-    """Say at each step of a trail, back from its end, whether it is worth going on."""
+cdef void link(TrailStep* first, TrailStep* step) noexcept nogil:
+    """Decide for each step of a trail, back from its end, whether a walk that is there should go on."""
     cdef int32_t distance = SOON
     while step is not first:
         step -= 1
@@ -314,16 +330,17 @@ cdef void link(Step* first, Step* step) noexcept nogil:
         distance = 0 if step.found is not NULL else distance + 1
 
 
-cdef const uint8_t* mistaken(Found* wanted, uint64_t generation, const uint8_t* map) noexcept nogil:
-    """The map is not what the trail says: begin again, and look at every key."""
-    cdef Walk* walk = wanted.walk
+cdef const uint8_t* mistaken(KeyPosition* wanted, uint64_t generation, const uint8_t* map) noexcept nogil:
+    """Begin again and look at every key, because the map is not what the trail says."""
+    cdef MapWalk* walk = wanted.walk
     walk.trail.state = DOUBTED
+    walk.trail.doubts = DOUBTS
     begin(walk, generation, map)
     return search(walk, wanted)
 
 
 cdef inline const uint8_t* behind(const uint8_t* p) noexcept nogil:
-    """As `skip`: for the commonest values without a table, whose answer all that follows would have to wait for."""
+    """Return where an element ends, as `skip` does; the commonest ones without a table, which costs a wait for memory."""
     if p[0] < 0x80:
         return p + 1
     if p[0] & 0xe0 == 0xa0:
@@ -331,12 +348,12 @@ cdef inline const uint8_t* behind(const uint8_t* p) noexcept nogil:
     return skip(p)
 
 
-cdef const uint8_t* locate(Found* wanted, uint64_t generation, const uint8_t* map) noexcept nogil:
-    """Go on with the walk over the root's map until the wanted key; its value, or NULL where there is none."""
-    cdef Walk* walk = wanted.walk
+cdef const uint8_t* locate(KeyPosition* wanted, uint64_t generation, const uint8_t* map) noexcept nogil:
+    """Continue the walk over a root's map until the wanted key. Return its value, NULL if the map has no such key."""
+    cdef MapWalk* walk = wanted.walk
     cdef const uint8_t* p
-    cdef Step* step
-    cdef Found* found
+    cdef TrailStep* step
+    cdef KeyPosition* found
     if walk.generation != generation:
         begin(walk, generation, map)
     if walk.end is NULL:

@@ -6,7 +6,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from ext.expressions.functions cimport Function
-from ext.expressions.key_positions cimport Found
+from ext.expressions.key_positions cimport KeyPosition
 from ext.expressions.value cimport Fault, Value, Work
 
 ctypedef Value (*Run)(Node* n, Work* w) noexcept
@@ -32,7 +32,7 @@ cdef extern from *:
 cdef struct Node:
     Decide decide         # `own`, or what remembers while more than one holder shares the node
     Run run               # `plain`, or what asks `decide` where the node is shared
-    Found* found
+    KeyPosition* found
     Value constant        # a literal, or the key
     uint8_t root          # 0 traits, 1 properties, 2 variables
     uint8_t declared      # Kind the schema declares, 0 for none

@@ -23,7 +23,7 @@ from ext.expressions.node cimport Decide, Memo, Node, Run
 from ext.expressions.truth cimport decide_of, decided_run, memo_decide
 from ext.expressions.evaluate cimport run_of
 from ext.expressions.functions cimport function_of
-from ext.expressions.key_positions cimport Key, key_of
+from ext.expressions.key_positions cimport ReadKey, key_of
 from ext.expressions.comparisons cimport shortcut_of
 from ext.expressions.value cimport (
     BOOL, BYTES, DOUBLE, INT, LIST, MAP, NULL_, STRING, TYPE, UINT, Value, of_bool, of_built, of_double, of_int, of_slice,
@@ -125,7 +125,7 @@ cdef class NodeGroup:
             node.declared = data[2]
             key = key_of(data[0], data[1])
             self.kept.append(key)
-            node.found = &(<Key>key).found
+            node.found = &(<ReadKey>key).found
         elif op == "select" or op == "has":
             node.constant = self.literal(STRING, data[0])
             node.option = op == "has"
