@@ -23,9 +23,9 @@ VERB_WORDS = """
     Configure Confirm Connect Construct Consume Convert Copy Correct Count Create Credit Cut Deactivate Deal Debit
     Decide Declare Decode Decompress Decrement Decrypt Deduplicate Define Delay Delegate Delete Deliver Derive
     Describe Detach Detect Determine Disable Discard Disconnect Display Distribute Divide Drain Draw Drive Drop Dump
-    Emit Empty Enable Encode Encrypt End Enqueue Ensure Enter Erase Escape Estimate Evaluate Evict Exchange Exclude
-    Execute Exit Expand Expire Explain Export Express Extend Extract Fail Feed Fetch Fill Filter Find Finish Fire
-    Fit Flip Flush Fold Follow Force Forget Fork Format Forward Free Freeze Gather Generate Get Give Grant Group
+    Emit Empty Enable Encode Encrypt End Enlarge Enqueue Ensure Enter Erase Escape Estimate Evaluate Evict Exchange
+    Exclude Execute Exit Expand Expire Explain Export Express Extend Extract Fail Feed Fetch Fill Filter Find Finish
+    Fire Fit Flip Flush Fold Follow Force Forget Fork Format Forward Free Freeze Gather Generate Get Give Grant Group
     Grow Guard Halve Hand Handle Hash Hide Hold Honour Identify Ignore Import Include Increment Index Infer Inform
     Initialise Insert Inspect Install Intern Interpret Interrupt Invert Issue Iterate Join Journal Keep Kill Label
     Launch Lay Leave Lend Let Limit Link List Listen Load Locate Lock Log Look Lookup Lower Make Map Mark Match
@@ -79,7 +79,6 @@ ROOMS_NOT_YET = (
         "engine/store",
     ),
     *("engine/gc_tuning.py", "engine/ingest.py", "engine/service.py", "engine/submission.py"),
-    *("ext/expressions", "ext/kernel", "ext/maps", "ext/structures", "ext/wire"),
 )
 """Directories and files whose docstrings are being rewritten."""
 

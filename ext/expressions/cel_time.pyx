@@ -17,7 +17,7 @@ cdef int64_t GIGA = 1000000000
 
 
 cdef inline int digits(const uint8_t* s, int n) noexcept nogil:
-    """The number `n` digits write, or -1."""
+    """Return the number that `n` digits write, or -1."""
     cdef int value = 0, i
     for i in range(n):
         if s[i] < 48 or s[i] > 57:
@@ -40,7 +40,7 @@ cdef bint in_range(bint timestamp, int64_t seconds, uint32_t nanos) noexcept nog
 
 
 cdef int parse_offset(const uint8_t* s, Py_ssize_t n, int64_t* seconds) noexcept nogil:
-    """`+05:30`, `-02:00` and, as CEL allows, `02:00`."""
+    """Read `+05:30`, `-02:00` and, as CEL allows, `02:00`."""
     cdef int sign = 1, hours, minutes
     if n == 6 and (s[0] == 43 or s[0] == 45):
         sign = -1 if s[0] == 45 else 1
@@ -57,7 +57,7 @@ cdef int parse_offset(const uint8_t* s, Py_ssize_t n, int64_t* seconds) noexcept
 
 
 cdef int parse_timestamp(const uint8_t* s, Py_ssize_t n, int64_t* seconds, uint32_t* nanos) noexcept nogil:
-    """RFC 3339 with an offset. Digits of a second beyond the ninth are cut; second 60 is the next minute's first."""
+    """Read RFC 3339 with an offset. Digits of a second beyond the ninth are cut; second 60 is the next minute's first."""
     cdef int month, day, hour, minute, second
     cdef int64_t year = 0, scale = 100000000, offset = 0
     cdef uint32_t rest = 0
@@ -99,7 +99,7 @@ cdef int parse_timestamp(const uint8_t* s, Py_ssize_t n, int64_t* seconds, uint3
 
 
 cdef int64_t unit_at(const uint8_t* s, Py_ssize_t n, Py_ssize_t* length) noexcept nogil:
-    """Nanoseconds of the unit at `s` (h, m, s, ms, us, ns) and how long its name is; 0 where there is none."""
+    """Return the nanoseconds of the unit at `s` (h, m, s, ms, us, ns) and find how long its name is; 0 for no unit."""
     length[0] = 2
     if n >= 2 and s[1] == 115:
         if s[0] == 109:
@@ -123,7 +123,7 @@ cdef int64_t unit_at(const uint8_t* s, Py_ssize_t n, Py_ssize_t* length) noexcep
 
 
 cdef int parse_duration(const uint8_t* s, Py_ssize_t n, int64_t* seconds, uint32_t* nanos) noexcept nogil:
-    """`1h30m`, `-1.5s`, `250ms`, `0`: numbers with units, a sign in front of them all."""
+    """Read `1h30m`, `-1.5s`, `250ms`, `0`: numbers with units, a sign in front of them all."""
     cdef Py_ssize_t i = 0, length = 0
     cdef bint minus = False
     cdef int64_t whole, unit, total_s = 0, total_n = 0, fraction, scale
@@ -189,7 +189,7 @@ cdef int parse_duration(const uint8_t* s, Py_ssize_t n, int64_t* seconds, uint32
 
 
 cdef int print_rest(uint32_t nanos, char* out) noexcept nogil:
-    """`.5`: the nanoseconds without trailing zeros; nothing where there are none."""
+    """Write `.5`: the nanoseconds without trailing zeros, nothing for zero."""
     cdef int n
     if not nanos:
         return 0
@@ -200,7 +200,7 @@ cdef int print_rest(uint32_t nanos, char* out) noexcept nogil:
 
 
 cdef int print_timestamp(int64_t seconds, uint32_t nanos, char* out) noexcept nogil:
-    """`2026-08-10T13:00:00.5Z`; how many bytes were written."""
+    """Write `2026-08-10T13:00:00.5Z`; return the bytes written."""
     cdef Civil c
     cdef int n
     civil(seconds, &c)
@@ -211,7 +211,7 @@ cdef int print_timestamp(int64_t seconds, uint32_t nanos, char* out) noexcept no
 
 
 cdef int print_duration(int64_t seconds, uint32_t nanos, char* out) noexcept nogil:
-    """`-1.5s`; how many bytes were written."""
+    """Write `-1.5s`; return the bytes written."""
     cdef bint minus = seconds < 0
     cdef int n
     if minus:

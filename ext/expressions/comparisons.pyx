@@ -47,7 +47,7 @@ cdef dict TRUE_FOR = {"_<_": LESS, "_<=_": LESS | EQUAL, "_>_": MORE, "_>=_": MO
 
 
 cdef inline const uint8_t* place_of(Node* n, Work* w) noexcept:
-    """Where the value of the node's key is; NULL where there is none."""
+    """Return the value of the node's key, NULL if there is none."""
     if n.found.generation == w.generation:
         return n.found.at
     return locate(n.found, w.generation, w.roots[n.root])
@@ -58,7 +58,7 @@ cdef inline bint fits(Node* n, Value v) noexcept:
 
 
 cdef int with_int(Node* n, Work* w) noexcept:
-    """A number against an int."""
+    """Compare a number with an int."""
     cdef const uint8_t* p = place_of(n, w)
     cdef Value v
     cdef double d
@@ -77,7 +77,7 @@ cdef int with_int(Node* n, Work* w) noexcept:
 
 
 cdef int with_double(Node* n, Work* w) noexcept:
-    """A number against a double."""
+    """Compare a number with a double."""
     cdef const uint8_t* p = place_of(n, w)
     cdef Value v
     cdef double d
@@ -98,7 +98,7 @@ cdef int with_double(Node* n, Work* w) noexcept:
 
 
 cdef int with_texts(Node* n, Work* w) noexcept:
-    """A string that is one of the constants, or none of them. Which one it is differs from contact to contact and
+    """Find out whether a string is one of the constants. Which one it is differs from contact to contact and
     cannot be foreseen, so all are compared, without a jump."""
     cdef const uint8_t* p = place_of(n, w)
     cdef Value v
@@ -118,7 +118,7 @@ cdef int with_texts(Node* n, Work* w) noexcept:
 
 
 cdef Decide shortcut_of(str name, Node* n, Run path, Run constant) except? NULL:
-    """The function that does for a call in one step, with its node made ready for it; NULL where there is none."""
+    """Return the function that does a call in one step, and prepare its node; NULL if there is none."""
     cdef Node* key
     cdef Decide found
     if n.n != 2 or n.kids[0].plain != path or n.kids[1].plain != constant:
@@ -144,7 +144,7 @@ cdef Decide shortcut_of(str name, Node* n, Run path, Run constant) except? NULL:
 
 
 cdef int keep_texts(Node* n, const Value* constants, uint32_t count) except -1:
-    """The constants as words. 0 where one of them is no short string, or there are many."""
+    """Keep the constants as words. Return 0 if one of them is no short string, or there are many."""
     cdef uint32_t i
     if count == 0 or count > TEXTS_MAX:
         return 0

@@ -77,7 +77,7 @@ cdef inline Value overload(Work* w, void* node, Value* a) noexcept:
 # --- numbers ---
 
 cdef bint read_digits(Value text, bint* minus, uint64_t* number) noexcept nogil:
-    """Decimal digits after at most one sign, within 64 bits."""
+    """Read decimal digits after at most one sign, within 64 bits."""
     cdef uint32_t i = 0
     cdef uint64_t digit
     minus[0] = False
@@ -171,7 +171,7 @@ cdef Value copied(Work* w, const char* text, size_t n) noexcept:
 
 
 cdef int print_double(double d, char* out) noexcept:
-    """The shortest text that reads back; as C's %g writes it, but with all its digits."""
+    """Write the shortest text that reads back; as C's %g writes it, but with all its digits."""
     cdef char* text
     cdef char digits[24]
     cdef int n = 0, count = 0, exponent = 0, i = 0, point = -1, value
@@ -219,7 +219,7 @@ cdef int signed_digits(const char* text) noexcept nogil:
 
 
 cdef int spelled(const char* digits, int count, int exponent, char* out) noexcept nogil:
-    """Digits d1 d2 … dk that stand for d1.d2…dk × 10^exponent."""
+    """Write digits d1 d2 … dk that stand for d1.d2…dk × 10^exponent."""
     cdef int n = 0, i
     if exponent < -4 or exponent >= 6:
         out[0] = digits[0]
@@ -355,7 +355,7 @@ cdef Value part_in_utc(Work* w, void* node, Value* a, int part) noexcept:
 
 
 cdef Value part_of_duration(Work* w, void* node, Value* a, int part) noexcept:
-    """A duration is told whole in one unit; only its milliseconds are a part of it, as CEL has it."""
+    """Return a part of a duration: the whole in one unit, but of milliseconds only the rest, as CEL has it."""
     cdef int64_t seconds = a[0].of.i
     cdef int64_t nanos = a[0].n
     if seconds < 0 and nanos:
@@ -415,7 +415,7 @@ cdef Value part_in_zone(Work* w, void* node, Value* a, int part) noexcept:
 
 
 cdef int64_t offset_in(object zone, int64_t seconds) except? -1:
-    """Seconds a zone is ahead of UTC at an instant; at the two ends of the calendar, where Python's datetime has no
+    """Return the seconds that a zone is ahead of UTC at an instant; at the two ends of the calendar, where Python's datetime has no
     room for the shift, the offset a day nearer to the middle."""
     moment = EPOCH + datetime.timedelta(seconds=seconds)
     if moment.year == 1 and moment.month == 1:

@@ -35,7 +35,7 @@ cdef dict SENTENCES = {
 
 
 cdef str sentence(const Fault* fault, str label):
-    """`label` is what the failing node is called: a key, a function."""
+    """Return the sentence of a fault. `label` names the failing node: a key, a function."""
     if fault.code == NOTHING:
         return ""
     if fault.code == NO_SUCH_OVERLOAD:
@@ -62,7 +62,7 @@ cdef str with_article(str kind):
 
 
 cdef str applied(const Fault* fault, str label):
-    """`string + int`, `size(int)`."""
+    """Return a call with the kinds of its arguments: `string + int`, `size(int)`."""
     kinds = [kind_name(fault.kind1), kind_name(fault.kind2)][: fault.kinds]
     operator = label.strip("_@")
     if len(kinds) == 2 and (label.startswith("_") or label.startswith("@")):

@@ -41,7 +41,7 @@ cdef Value slot_run(Node* n, Work* w) noexcept:
 
 
 cdef Value path_run(Node* n, Work* w) noexcept:
-    """A key of a root map: a trait, a property, a variable."""
+    """Evaluate a key of a root map: a trait, a property, a variable."""
     cdef const uint8_t* p
     if n.found.generation == w.generation:
         p = n.found.at
@@ -63,7 +63,7 @@ cdef Value missing(Node* n, Work* w) noexcept:
 
 
 cdef Value declared(Node* n, Work* w, Value v) noexcept:
-    """A value as the schema declares it. JSON writes 70.0 as 70 and has no timestamps; anything else is an error."""
+    """Convert a value to what the schema declares. JSON writes 70.0 as 70 and has no timestamps; anything else is an error."""
     cdef Value a[1]
     if v.kind == n.declared:
         return v
@@ -87,7 +87,7 @@ cdef Value has_path_run(Node* n, Work* w) noexcept:
 
 
 cdef Value text_value(Node* n, Work* w, object text) noexcept:
-    """A Python str as a value; it stays alive with the view."""
+    """Return a Python str as a value; it stays alive with the view."""
     cdef Py_ssize_t size = 0
     cdef const char* p
     if text is None:
@@ -148,7 +148,7 @@ cdef inline void put(Value* items, uint32_t* count, const char* key, uint32_t ke
 
 
 cdef Value customer_run(Node* n, Work* w) noexcept:
-    """The whole contact as a map, where an expression takes it as one: traits, segments, points, subscriptions."""
+    """Evaluate the whole contact as a map, where an expression takes it as one: traits, segments, points, subscriptions."""
     cdef Value traits = read(w.roots[0])
     cdef Value* items = <Value*>take(w, (<size_t>traits.n + 3) * 2 * sizeof(Value))
     cdef Cursor c
@@ -177,7 +177,7 @@ cdef Value customer_run(Node* n, Work* w) noexcept:
 
 
 cdef Value event_run(Node* n, Work* w) noexcept:
-    """The whole event as a map: name, timestamp, properties."""
+    """Evaluate the whole event as a map: name, timestamp, properties."""
     cdef Value* items = <Value*>take(w, 6 * sizeof(Value))
     cdef uint32_t count = 0
     cdef Value name
@@ -197,7 +197,7 @@ cdef Value event_run(Node* n, Work* w) noexcept:
 # --- calls ---
 
 cdef Value select_run(Node* n, Work* w) noexcept:
-    """`a.key`, and `has(a.key)` where `option` is set."""
+    """Evaluate `a.key`, and `has(a.key)` if `option` is set."""
     cdef Value box = n.kids[0].run(n.kids[0], w)
     return box if box.kind == ERROR else select(w, n, box, n.constant, n.option)
 
@@ -218,7 +218,7 @@ cdef Value call2_run(Node* n, Work* w) noexcept:
 
 
 cdef Value compare_run(Node* n, Work* w) noexcept:
-    """`<`, `<=`, `>`, `>=` (`option` 0 to 3): the two numbers that most conditions are about, without a call."""
+    """Evaluate `<`, `<=`, `>`, `>=` (`option` 0 to 3): two numbers, which most conditions compare, without a call."""
     cdef Value a[2]
     cdef double x, y
     a[0] = n.kids[0].run(n.kids[0], w)
@@ -281,7 +281,7 @@ cdef Value not_run(Node* n, Work* w) noexcept:
 
 
 cdef Value choice_run(Node* n, Work* w) noexcept:
-    """`condition ? a : b`."""
+    """Evaluate `condition ? a : b`."""
     cdef Value v = n.kids[0].run(n.kids[0], w)
     cdef Node* kid
     if v.kind != BOOL:
@@ -304,7 +304,7 @@ cdef inline bint ranged(Node* n, Work* w, Cursor* c, Value* box) noexcept:
 
 
 cdef inline Value next_of(Cursor* c, uint8_t kind) noexcept:
-    """The next element of a list, the next key of a map."""
+    """Return the next element of a list, or the next key of a map."""
     cdef Value v = following(c)
     if kind == MAP:
         following(c)
@@ -312,7 +312,7 @@ cdef inline Value next_of(Cursor* c, uint8_t kind) noexcept:
 
 
 cdef Value quantified_run(Node* n, Work* w) noexcept:
-    """`all` (`option` 0) and `exists` (1); an error counts only where no element decides."""
+    """Evaluate `all` (`option` 0) and `exists` (1); an error counts only if no element decides."""
     cdef Cursor c
     cdef Value box, v
     cdef Fault kept
@@ -342,7 +342,7 @@ cdef Value quantified_run(Node* n, Work* w) noexcept:
 
 
 cdef inline int chosen(Node* n, Work* w) noexcept:
-    """The condition of a loop on the present element: 1, 0, -1 an error."""
+    """Decide the condition of a loop on the present element: 1, 0, -1 for an error."""
     cdef Value v
     if not spend(w, 1):
         return -1
@@ -371,7 +371,7 @@ cdef Value exists_one_run(Node* n, Work* w) noexcept:
 
 
 cdef Value gathered_run(Node* n, Work* w) noexcept:
-    """`filter` (two kids) and `map` (three)."""
+    """Evaluate `filter` (two kids) and `map` (three)."""
     cdef Cursor c
     cdef Value box, v
     cdef Value* items
@@ -402,14 +402,14 @@ cdef Value gathered_run(Node* n, Work* w) noexcept:
 # --- facts: what the view is asked for ---
 
 cdef object text_of(Node* n, uint32_t i, Value v):
-    """The str of a kid's string; made at planning where it is a literal."""
+    """Return the str of a kid's string; a literal's was made at planning."""
     if n.kids[i].name is not NULL:
         return <object>n.kids[i].name
     return PyUnicode_DecodeUTF8(<const char*>v.of.p, v.n, "replace")
 
 
 cdef Value fact_run(Node* n, Work* w) noexcept:
-    """`option`: 0 count, 1 last, 2 sum, 3 in_segment, 4 available. Kids: a name; for `sum` the property; a duration."""
+    """Evaluate a fact. `option`: 0 count, 1 last, 2 sum, 3 in_segment, 4 available. Kids: a name; for `sum` the property; a duration."""
     cdef Value a[3]
     cdef uint32_t i, texts = 2 if n.option == 2 else 1
     for i in range(n.n):
@@ -450,7 +450,7 @@ cdef Value asked(Node* n, Work* w, Value* a, int64_t now_ms, bint limited) excep
 # --- by name ---
 
 cdef Run run_of(str op):
-    """The function of a kind of node; NULL where there is none."""
+    """Return the function of a kind of node, NULL if there is none."""
     if op == "constant":
         return constant_run
     if op == "slot":

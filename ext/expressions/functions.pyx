@@ -179,7 +179,7 @@ cdef Value with_doubles(Work* w, void* node, Value* a, double x, double y, int o
 
 
 cdef Value joined_time(Work* w, void* node, Value x, Value y, int sign, bint timestamp) noexcept:
-    """x + y, or x - y, of two times; a timestamp or a duration as asked."""
+    """Return x + y, or x - y, of two times: a timestamp or a duration, as asked."""
     cdef int64_t seconds = x.of.i + sign * y.of.i
     cdef int64_t nanos = <int64_t>x.n + sign * <int64_t>y.n
     if nanos < 0:
@@ -264,7 +264,7 @@ cdef Value same(Work* w, void* node, Value* a, int wanted) noexcept:
 
 
 cdef Value ordered(Work* w, void* node, Value* a, int option) noexcept:
-    """`option`: 0 `<`, 1 `<=`, 2 `>`, 3 `>=`."""
+    """Compare two values. `option`: 0 `<`, 1 `<=`, 2 `>`, 3 `>=`."""
     cdef int c = order(a[0], a[1])
     if c == 3:
         return overload(w, node, a)
@@ -325,7 +325,7 @@ cdef Value index(Work* w, void* node, Value* a, int option) noexcept:
 
 
 cdef Value select(Work* w, void* node, Value box, Value key, bint test) noexcept:
-    """`box[key]`, `box.key`, and with `test` `has(box.key)`."""
+    """Evaluate `box[key]`, `box.key`, and with `test` `has(box.key)`."""
     cdef Value v
     cdef int found
     if box.kind != MAP:
@@ -341,7 +341,7 @@ cdef Value select(Work* w, void* node, Value box, Value key, bint test) noexcept
 
 
 cdef Value contained(Work* w, void* node, Value* a, int option) noexcept:
-    """`a in b`."""
+    """Evaluate `a in b`."""
     cdef Cursor c
     cdef Value v
     cdef int r
@@ -444,7 +444,7 @@ quiet.log_errors = False
 
 
 cdef Value searched(Work* w, void* node, Value* a) noexcept:
-    """What needs RE2. Compiled patterns are kept, the oldest forgotten."""
+    """Match a pattern with RE2. Compiled patterns are cached; the oldest is evicted."""
     try:
         pattern = PyUnicode_DecodeUTF8(<const char*>a[1].of.p, a[1].n, "replace")
         search = patterns.get(pattern)
@@ -464,7 +464,7 @@ cdef Value searched(Work* w, void* node, Value* a) noexcept:
 # --- by name ---
 
 cdef Function function_of(str name, int arguments, int* option):
-    """The function of a name and a number of arguments, the receiver counted; NULL where there is none."""
+    """Return the function of a name and a number of arguments, the receiver counted; NULL if there is none."""
     cdef Function f
     option[0] = 0
     if arguments == 1:

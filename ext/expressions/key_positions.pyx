@@ -271,7 +271,7 @@ cdef void distrust(MapWalk* walk, Trail* trail) noexcept nogil:
 
 
 cdef const uint8_t* learn(MapWalk* walk, TrailStep* step, const uint8_t* p) noexcept nogil:
-    """Learn the key at `p`, to be expected at this place from now on. Return where it ends."""
+    """Record the key at `p`, to be expected at this place from now on. Return where it ends."""
     cdef const uint8_t* name
     cdef uint32_t n
     cdef const uint8_t* behind = read_key(p, &name, &n)
@@ -349,7 +349,7 @@ cdef inline const uint8_t* behind(const uint8_t* p) noexcept nogil:
 
 
 cdef const uint8_t* locate(KeyPosition* wanted, uint64_t generation, const uint8_t* map) noexcept nogil:
-    """Continue the walk over a root's map until the wanted key. Return its value, NULL if the map has no such key."""
+    """Walk on over a root's map to the wanted key. Return its value, NULL if the map has no such key."""
     cdef MapWalk* walk = wanted.walk
     cdef const uint8_t* p
     cdef TrailStep* step

@@ -34,7 +34,7 @@ cdef object groups = weakref.WeakValueDictionary()
 
 
 cdef str run_name(str op, tuple data, int kids):
-    """What `ext.expressions.evaluate` calls the function of a node."""
+    """Return the name by which `ext.expressions.evaluate` knows the function of a node."""
     if op != "call":
         return op
     return "compare" if data[0] in ("_<_", "_<=_", "_>_", "_>=_") else f"call{kids}"
@@ -60,13 +60,13 @@ cdef class NodeGroup:
         free(self.nodes)
 
     cdef void held(self, int change) noexcept:
-        """Another holder, or one fewer."""
+        """Count one holder more, or one fewer."""
         self.holders += change
         if self.root.memo is not NULL:
             self.root.decide = memo_decide() if self.holders > 1 else self.root.own
 
     cdef Node* make(self, Run run, tuple term) except NULL:
-        """A node with room for its kids, owned by this group."""
+        """Make a node with room for its kids, owned by this group."""
         cdef Node* node = <Node*>calloc(1, sizeof(Node))
         cdef void* nodes = realloc(self.nodes, (self.count + 1) * sizeof(Node*))
         if nodes is not NULL:
@@ -85,7 +85,7 @@ cdef class NodeGroup:
         return node
 
     cdef Node* build(self, tuple term) except NULL:
-        """The node of a term, with all below it."""
+        """Build the node of a term, with all below it."""
         cdef str op = term[0]
         cdef tuple kids = term[2]
         cdef Node* node
@@ -112,7 +112,7 @@ cdef class NodeGroup:
         return group.root
 
     cdef int fill(self, Node* node, str op, tuple data) except -1:
-        """What a kind of node has beside its kids."""
+        """Fill in what a kind of node has beside its kids."""
         cdef int option = 0
         if op == "constant":
             node.constant = self.literal(data[0], data[1])
@@ -149,7 +149,7 @@ cdef class NodeGroup:
         return 0
 
     cdef Value literal(self, int kind, object value) except *:
-        """A constant; texts stay alive with the group."""
+        """Return a constant; texts stay alive with the group."""
         if kind == NULL_ or kind == TYPE:
             return of_time(kind, value or 0, 0)
         if kind == BOOL:
@@ -165,7 +165,7 @@ cdef class NodeGroup:
         return of_slice(kind, <const uint8_t*>PyBytes_AS_STRING(packed), <uint32_t>len(packed))
 
     cdef int fold(self, Node* node) except -1:
-        """A list of literals is a literal. (A map of literals may still be in error: two equal keys.)"""
+        """Make a literal of a list of literals. (A map of literals may still be in error: two equal keys.)"""
         cdef uint32_t i
         cdef Run constant = run_of("constant")
         for i in range(node.n):
@@ -181,7 +181,7 @@ cdef class NodeGroup:
         return 0
 
     cdef int shorten(self, Node* node, str op, tuple data) except -1:
-        """One step for a node that compares a key with a constant."""
+        """Use one step for a node that compares a key with a constant."""
         cdef Decide found
         if op == "call":
             found = shortcut_of(data[0], node, run_of("path"), run_of("constant"))
@@ -191,7 +191,7 @@ cdef class NodeGroup:
 
 
 cdef NodeGroup group_of(tuple term):
-    """The part of a term; of a shared one, the one that is already there."""
+    """Return the group of a term; for a shared one the group that exists already."""
     cdef NodeGroup group
     if term[3]:
         found = groups.get(term)
@@ -209,12 +209,12 @@ cdef NodeGroup group_of(tuple term):
 
 
 def shared_groups() -> int:
-    """How many conditions the table holds; what tests look at."""
+    """Count the conditions in the table of shared ones, for tests."""
     return len(groups)
 
 
 cdef dict labels_of(NodeGroup group):
-    """Address → what an error calls the node: a key, a function."""
+    """Return the names of nodes by address, for errors: a key, a function."""
     labels = dict(group.labels)
     for child in group.children:
         labels.update(labels_of(child))
@@ -231,7 +231,7 @@ cdef int walk(Node* node, list offsets, list at, dict places) except -1:
 
 
 cdef dict places_of(NodeGroup group, list offsets):
-    """Address → code point in the text, `offsets` being those of the term's nodes from the root down, kids in order."""
+    """Return the code points of nodes in the text by address. `offsets`: of the term's nodes from the root down."""
     places = {}
     at = [0]
     walk(group.root, offsets, at, places)

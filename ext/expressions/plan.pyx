@@ -82,18 +82,18 @@ cdef class Plan:
         return self.run(view) == 1
 
     def test_all(self, list views not None):
-        """For how many of the views the condition holds: `test` in a compiled loop, as the kernel calls it."""
+        """Count the views for which the condition holds: `test` in a compiled loop, as the kernel calls it."""
         cdef Py_ssize_t i, found = 0
         for i in range(len(views)):
             found += self.run(<View?>views[i]) == 1
         return found
 
     cpdef object value(self, View view):
-        """The value as Python has it. Raises EvaluationError."""
+        """Evaluate to a Python value. Raises EvaluationError."""
         return self.given(view, False)
 
     cpdef object json(self, View view):
-        """The value as JSON can carry it. Raises EvaluationError."""
+        """Evaluate to a value that JSON can carry. Raises EvaluationError."""
         return self.given(view, True)
 
     cdef object given(self, View view, bint as_json):
@@ -115,7 +115,7 @@ cdef class Plan:
 
     @property
     def error(self):
-        """What the last `test` met, with its place, or None."""
+        """Error of the last `test` with its place, or None."""
         if self.fault.code == NOTHING:
             return None
         line, column = self.place()
@@ -125,7 +125,7 @@ cdef class Plan:
         return sentence(&self.fault, labels_of(self.group).get(<size_t>self.fault.node, ""))
 
     cdef tuple place(self):
-        """Line and column of the last error, from 1; (0, 0) where it belongs to no one place."""
+        """Return line and column of the last error, from 1; (0, 0) if it belongs to no one place."""
         offset = places_of(self.group, self.offsets).get(<size_t>self.fault.node, -1)
         if offset < 0 or offset > len(self.text):
             return 0, 0
@@ -137,7 +137,7 @@ cdef class Plan:
 
 
 cdef int raise_again(Work* w) except -2:
-    """An exception of the engine's own, kept while the evaluation unwound."""
+    """Raise an exception of the engine's own, which was kept while the evaluation unwound."""
     cdef object error
     if w.raised is NULL:
         return 0

@@ -16,7 +16,7 @@ from ext.expressions.value cimport BOOL, ERROR, NOT_A_BOOL, Fault, Value, Work, 
 
 
 cdef int by_value(Node* n, Work* w) noexcept:
-    """The truth of a node whose nature is a value. One that is no bool is an error of whoever asks: no node's yet."""
+    """Decide a node that has a value. A value that is no bool is an error of the caller, not of a node."""
     cdef Value v = n.plain(n, w)
     if v.kind == BOOL:
         return v.of.i != 0
@@ -26,13 +26,13 @@ cdef int by_value(Node* n, Work* w) noexcept:
 
 
 cdef Value by_truth(Node* n, Work* w) noexcept:
-    """The value of a node whose nature is a truth."""
+    """Evaluate a node that is decided, as a value."""
     cdef int truth = n.decide(n, w)
     return no_value() if truth < 0 else of_bool(truth)
 
 
 cdef int junction(Node* n, Work* w) noexcept:
-    """`&&` (`option` 0) and `||` (1) over any number of kids: the first that equals `option` decides."""
+    """Decide `&&` (`option` 0) and `||` (1) over any number of kids: the first that equals `option` decides."""
     cdef uint32_t i
     cdef int truth
     for i in range(n.n):
@@ -45,7 +45,7 @@ cdef int junction(Node* n, Work* w) noexcept:
 
 
 cdef int after_error(Node* n, Work* w, uint32_t i) noexcept:
-    """The kids from `i` on, where one before was in error: any of them may still decide."""
+    """Decide by the kids from `i` on, after one in error: any of them may still decide."""
     cdef Fault kept
     cdef int truth
     if w.fault.node is NULL and w.fault.code == NOT_A_BOOL:
@@ -61,7 +61,7 @@ cdef int after_error(Node* n, Work* w, uint32_t i) noexcept:
 
 
 cdef int remembered(Node* n, Work* w) noexcept:
-    """A condition that several plans share: evaluated once in a generation."""
+    """Decide a condition that several plans share: it is evaluated once in a generation."""
     cdef int64_t before
     cdef int truth
     if n.memo.generation == w.generation:
@@ -82,7 +82,7 @@ cdef int remembered(Node* n, Work* w) noexcept:
 
 
 cdef Decide decide_of(str op):
-    """How the truth of a kind of node is found."""
+    """Return the function that decides a kind of node."""
     return junction if op == "and" or op == "or" else by_value
 
 

@@ -178,7 +178,7 @@ cdef inline Cursor over(Value box) noexcept nogil:
 
 
 cdef inline Value following_key(Cursor* c) noexcept nogil:
-    """A packed map's next key: a string, or what else it is."""
+    """Return a packed map's next key: a string, or whatever else it is."""
     cdef const uint8_t* p = c.at.p
     cdef const uint8_t* text
     cdef uint32_t n
@@ -187,7 +187,7 @@ cdef inline Value following_key(Cursor* c) noexcept nogil:
 
 
 cdef inline Value following(Cursor* c) noexcept nogil:
-    """The next element; the caller watches `left`."""
+    """Return the next element; the caller watches `left`."""
     cdef Value v
     c.left -= 1
     if c.form == BUILT:
@@ -210,7 +210,7 @@ cdef void* take(Work* w, size_t n) noexcept
 
 
 cdef inline void enter() noexcept:
-    """An evaluation begins. One inside another (a fact that asks a condition) keeps the outer one's values."""
+    """Begin an evaluation. One inside another (a fact that asks a condition) keeps the outer one's values."""
     global entered, arena_used
     if entered == 0:
         arena_used = 0
@@ -231,7 +231,7 @@ cdef Value fail_value(Work* w, void* node, uint8_t code, Value v) noexcept
 cdef Value fail_raised(Work* w, void* node) noexcept
 
 cdef inline bint spend(Work* w, int64_t steps) noexcept:
-    """False where the evaluation has no steps left (the fault is set)."""
+    """Take steps from the budget. Return False if too few are left; the fault is set then."""
     w.steps -= steps
     if w.steps < 0:
         fail(w, NULL, TOO_MANY_STEPS)

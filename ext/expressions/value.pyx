@@ -40,7 +40,7 @@ if arena is NULL:
 
 
 cdef void* take(Work* w, size_t n) noexcept:
-    """`n` bytes of the arena, or NULL and a fault."""
+    """Return `n` bytes of the arena, or NULL and set a fault."""
     global arena_used
     cdef void* p = arena + arena_used
     n = (n + 15) & ~<size_t>15
@@ -54,7 +54,7 @@ cdef void* take(Work* w, size_t n) noexcept:
 # --- msgpack ---
 
 cdef Value read_rare(const uint8_t* p) noexcept nogil:
-    """The forms `read` leaves out. An integer beyond 64 bits with sign is a double, as JSON gives it no type."""
+    """Read the forms that `read` leaves out. An integer beyond 64 bits with sign is a double, as JSON gives it no type."""
     cdef uint8_t b = p[0]
     cdef uint64_t u
     cdef Value nothing
@@ -129,7 +129,7 @@ cdef Value fail(Work* w, void* node, uint8_t code) noexcept:
 
 
 cdef Value fail_kinds(Work* w, void* node, uint8_t code, int kinds, uint8_t kind1, uint8_t kind2) noexcept:
-    """An error that is about the kinds of one or two values."""
+    """Set a fault about the kinds of one or two values."""
     fail(w, node, code)
     w.fault.kinds = kinds
     w.fault.kind1 = kind1
@@ -138,7 +138,7 @@ cdef Value fail_kinds(Work* w, void* node, uint8_t code, int kinds, uint8_t kind
 
 
 cdef Value fail_text(Work* w, void* node, uint8_t code, const uint8_t* text, Py_ssize_t n) noexcept:
-    """An error about a text; what is too long is cut."""
+    """Set a fault about a text; a long one is cut."""
     fail(w, node, code)
     w.fault.text_n = <int32_t>(n if n <= <Py_ssize_t>sizeof(w.fault.text) else <Py_ssize_t>sizeof(w.fault.text))
     memcpy(w.fault.text, text, w.fault.text_n)
@@ -146,7 +146,7 @@ cdef Value fail_text(Work* w, void* node, uint8_t code, const uint8_t* text, Py_
 
 
 cdef Value fail_value(Work* w, void* node, uint8_t code, Value v) noexcept:
-    """An error about one value: its kind, and itself where that is short."""
+    """Set a fault about one value: its kind, and the value itself if it is short."""
     if v.kind == STRING:
         fail_text(w, node, code, v.of.p, v.n)
     else:
@@ -158,7 +158,7 @@ cdef Value fail_value(Work* w, void* node, uint8_t code, Value v) noexcept:
 
 
 cdef Value fail_raised(Work* w, void* node) noexcept:
-    """A Python exception is set: keep it, and unwind; whoever began the evaluation raises it again."""
+    """Keep the Python exception that is set, and unwind; the caller that began the evaluation raises it again."""
     cdef object error = sys.exc_info()[1]
     if w.raised is NULL:
         Py_INCREF(error)
@@ -173,7 +173,7 @@ cdef inline bint is_number(uint8_t kind) noexcept nogil:
 
 
 cdef int order_numbers(Value a, Value b) noexcept nogil:
-    """Numbers of any two kinds on one line. With a double the other is taken as a double, as CEL's engines do."""
+    """Compare numbers of any two kinds. With a double the other is taken as a double, as CEL's engines do."""
     cdef double x, y
     if a.kind != DOUBLE and b.kind != DOUBLE:
         if a.kind == INT and b.kind == INT:
@@ -249,7 +249,7 @@ cdef int equal(Work* w, Value a, Value b) noexcept:
 
 
 cdef int lookup(Work* w, Value map, Value key, Value* out) noexcept:
-    """The value under a key. Keys are strings, booleans and whole numbers; 1, 1u and 1.0 are one key."""
+    """Look up the value under a key. Keys are strings, booleans and whole numbers; 1, 1u and 1.0 are one key."""
     cdef Cursor c
     cdef Value k, v
     cdef const uint8_t* p
@@ -274,7 +274,7 @@ cdef int lookup(Work* w, Value map, Value key, Value* out) noexcept:
 # --- out of here ---
 
 class TypeName(str):
-    """What `type(x)` gives: the name of a type, such as `int` or `google.protobuf.Timestamp`."""
+    """The result of `type(x)`: the name of a type, such as `int` or `google.protobuf.Timestamp`."""
 
     __slots__ = ()
 
@@ -292,7 +292,7 @@ cdef str kind_name(uint8_t kind):
 
 
 cdef object to_python(Value v):
-    """As Python has it: datetime and timedelta to the microsecond, `TypeName` for a type."""
+    """Convert to Python: datetime and timedelta to the microsecond, `TypeName` for a type."""
     cdef Cursor c
     if v.kind == LIST:
         c = over(v)
@@ -321,7 +321,7 @@ cdef object to_python(Value v):
 
 
 cdef object to_plain(Value v):
-    """The kinds that JSON and Python share."""
+    """Convert the kinds that JSON and Python share."""
     if v.kind == NULL_:
         return None
     if v.kind == BOOL:
@@ -334,7 +334,7 @@ cdef object to_plain(Value v):
 
 
 cdef object to_json(Value v):
-    """As JSON can carry it: times as CEL's own text, bytes in base64, a type by its name, NaN and Infinity by theirs."""
+    """Convert to what JSON can carry: times as CEL's own text, bytes in base64, a type by its name, NaN and Infinity by theirs."""
     cdef Cursor c
     cdef char out[TEXT_BYTES_MAX]
     if v.kind == LIST:

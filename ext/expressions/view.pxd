@@ -1,4 +1,4 @@
-"""What an expression sees; see view.pyx."""
+"""The view of an expression; see view.pyx."""
 
 from libc.stdint cimport int64_t, uint64_t
 

@@ -1,4 +1,4 @@
-"""What an expression sees: the contact as packed, the event, the clock, and facts that are asked for.
+"""The view of an expression: the packed contact, the event, the clock, and facts that are asked for.
 
 The kernel subclasses View and answers `count`, `last`, `sum` and `available` from its own records without a Python
 object in between. Tests and tools set `facts`, any object with the same four methods, instead.
@@ -25,13 +25,13 @@ cdef class View:
         release(self.kept_variables)
 
     cpdef changed(self):
-        """Something of the view was set, or the history behind it changed: what was remembered is void."""
+        """Begin a new generation, because the view or the history behind it changed: remembered results are void."""
         global generations
         generations += 1
         self.generation = generations
 
     cdef void look_at(self, Kept* traits, Kept* properties) noexcept:
-        """At these maps, which it shares: they stay where they are for as long as it looks at them."""
+        """Set the maps, which the view shares: they stay in place as long as it looks at them."""
         share(traits)
         share(properties)
         release(self.kept_traits)
@@ -74,11 +74,11 @@ cdef class View:
         return self.facts is not None or type(self) is not View
 
     cdef int64_t count(self, str name, int64_t since_ms, int64_t until_ms) except? -1:
-        """Events of the name with since < timestamp <= until."""
+        """Count the events of a name with since < timestamp <= until."""
         return self.facts.count(name, since_ms, until_ms)
 
     cdef int64_t last(self, str name) except? -1:
-        """Timestamp of the latest event of the name; `ext.wire.instant.MISSING` where there is none."""
+        """Return the timestamp of the latest event of a name, `ext.wire.instant.MISSING` if there is none."""
         answer = self.facts.last(name)
         return MISSING if answer is None else answer
 
@@ -87,5 +87,5 @@ cdef class View:
         return self.facts.sum(name, property, since_ms, until_ms)
 
     cdef int64_t available(self, str pool) except? -1:
-        """Codes left in a promo pool."""
+        """Count the codes left in a promo pool."""
         return self.facts.available(pool)

@@ -117,7 +117,7 @@ def remove_flow(Core core not None, FlowCore flow not None, int32_t reason):
 
 
 def end_runs_at(Core core not None, FlowCore flow not None, int32_t node, int32_t reason):
-    """Doom every run that is at a node now: it takes no further step, and `reap` ends it. Return how many are new."""
+    """Mark every run that is at a node now as doomed: it takes no further step, and `reap` ends it. Return how many are new."""
     cdef int64_t fresh = flow.waiting[node] - flow.doomed[node]
     if flow.waiting[node] == 0:
         return 0

@@ -34,23 +34,23 @@ cdef class Packed:
         return self.next().of.i
 
     cdef uint32_t enter(self) noexcept:
-        """Into a list: how many elements follow."""
+        """Enter a list; return how many elements follow."""
         cdef Value value = read(self.at)
         self.at = value.of.p
         return value.n
 
     cdef str text(self):
-        """Or None."""
+        """Read a text or None."""
         cdef Value value = self.next()
         return None if value.kind == NULL_ else PyUnicode_DecodeUTF8(<const char*>value.of.p, value.n, NULL)
 
     cdef bytes data(self):
-        """Or None."""
+        """Read bytes or None."""
         cdef Value value = self.next()
         return None if value.kind == NULL_ else PyBytes_FromStringAndSize(<const char*>value.of.p, value.n)
 
     cdef Kept* map(self) except? NULL:
-        """Or NULL."""
+        """Read a packed map, NULL for nil."""
         cdef Value value = self.next()
         return NULL if value.kind == NULL_ else kept_at(value.of.p, value.n)
 
@@ -63,7 +63,7 @@ cdef class Packed:
         return self.common(read) if len(read) == 1 else read
 
     cdef str event_name(self):
-        """Mostly the one before."""
+        """Read an event name, which is mostly the one before."""
         cdef Value value = read(self.at)
         cdef Py_ssize_t size = 0
         cdef const char* text
@@ -78,7 +78,7 @@ cdef class Packed:
         return name
 
     cdef Contact contact(self, const uint8_t* at):
-        """The contact packed at a place, but for its runs, which are to be read next."""
+        """Read the contact packed at a place, without its runs, which are to be read next."""
         cdef Contact contact
         self.at = at
         self.enter()
@@ -117,7 +117,7 @@ cdef class Packed:
         return 0
 
     cdef uint32_t columns(self, uint32_t* properties) noexcept:
-        """The numbers of the properties, without their columns; what is read next stays."""
+        """Read the numbers of the properties ahead, without their columns, and go back."""
         cdef const uint8_t* start = self.at
         cdef uint32_t columns = self.enter()
         cdef uint32_t i
@@ -129,7 +129,7 @@ cdef class Packed:
         return columns
 
     cdef void fill(self, Series* series, const uint8_t* instants) noexcept:
-        """The instants, then the columns, which are read next."""
+        """Fill a series with the instants, then with the columns, which are read next."""
         cdef const uint8_t* columns = self.at
         cdef int32_t i, column
         self.at = instants
@@ -189,7 +189,7 @@ cdef class Packed:
         return 0
 
     cdef list runs(self, Contact contact):
-        """The runs of the contact read last, in order of their ids."""
+        """Read the runs of the contact read last, in order of their ids."""
         cdef uint32_t n = self.enter()
         cdef list found = []
         while n:
@@ -222,7 +222,7 @@ cdef class Packed:
         return run
 
     cdef bytes steps(self):
-        """One object for all that carried out one step."""
+        """Read the steps that a run carried out; runs with the same ones share an object."""
         cdef bytes read = self.data()
         return self.common(read) if read is not None and len(read) == sizeof(int32_t) else read
 

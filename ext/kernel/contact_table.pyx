@@ -50,24 +50,24 @@ cdef class ContactTable:
         slots_free(&self.slots)
 
     cdef uint64_t hash_of(self, const char* id, Py_ssize_t size) noexcept:
-        """Of an id's UTF-8 bytes."""
+        """Return the hash of an id, given as UTF-8 bytes."""
         return siphash24_c(self.key, <const uint8_t*>id, size)
 
     cdef void prefetch(self, uint64_t hash) noexcept:
-        """Have the slot of this hash fetched."""
+        """Prefetch the slot of a hash."""
         prefetch_line(&self.slots.table[hash >> self.slots.shift])
         if self.slots.former != NULL:
             prefetch_line(&self.slots.former[hash >> (self.slots.shift + 1)])
 
     cdef void prefetch_contact(self, uint64_t hash) noexcept:
-        """Have the contact of this hash fetched, the slot being there."""
+        """Prefetch the contact of a hash, whose slot was prefetched."""
         cdef Slot* slot = slots_first(&self.slots, hash)
         if slot != NULL:
             prefetch_line(slot.what)
             prefetch_line(<char*>slot.what + 64)
 
     cdef void prefetch_parts(self, uint64_t hash) noexcept:
-        """Have fetched what belongs to the contact of this hash, the contact itself being there."""
+        """Prefetch the parts of the contact of a hash, which was prefetched itself."""
         cdef Slot* slot = slots_first(&self.slots, hash)
         cdef Contact contact
         if slot != NULL:
@@ -78,7 +78,7 @@ cdef class ContactTable:
             prefetch_line(contact.series)
 
     cdef PyObject* found(self, uint64_t hash, const char* id, Py_ssize_t size) noexcept:
-        """The contact that an id, whose hash it is, leads to (borrowed), or NULL."""
+        """Return the contact (borrowed) that an id with this hash leads to, or NULL."""
         cdef Slot* slot = slots_first(&self.slots, hash)
         while slot != NULL:
             if _leads(<Contact>slot.what, id, size):

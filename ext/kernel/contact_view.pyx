@@ -1,4 +1,4 @@
-"""What an expression sees of the contact at hand: its functions are answered from the contact's history."""
+"""The contact as an expression sees it: functions of `customer` are answered from its history."""
 
 cimport cython
 from libc.stdint cimport INT64_MIN, int64_t

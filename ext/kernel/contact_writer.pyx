@@ -1,7 +1,7 @@
 """Contacts as MessagePack, written field by field with no Python object in between.
 
 Under full load nearly every event is the first of its contact since the last snapshot, and while one is read that
-contact has to be packed before the event is applied (`Roster.touch`): what packing costs, each such event costs. A
+contact has to be packed before the event is applied (`Registry.touch`): what packing costs, each such event costs. A
 tuple of tuples for the library to encode took 3 to 5 µs of a contact; this takes a tenth of that. A snapshot's contacts
 go one after the other into the bytes of one part, which are handed on whole: a million contacts in a part of their own
 list would be two million objects for the collector of garbage to look at.
@@ -43,6 +43,7 @@ cdef extern from *:
 
 cdef enum:
     BIN32_HEADER = 5
+    RUN_FIELDS = 18    # of a packed run, in the order in which `_pack_run` writes them
     FIRST_ROOM = 4096
 
 # The beginning of a part: ["contacts", an array with a count of 32 bits.
@@ -72,7 +73,7 @@ cdef class Packing:
         free(self.order)
 
     cdef uint8_t* more(self, Py_ssize_t most) except NULL:
-        """The end of what is written, with room for at least so many bytes; `size` is moved by whoever writes."""
+        """Return where to write, with room for at least `most` bytes. The caller moves `size`."""
         cdef Py_ssize_t room = max(self.room, FIRST_ROOM)
         cdef void* block
         if self.size + most > self.room:
@@ -91,13 +92,13 @@ cdef class Packing:
         return 0
 
     cdef int array(self, Py_ssize_t length) except -1:
-        """The header of one."""
+        """Write the header of a list."""
         cdef uint8_t* out = self.more(NUMBER_BYTES_MAX)
         self.size = put_box_head(out, length, False) - self.out
         return 0
 
     cdef int text(self, str text) except -1:
-        """Of None nil. What is not ASCII is encoded aside: asked for its UTF-8, a text would keep it for ever."""
+        """Write a text, nil for None. A text keeps its UTF-8 for ever once asked for it, so others than ASCII are encoded aside."""
         cdef bytes aside
         cdef const char* utf8
         cdef Py_ssize_t length
@@ -122,7 +123,7 @@ cdef class Packing:
         return 0
 
     cdef int data(self, bytes data) except -1:
-        """Of None nil."""
+        """Write bytes, nil for None."""
         cdef uint8_t* out = self.more(NUMBER_BYTES_MAX)
         if data is None:
             out[0] = NIL
@@ -132,7 +133,7 @@ cdef class Packing:
         return self.raw(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef int map(self, const Kept* kept) except -1:
-        """As data, its keys spelled out; its size is known afterwards. Of NULL nil."""
+        """Write a packed map as data, keys spelled out, nil for NULL. Its size is known afterwards."""
         cdef Py_ssize_t head = 2
         cdef Py_ssize_t size
         cdef uint8_t* out
@@ -153,13 +154,13 @@ cdef class Packing:
         return 0
 
     cdef int raw(self, const char* packed, Py_ssize_t size) except -1:
-        """Bytes as they are."""
+        """Copy bytes as they are."""
         memcpy(self.more(size), packed, size)
         self.size += size
         return 0
 
     cdef int listed(self, Py_ssize_t at, void* entry) except -1:
-        """`order[at] = entry`."""
+        """Set `order[at]` to an entry."""
         cdef void* block
         if at >= self.order_room:
             block = realloc(self.order, 2 * (at + 8) * sizeof(void*))
@@ -171,7 +172,7 @@ cdef class Packing:
         return 0
 
     cdef int contact(self, Contact contact) except -1:
-        """One as an array: id, created_ms, traits, segments, points, history, frequency, trials, ended runs, aliases,
+        """Write a contact as an array: id, created_ms, traits, segments, points, history, frequency, trials, ended runs, aliases,
         runs. `ext.kernel.contact_reader` reads it."""
         cdef bytes trials
         self.array(11)
@@ -209,7 +210,7 @@ cdef class Packing:
         return 0
 
     cdef bytes taken(self):
-        """The part with all records added since the last one; the next begins."""
+        """Return the part with all records added since the last one, and begin the next."""
         cdef bytes part
         if self.size == 0:
             return PART[:PART_HEADER - 4] + bytes(4)
@@ -220,7 +221,7 @@ cdef class Packing:
 
 
 cdef int _pack_history(Packing to, Contact contact) except -1:
-    """`[[name, instants, [[property, numbers]]]]`."""
+    """Write `[[name, instants, [[property, numbers]]]]`."""
     cdef Series* series = contact.series
     cdef const int64_t* instants
     cdef Py_ssize_t n = 0
@@ -268,7 +269,7 @@ cdef int _pack_column(Packing to, int64_t property, const double* values, int32_
 
 
 cdef int _pack_marks(Packing to, Contact contact) except -1:
-    """`[[flow, launches, reserved, once, last_ms or nil]]`."""
+    """Write `[[flow, launches, reserved, once, last_ms or nil]]`."""
     cdef Marks* marks = contact.marks
     cdef Mark* mark
     cdef Py_ssize_t n = 0 if marks == NULL else marks.size
@@ -296,7 +297,7 @@ cdef int _pack_marks(Packing to, Contact contact) except -1:
 
 
 cdef int _pack_ended(Packing to, Contact contact) except -1:
-    """`[[run, flow, version, node, entered_ms, left_ms, reason]]`, oldest first."""
+    """Write `[[run, flow, version, node, entered_ms, left_ms, reason]]`, oldest first."""
     cdef Py_ssize_t n = 0 if contact.ended == NULL else contact.ended.size
     cdef Py_ssize_t at
     cdef Ended* ended
@@ -312,7 +313,7 @@ cdef int _pack_ended(Packing to, Contact contact) except -1:
 
 
 cdef int _pack_runs(Packing to, Contact contact) except -1:
-    """Those in progress, in order of their ids."""
+    """Write the runs in progress, in order of their ids."""
     cdef void* run = contact.runs
     cdef Py_ssize_t n = 0
     cdef Py_ssize_t at
@@ -329,11 +330,11 @@ cdef int _pack_runs(Packing to, Contact contact) except -1:
 
 
 cdef int _pack_run(Packing to, Run run) except -1:
-    """All of it but its contact, as an array of 18."""
+    """Write a run without its contact, as an array of RUN_FIELDS."""
     cdef dict codes = codes_of(run)
     cdef bytes pairs
     cdef uint8_t* out
-    to.array(18)
+    to.array(RUN_FIELDS)
     out = to.more(12 * NUMBER_BYTES_MAX)
     out = put_integer(put_integer(put_integer(out, run.id), (<FlowCore>run.flow).no), run.version)
     out = put_integer(put_integer(put_integer(out, run.node), run.entered_ms), run.logical_ms)
@@ -356,7 +357,7 @@ cdef int _pack_run(Packing to, Run run) except -1:
 
 
 def pack_contact(Contact contact not None):
-    """All of it, its runs included, as one MessagePack array; the same state gives the same bytes."""
+    """Return a contact with its runs as one MessagePack array; the same state gives the same bytes."""
     cdef Packing packing = Packing()
     packing.contact(contact)
     return PyBytes_FromStringAndSize(<char*>packing.out, packing.size)

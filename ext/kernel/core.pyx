@@ -126,7 +126,7 @@ cdef class Core:
         return contact
 
     cdef int see(self, Contact contact, str name, int64_t ms, Kept* event) except -1:
-        """Point the view at a contact and an event, unless it is there already."""
+        """Move the view to a contact and an event, unless it is there already."""
         cdef ContactView view = self.view
         if (
             view.revision == self.registry.revision

@@ -20,7 +20,7 @@ cdef class Deed:
     def send(
         self, str channel not None, dict message not None, str node not None, *, address, bint transactional, bint empty
     ):
-        """A message without templates; `address` names the trait it goes to, `empty` says it is none."""
+        """Make the action that sends a message without templates. `address`: the trait it goes to. `empty`: the message is empty."""
         self.code = SEND
         self.channel = channel
         self.channel_key = channel.encode()
@@ -37,7 +37,7 @@ cdef class Deed:
         return self
 
     def segment(self, tuple add not None, tuple remove not None):
-        """Segments, all different, at most 64."""
+        """Make the action that adds and removes segments: all different, at most 64."""
         assert len({*add, *remove}) == len(add) + len(remove) <= 64
         self.code = SEGMENT
         self.add = add
@@ -51,7 +51,7 @@ cdef class Deed:
         return self
 
     def emit(self, str name not None, bytes packed not None):
-        """An event with these properties, a packed map."""
+        """Make the action that emits an event with these properties, a packed map."""
         self.code = EMIT
         self.name = name
         self.packed = packed

@@ -70,7 +70,7 @@ cdef class NodeCore:
                 self.fan += 1
 
     cdef int drawn(self, const char* what, Py_ssize_t size) noexcept:
-        """The branch that is drawn for a run or a contact: the same for ever (rule 21)."""
+        """Draw the branch of a run or a contact: always the same one (rule 21)."""
         cdef int32_t point = siphash24_c(self.salt, <const uint8_t*>what, size) % 10_000
         cdef int i = 0
         while i < self.fan - 1 and point >= self.uppers[i]:
@@ -109,11 +109,11 @@ cdef class FlowCore:
         free(self.taken)
 
     def number(self, id):
-        """The stable number of a node id, -1 for None."""
+        """Return the stable number of a node id, -1 for None."""
         return -1 if id is None else self.numbers[id]
 
     def passages_of(self, no, max, per_ms):
-        """The passages of a limit node, kept over edits by node id (rule 23)."""
+        """Return the passages of a limit node, kept over edits by node id (rule 23)."""
         kept = self.passages.get(no)
         if kept is None:
             kept = self.passages[no] = Passages(max, per_ms)
@@ -122,7 +122,7 @@ cdef class FlowCore:
         return kept
 
     def place_of(self, no, name):
-        """Where it is counted how many took a branch, kept over edits by node id and name."""
+        """Return the place of a branch's counter, kept over edits by node id and name."""
         cdef int32_t place = self.taken_at.setdefault((no, name), len(self.taken_at))
         cdef int32_t room
         if place == self.taken_room:
@@ -133,7 +133,7 @@ cdef class FlowCore:
 
     @property
     def branches(self):
-        """How many took (node number, branch name), in order; none that nobody took."""
+        """Counts of the runs that took each (node number, branch name), in order, without zeros."""
         cdef int32_t place
         return {branch: self.taken[place] for branch, place in sorted(self.taken_at.items()) if self.taken[place]}
 
@@ -189,7 +189,7 @@ cdef class FlowCore:
         ]
 
     def set_schedule(self, start_ms, end_ms):
-        """Rule 9; None: no such bound."""
+        """Set the bounds between which the flow runs, ms or None (rule 9)."""
         self.start_ms = INT64_MIN if start_ms is None else start_ms
         self.end_ms = INT64_MAX if end_ms is None else end_ms
 
@@ -198,17 +198,17 @@ cdef class FlowCore:
         return ms < self.paused_ms and ms < self.end_ms
 
     def running(self, int64_t ms):
-        """As `runs_at`, for Python."""
+        """Whether it takes entries, and lets waits end, at an instant."""
         return self.runs_at(ms)
 
     cdef int64_t* counters(self, int32_t node) except NULL:
-        """To be read or changed."""
+        """Return the counters of a node, to be read or changed."""
         if self.wanted:
             self.touch()
         return self.counts + node * COUNTERS
 
     def runs_waiting(self, int32_t node, int64_t after, Py_ssize_t most):
-        """Runs at a node in order of arrival, those that arrived after `after`, at most so many."""
+        """Return at most `most` runs at a node in order of arrival, those that arrived after `after`."""
         cdef list found = []
         cdef void* at = self.heads[node]
         after = max(after, self.doom[node])
@@ -219,7 +219,7 @@ cdef class FlowCore:
         return found
 
     def waiting_by_node(self):
-        """`{node id: runs waiting there}`, only where there are any; those about to be ended do not count."""
+        """Return `{node id: runs waiting there}` without zeros. Doomed runs do not count."""
         return {
             self.ids[no]: self.waiting[no] - self.doomed[no]
             for no in range(len(self.ids))
@@ -231,11 +231,11 @@ cdef class FlowCore:
         return any(self.doomed[no] for no in range(len(self.ids)))
 
     def count(self, int32_t node, int32_t what):
-        """One counter, for tests and lists."""
+        """Return one counter, for tests and lists."""
         return self.counters(node)[what]
 
     def stats(self):
-        """Numbers per node, in the shape of `GET /v1/flows/{id}/stats`: nodes of the running version in the order
+        """Return numbers per node, as the API shows them: nodes of the running version in the order
         of the document, then those gone from it."""
         cdef int64_t* counts
         cdef dict found = {}
@@ -269,7 +269,7 @@ cdef class FlowCore:
         return <TrialTotals>totals
 
     def count_trial(self, NodeCore node, str chosen, int64_t now_ms):
-        """A contact has come to an A/B test for the first time; every variant was to expect its share of it."""
+        """Count a contact's first arrival at an A/B test: each variant expects its share of it."""
         cdef int32_t below = 0
         cdef int i
         for i, name in enumerate(node.branches):
@@ -278,7 +278,7 @@ cdef class FlowCore:
         self.trials_began.setdefault(node.no, now_ms)
 
     def freeze(self):
-        """A snapshot begins: `frozen_pack` is to give what `pack` would give now."""
+        """Begin a snapshot: `frozen_pack` will return what `pack` would return now."""
         self.wanted = True
         self.kept = None
 
@@ -290,13 +290,13 @@ cdef class FlowCore:
         return 0
 
     def frozen_pack(self):
-        """What `pack` gave when `freeze` was called; once."""
+        """Return what `pack` returned when `freeze` was called; can be called once."""
         kept, self.kept = self.kept, None
         self.wanted = False
         return self.pack() if kept is None else kept
 
     def pack(self):
-        """What of it changes as it runs, for a snapshot. Sums of squares outgrow 64 bits, hence texts."""
+        """Return what changes as the flow runs, for a snapshot. Sums of squares outgrow 64 bits, so they are texts."""
         cdef Py_ssize_t n = len(self.ids)
         return {
             "no": self.no,
@@ -316,7 +316,7 @@ cdef class FlowCore:
         }
 
     def unpack(self, dict packed):
-        """Before `install` of the version that ran; of a dead flow none is installed."""
+        """Restore what `pack` returned, before `install` of the version that ran. A dead flow has no version to install."""
         cdef bytes counts = packed["counts"]
         for id in packed["ids"]:
             self.know(id)
@@ -336,14 +336,14 @@ cdef class FlowCore:
             self.passages[no].unpack(kept)
 
     def unpack_times(self, dict packed):
-        """After `install`, which sets the schedule of the document."""
+        """Restore the times, after `install`, which sets the schedule of the document."""
         self.paused_ms = packed["paused"]
         self.start_ms = packed["start"]
         self.end_ms = packed["end"]
 
 
 cdef void* _more(void* block, size_t had, size_t wanted, size_t size) except NULL:
-    """realloc with zeros in the new part."""
+    """Enlarge a block; the new part is filled with zeros."""
     block = realloc(block, wanted * size)
     if block == NULL:
         raise MemoryError

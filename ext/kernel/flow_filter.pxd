@@ -1,4 +1,4 @@
-"""Which of many flows an event can be for; see matching.pyx."""
+"""The filter of the flows that an event may launch; see flow_filter.pyx."""
 
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -1,4 +1,4 @@
-"""Which of the many flows of one event name an event can be for, without trying them one by one.
+"""The filter of the flows that an event may launch, for event names with many flows.
 
 A thousand flows speak of few things: the same city, the same totals. Where the `where` of a flow is a conjunction, a
 clause of it that is not true rules the flow out (CEL's `&&` with a false or erroneous clause is never true). So each
@@ -68,7 +68,7 @@ cdef class Matcher:
         return self.clause_count
 
     cdef int add(self, Node* node, list flows) except -1:
-        """A clause, and the numbers of the flows that need it, in order."""
+        """Add a clause and the numbers of the flows that need it, in order."""
         cdef void* more = realloc(self.clauses, (self.clause_count + 1) * sizeof(Clause))
         cdef Clause* clause
         cdef uint32_t number
@@ -88,7 +88,7 @@ cdef class Matcher:
         return 0
 
     cdef int rule_out(self, View view, Py_ssize_t begin) except -1:
-        """Of the flows from `begin` on, leave those of which no clause is known not to be true."""
+        """Evaluate the clauses, and keep the flows from `begin` on of which no clause is false."""
         cdef Work w
         cdef Clause* clause
         cdef uint64_t* left
@@ -122,7 +122,7 @@ cdef class Matcher:
         return 0
 
     cdef Py_ssize_t following(self, Py_ssize_t begin) noexcept:
-        """The first flow left from `begin` on, -1 for none."""
+        """Return the first flow left from `begin` on, -1 if there is none."""
         cdef Py_ssize_t word = begin // 64
         cdef uint64_t bits
         if word >= self.words:
@@ -137,5 +137,5 @@ cdef class Matcher:
 
 
 def _fewest_last(entry):
-    """Most flows first; of as many, the clause first met."""
+    """Return a clause's key in the order: most flows first, then the clause met first."""
     return -len(entry[1])

@@ -30,7 +30,7 @@ cdef void history_free(Series* first) noexcept
 
 
 cdef inline size_t head_bytes(int32_t columns) noexcept nogil:
-    """Where the instants begin: the numbers of properties stand from byte 14 on."""
+    """Return the offset of the instants: the numbers of properties stand from byte 14 on."""
     return (14 + columns * sizeof(uint16_t) + 7) & ~<size_t>7
 
 
@@ -39,15 +39,15 @@ cdef inline uint16_t* properties_of(const Series* series) noexcept nogil:
 
 
 cdef inline int64_t* instants_of(const Series* series) noexcept nogil:
-    """Ascending."""
+    """Return the instants, ascending."""
     return <int64_t*>(<char*>series + head_bytes(series.columns))
 
 
 cdef inline double* column_of(const Series* series, int32_t column) noexcept nogil:
-    """One number an event, NaN where it had none."""
+    """Return a column: a number for each event, NaN for an event without one."""
     return <double*>(instants_of(series) + series.room * (1 + column))
 
 
 cdef inline int64_t history_last(const Series* series) noexcept nogil:
-    """The latest instant; a series is never empty."""
+    """Return the latest instant; a series is never empty."""
     return instants_of(series)[series.size - 1]

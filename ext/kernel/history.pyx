@@ -1,4 +1,4 @@
-"""What a contact did (rule 10): of every event name the newest 256 instants and, for `customer.sum`, the numbers
+"""The history of a contact (rule 10): of every event name the newest 256 instants and, for `customer.sum`, the numbers
 among the properties.
 
 A name has one `Series`, one block of memory that usually fits a cache line: most contacts have done most things once.
@@ -25,7 +25,7 @@ cdef int32_t COLUMNS_MAX = HISTORY_PROPERTIES_PER_NAME_MAX
 
 
 cdef int32_t _after(const int64_t* at, int32_t size, int64_t ms) noexcept nogil:
-    """How many of the ascending instants are <= ms. Most events arrive in order: look at the end first."""
+    """Count the ascending instants <= ms. Most events arrive in order, so the end is looked at first."""
     cdef int32_t low = 0
     cdef int32_t high = size
     cdef int32_t middle
@@ -41,7 +41,7 @@ cdef int32_t _after(const int64_t* at, int32_t size, int64_t ms) noexcept nogil:
 
 
 cdef int32_t _column(const Series* series, uint32_t property) noexcept nogil:
-    """The column of a property, -1 where there is none."""
+    """Return the column of a property, -1 if there is none."""
     cdef const uint16_t* properties = properties_of(series)
     cdef int32_t i
     for i in range(series.columns):
@@ -51,14 +51,14 @@ cdef int32_t _column(const Series* series, uint32_t property) noexcept nogil:
 
 
 cdef Series** history_place(Series** first, uint32_t name) noexcept nogil:
-    """Where the series of a name hangs, or would hang: the end of the list."""
+    """Return where the series of a name hangs in the list, or where a new one would: at the end."""
     while first[0] != NULL and first[0].name != name:
         first = &first[0].next
     return first
 
 
 cdef Series* _block(uint32_t name, int32_t room, const uint16_t* properties, int32_t columns) except NULL:
-    """An empty series."""
+    """Make an empty series."""
     cdef Series* series = <Series*>PyMem_Malloc(head_bytes(columns) + <size_t>room * (1 + columns) * 8)
     if series == NULL:
         raise MemoryError
@@ -73,7 +73,7 @@ cdef Series* _block(uint32_t name, int32_t room, const uint16_t* properties, int
 
 
 cdef int32_t _insert(uint16_t* properties, int32_t columns, uint32_t property) noexcept nogil:
-    """Into the ascending properties, unless it is there already or there are as many others as are kept. How many
+    """Insert a property into the ascending ones, unless it is there or the bound is reached. Return how many
     there are then."""
     cdef int32_t at = 0
     while at < columns and properties[at] < property:
@@ -86,7 +86,7 @@ cdef int32_t _insert(uint16_t* properties, int32_t columns, uint32_t property) n
 
 
 cdef Series* _relaid(Series* old, int32_t room, const uint32_t* properties, int n) except NULL:
-    """The same series with so much room and with columns for these properties too. Where these become too many, the
+    """Copy a series to one with so much room and with columns for these properties too. Where these become too many, the
     columns whose numbers have all been forgotten go first. The old block is freed."""
     cdef uint16_t[64] wanted
     cdef Series* series
@@ -114,7 +114,7 @@ cdef Series* _relaid(Series* old, int32_t room, const uint32_t* properties, int 
 
 
 cdef Series* _first(uint32_t name, const uint32_t* properties, int n) except NULL:
-    """A series with room for one event of these properties."""
+    """Make a series with room for one event of these properties."""
     cdef uint16_t[64] wanted
     cdef int32_t columns = 0
     cdef int32_t i
@@ -185,7 +185,7 @@ cdef int history_remember(
 cdef Series* history_make(
     Series** first, uint32_t name, int32_t size, const uint32_t* properties, int32_t columns
 ) except NULL:
-    """A series of so many events, which the caller fills in; of a name that has none yet."""
+    """Make a series of `size` events, which the caller fills in, for a name that has none yet."""
     cdef uint16_t[64] kept
     cdef int32_t i
     for i in range(columns):
@@ -198,7 +198,7 @@ cdef Series* history_make(
 
 
 cdef int64_t history_count(Series* series, int64_t since_ms, int64_t until_ms) noexcept nogil:
-    """Events with since < instant <= until."""
+    """Count the events with since < instant <= until."""
     cdef int64_t* at = instants_of(series)
     if until_ms <= since_ms:
         return 0

@@ -1,4 +1,4 @@
-"""Who passed a limit node and when: at no instant more than `max` in `(t - per, t]` (rule 23).
+"""The passages of a limit node: at no instant more than `max` in `(t - per, t]` (rule 23).
 
 A ring of instants, oldest first; each carries how many had passed in all *through* it. So the passages of a
 window are one subtraction: all of them less those through the instant before the window opened, found by
@@ -42,7 +42,7 @@ cdef class Passages:
         return &self._ring[(self._first + n) & (self._room - 1)]
 
     cdef int64_t _through(self, int64_t ms) noexcept nogil:
-        """How many had passed at or before `ms`, of those still told apart."""
+        """Count the passages at or before `ms`, of those that are still kept apart."""
         cdef Py_ssize_t low = 0
         cdef Py_ssize_t high = self._length
         cdef Py_ssize_t middle

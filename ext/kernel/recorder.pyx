@@ -1,4 +1,4 @@
-"""What happened: counted at its node, folded into a digest, and kept as a trace where one is wanted.
+"""The record of what happened: counted at its node, folded into a digest, and kept as a trace if one is wanted.
 
 Every record goes into `digest`, a running SipHash. Two engines that did the same have the same digest, and recovery
 compares it frame by frame. A record is four words, folded in a thousand words at a time: two words are left free

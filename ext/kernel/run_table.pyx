@@ -26,7 +26,7 @@ cdef class RunTable:
         slots_free(&self.slots)
 
     cdef PyObject* found(self, int64_t id) noexcept:
-        """The run of this id (borrowed), or NULL."""
+        """Return the run (borrowed) of an id, or NULL."""
         cdef uint64_t hash = _hash(id)
         cdef Slot* slot = slots_first(&self.slots, hash)
         while slot != NULL and (<Run>slot.what).id != id:
@@ -34,7 +34,7 @@ cdef class RunTable:
         return NULL if slot == NULL else <PyObject*>slot.what
 
     cdef void prefetch(self, int64_t id) noexcept:
-        """Have the slot of this id fetched."""
+        """Prefetch the slot of an id."""
         prefetch_line(&self.slots.table[_hash(id) >> self.slots.shift])
 
     cdef int put(self, Run run) except -1:

@@ -1,4 +1,4 @@
-"""What a step does (rules 12, 16, 17), where its actions are literal: carried out without Python.
+"""Literal actions of a step (rules 12, 16, 17), carried out without Python.
 
 `engine.kernel.actions` says what each action means and how it may fail; this is the short way for an
 action without templates that succeeds. Anything unusual is left to `Callbacks.act` before anything was changed: a

@@ -1,4 +1,4 @@
-"""Who asks for which event: flows that it may launch, A/B tests whose goal it is, waiting runs that listen.
+"""Subscriptions to events: flows that one may launch, A/B tests whose goal it is, waiting runs that listen.
 
 Planned anew whenever a flow is launched, changed or deleted (`plan`), and only read in between. An event's name has a
 number (`ext.structures.name_table`), so that its flows are found without hashing the name.

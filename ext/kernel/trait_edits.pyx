@@ -44,7 +44,7 @@ cdef bint _undecided(const uint8_t* one, const uint8_t* other) noexcept nogil:
 
 
 cdef bint _add(const Edit* edit, const uint8_t* had, Piece* piece) noexcept nogil:
-    """The sum of the value there (NULL: nothing yet) and the edit's number; False where that is for Python."""
+    """Add the edit's number to the value there (NULL: no value yet). Return False if Python has to do it."""
     cdef int64_t whole = 0
     cdef double real = 0
     cdef Value value
@@ -107,7 +107,7 @@ cdef class Edits:
             self.size += 1
 
     def apply(self, bytes map not None):
-        """`(map afterwards, names whose values changed, sorted)`, or None: unusual. For tests."""
+        """Return `(map afterwards, sorted names whose values changed)`, None for an unusual case. For tests."""
         cdef Kept* before = kept_of(map)
         cdef Kept* after = NULL
         try:
@@ -120,11 +120,11 @@ cdef class Edits:
             release(after)
 
     cdef list changed_names(self):
-        """Of the map edited last, sorted."""
+        """Return the sorted names that changed in the map edited last."""
         return sorted([name for i, name in enumerate(self.names) if self.changed >> i & 1])
 
     cdef Kept* edited(self, Kept* map) except NULL:
-        """The map with the changes made, to be released; the same one where nothing changed; UNUSUAL where it is that."""
+        """Return the map with the changes made, to be released: the same one if none changed anything, UNUSUAL if Python has to do it."""
         cdef const uint8_t* start = map.map
         cdef const uint8_t* end = skip(start)
         cdef const uint8_t* first = start + (1 if start[0] < 0x90 else 3)
@@ -161,7 +161,7 @@ cdef class Edits:
         return self.joined(first, end, pieces, entries, size)
 
     cdef int find(self, Edit* edit, const uint8_t* first, uint32_t count, Piece* piece) noexcept:
-        """What an edit comes to: 1, 0 if it changes nothing, -1 if it is unusual."""
+        """Find out what an edit changes: return 1, 0 if it changes nothing, -1 if Python has to do it."""
         cdef const uint8_t* entry
         cdef const uint8_t* had = find_entry(first, count, edit.text, edit.text_n, &entry)
         piece.begin = piece.end = had
@@ -188,7 +188,7 @@ cdef class Edits:
     cdef Kept* joined(
         self, const uint8_t* first, const uint8_t* end, Piece* pieces, uint32_t entries, Py_ssize_t size
     ) except NULL:
-        """A map of so many entries, which take `size` bytes: those of the old one but for the pieces changed."""
+        """Make the map of `entries` entries that take `size` bytes: those of the old one with the changed pieces replaced."""
         cdef int[EDITS_MAX] order
         cdef int n = 0
         cdef int i, at

@@ -86,7 +86,7 @@ cdef uint8_t* _utf8(uint8_t* out, uint32_t point) noexcept:
 
 
 cdef uint8_t* _unescape(uint8_t* out, const char* at, const char* end) noexcept:
-    """The text between two quotes, escapes resolved."""
+    """Write the text between two quotes, escapes resolved."""
     cdef uint32_t point
     cdef char c
     while at < end:
@@ -265,7 +265,7 @@ cdef Py_ssize_t transcode(const char* at, Py_ssize_t size) except -1:
 
 
 cdef Kept* kept_json(const char* json, Py_ssize_t size) except NULL:
-    """A JSON object as it is kept. Integers beyond 64 bits become doubles, as other numbers do."""
+    """Return a JSON object as a packed map. Integers beyond 64 bits become doubles, as other numbers do."""
     cdef Py_ssize_t length
     if size == 2:
         return EMPTY

@@ -41,7 +41,7 @@ cdef extern from *:
 
 
 cdef inline uint8_t* put_number(uint8_t* out, int32_t number) noexcept nogil:
-    """A key's number where a map has its key: 1 to 3 bytes. Where it ends."""
+    """Write a key's number in place of its text: 1 to 3 bytes. Return where it ends."""
     if number < 0x80:
         out[0] = <uint8_t>number
         return out + 1
@@ -56,7 +56,7 @@ cdef inline uint8_t* put_number(uint8_t* out, int32_t number) noexcept nogil:
 
 
 cdef inline const uint8_t* read_number(const uint8_t* at, uint32_t* number) noexcept nogil:
-    """What `put_number` wrote, and where it ends; NULL: no number is there."""
+    """Read what `put_number` wrote; return where it ends, NULL if it is no number."""
     if at[0] < 0x80:
         number[0] = at[0]
         return at + 1

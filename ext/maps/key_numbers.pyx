@@ -58,7 +58,7 @@ cdef extern from *:
 
 
 cdef int32_t key_number(const uint8_t* text, uint32_t size) noexcept nogil:
-    """The number of a key, given at first sight; -1 where it has none."""
+    """Return the number of a key, given at first sight; -1 if it gets none."""
     cdef uint64_t hash
     cdef int look
     cdef uint16_t* place
@@ -77,7 +77,7 @@ cdef int32_t key_number(const uint8_t* text, uint32_t size) noexcept nogil:
 
 
 cdef int32_t _new(uint16_t* place, const uint8_t* text, uint32_t size) noexcept nogil:
-    """The next number, for a key that has none."""
+    """Give the next number to a key that has none."""
     global given
     cdef uint32_t head = 1 if size < 32 else 2
     cdef uint8_t[3] number

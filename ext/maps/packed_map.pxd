@@ -32,7 +32,7 @@ cdef bint same_kept(const Kept* one, const Kept* other) noexcept nogil
 
 
 cdef inline int make_room(uint8_t** block, Py_ssize_t* room, Py_ssize_t wanted) except -1:
-    """Have so many bytes in a block that is used again and again."""
+    """Enlarge a block that is used repeatedly to at least `wanted` bytes."""
     cdef void* larger
     if wanted > room[0]:
         larger = realloc(block[0], wanted)
@@ -44,14 +44,14 @@ cdef inline int make_room(uint8_t** block, Py_ssize_t* room, Py_ssize_t wanted) 
 
 
 cdef inline Kept* share(Kept* kept) noexcept:
-    """One more reference; of NULL none."""
+    """Add a reference and return the map; NULL stays NULL."""
     if kept != NULL and kept.references != FOR_EVER:
         kept.references += 1
     return kept
 
 
 cdef inline void release(Kept* kept) noexcept:
-    """One reference less; the last one frees it. Of NULL nothing."""
+    """Drop a reference; the last one frees the map. NULL is ignored."""
     if kept != NULL and kept.references != FOR_EVER:
         kept.references -= 1
         if kept.references == 0:

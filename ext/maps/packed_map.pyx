@@ -77,7 +77,7 @@ cdef int _reserve(Py_ssize_t room) except -1:
 
 
 cdef Kept* new_kept(Py_ssize_t size) except NULL:
-    """Room for a map of so many bytes, held once."""
+    """Make room for a map of `size` bytes, with one reference."""
     cdef Kept* kept = <Kept*>PyMem_Malloc(sizeof(uint16_t) + size)
     if kept == NULL:
         raise MemoryError
@@ -86,14 +86,14 @@ cdef Kept* new_kept(Py_ssize_t size) except NULL:
 
 
 cdef Kept* kept_copy(const uint8_t* map, Py_ssize_t size) except NULL:
-    """Of a map whose keys are numbered already."""
+    """Make a packed map of one whose keys are numbered already."""
     cdef Kept* kept = new_kept(size)
     memcpy(kept.map, map, size)
     return kept
 
 
 cdef Kept* kept_at(const uint8_t* packed, Py_ssize_t size) except NULL:
-    """Of a map in MessagePack."""
+    """Make a packed map of a MessagePack map."""
     if size == 1:
         return EMPTY
     _reserve(GROWN_MAX * size + ROOM)
@@ -101,12 +101,12 @@ cdef Kept* kept_at(const uint8_t* packed, Py_ssize_t size) except NULL:
 
 
 cdef Kept* kept_of(bytes packed) except NULL:
-    """The same of Python's bytes."""
+    """Make a packed map of a MessagePack map in Python's bytes."""
     return kept_at(<const uint8_t*>PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed))
 
 
 cdef bytes numbered(bytes packed):
-    """A value in MessagePack, as it stands in a map that is kept."""
+    """Return a MessagePack value as it stands in a packed map."""
     _reserve(GROWN_MAX * PyBytes_GET_SIZE(packed) + ROOM)
     return PyBytes_FromStringAndSize(
         <char*>scratch, _number(<const uint8_t*>PyBytes_AS_STRING(packed), scratch) - scratch
@@ -123,7 +123,7 @@ cdef bint same_kept(const Kept* one, const Kept* other) noexcept nogil:
 
 
 cdef inline bint head_of(const uint8_t* at, Head* head) noexcept nogil:
-    """The header of a list or a map; False where there is none."""
+    """Read the header of a list or a map. Return False if it is neither."""
     cdef uint8_t b = at[0]
     head.size = 1
     if 0x80 <= b < 0xa0:
@@ -143,7 +143,7 @@ cdef inline bint head_of(const uint8_t* at, Head* head) noexcept nogil:
 # --- keys become numbers ---
 
 cdef uint8_t* _number(const uint8_t* at, uint8_t* out) except NULL:
-    """The element, keys numbered. Where it ends."""
+    """Write an element with its keys numbered. Return where it ends."""
     return _number_one(&at, out, 0)
 
 
@@ -173,7 +173,7 @@ cdef uint8_t* _number_one(const uint8_t** at, uint8_t* out, int depth) except NU
 
 
 cdef uint8_t* _number_key(const uint8_t** at, uint8_t* out) noexcept:
-    """The same of a key. One without a number gets the shortest header, as one with a number will."""
+    """Write a key as its number. One without a number gets the shortest header, as one with a number will."""
     cdef const uint8_t* p = at[0]
     cdef const uint8_t* behind = skip(p)
     cdef uint32_t size = 0
@@ -201,12 +201,12 @@ cdef uint8_t* _number_key(const uint8_t** at, uint8_t* out) noexcept:
 # --- numbers become keys ---
 
 cdef inline bint is_whole_key(const uint8_t* p) noexcept nogil:
-    """A whole number that had to be told from a key's number."""
+    """Whether an element is a whole number that had to be kept apart from a key's number."""
     return p[0] == 0xd3 and read_u64(p + 1) < 1 << 16
 
 
 cdef Py_ssize_t plain_size(const uint8_t* at) noexcept nogil:
-    """Bytes of the element spelled out."""
+    """Count the bytes of an element spelled out."""
     return _plain_size(&at)
 
 
@@ -247,7 +247,7 @@ cdef Py_ssize_t _plain_size(const uint8_t** at) noexcept nogil:
 
 
 cdef uint8_t* spell(const uint8_t* at, uint8_t* out, const uint8_t* end) noexcept nogil:
-    """The element as it was given, and where it ends; NULL: with KEY_SLACK bytes more it would go beyond `end`."""
+    """Write an element as it was given; return where it ends, NULL if it needs room beyond `end` less KEY_SLACK bytes."""
     return _spell(&at, out, end - KEY_SLACK)
 
 
@@ -298,7 +298,7 @@ cdef uint8_t* _spell(const uint8_t** at, uint8_t* out, const uint8_t* end) noexc
 
 
 cdef bytes plain(const uint8_t* at):
-    """The element as it was given, as Python's bytes."""
+    """Return an element as it was given, as Python's bytes."""
     cdef Py_ssize_t size = plain_size(at)
     _reserve(size + SPELLED_AT_ONCE + KEY_SLACK)
     spell(at, scratch, scratch + scratch_room)
@@ -306,7 +306,7 @@ cdef bytes plain(const uint8_t* at):
 
 
 cdef bytes plain_map(Kept* kept):
-    """The same of one that is kept; of NULL None."""
+    """Return a packed map as it was given, as Python's bytes; None for NULL."""
     return None if kept == NULL else plain(kept.map)
 
 

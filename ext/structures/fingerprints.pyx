@@ -102,7 +102,7 @@ cdef class Fingerprints:
         return True
 
     cdef void prefetch(self, uint64_t fingerprint, Py_ssize_t ahead) noexcept nogil:
-        """Have fetched where this one is, or will be, and where the one is that the `ahead`th addition from now
+        """Prefetch the place of a fingerprint, and that of the one that the `ahead`th addition from now
         forgets."""
         prefetch_line(&self._table[(fingerprint * GOLDEN) >> self._shift])
         if self._former != NULL:
@@ -112,7 +112,7 @@ cdef class Fingerprints:
             prefetch_line(&self._table[(fingerprint * GOLDEN) >> self._shift])
 
     cpdef forget(self):
-        """A delta that fills the memory may have lost its beginning, and may then hold what was forgotten and seen
+        """Drop what a delta that fills the memory may have lost: its beginning, and what was dropped and seen
         anew: added to an older memory it would count as known and keep its old place. Hence this."""
         memset(self._table, 0, (self._mask + 1) * sizeof(uint64_t))
         free_zeros(self._former, (self._mask + 1) // 2 * sizeof(uint64_t))
@@ -147,7 +147,7 @@ cdef class Fingerprints:
         return 0
 
     cdef int _grow_table(self) except -1:
-        """Twice the places; `_move` fills them. Nothing was forgotten yet: entry n sits at _ring[n]."""
+        """Grow to twice the places; `_move` fills them. No entry was dropped yet: entry n is at _ring[n]."""
         if self._coming == NULL:
             self._prepare()
         if self._former != NULL:
@@ -202,7 +202,7 @@ cdef class Fingerprints:
         self._table[hole] = 0
 
     cdef bytes _packed(self, uint64_t first, uint64_t end):
-        """Entries from number `first` to before `end`, which the ring still has."""
+        """Pack the entries from number `first` to before `end`, which the ring still has."""
         cdef Py_ssize_t number = <Py_ssize_t>(end - first)
         cdef Py_ssize_t start = <Py_ssize_t>(first % <uint64_t>self._span)
         cdef Py_ssize_t unbroken = min(number, self._span - start)
@@ -214,7 +214,7 @@ cdef class Fingerprints:
         return packed
 
     cdef uint64_t _first_since(self, uint64_t mark) except? 0:
-        """The number of the first entry added since `mark` and still remembered."""
+        """Return the number of the first entry added since `mark` that is still there."""
         if mark > self._total:
             raise ValueError(f"mark {mark} lies ahead of {self._total}")
         return max(mark, self._total - <uint64_t>self._count)
@@ -248,7 +248,7 @@ cdef class Fingerprints:
         self._spilled = None
 
     cdef int _spill(self) except -1:
-        """The next `add` takes the place of an entry that is still to be read: copy some from there on."""
+        """Copy some entries before the next `add` takes the place of one that is still to be read."""
         cdef uint64_t first = self._held
         self._held = min(self._held_end, first + SPILLED_AT_ONCE)
         if self._spilled is None:

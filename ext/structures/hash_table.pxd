@@ -52,7 +52,7 @@ cdef inline void bury(Slot* slot) noexcept nogil:
 
 
 cdef inline int slots_make(Slots* slots, int bits) except -1:
-    """An empty table of 2**bits places."""
+    """Make an empty table of 2**bits places."""
     slots.table = <Slot*>zeros(sizeof(Slot) << bits)
     if slots.table == NULL:
         raise MemoryError
@@ -82,7 +82,7 @@ cdef inline void slots_let_go(Slots* slots) noexcept:
 
 
 cdef inline Slot* slots_scan(Slot* table, uint32_t mask, uint32_t at, uint32_t hash) noexcept nogil:
-    """The first slot of this hash from place `at` to the end of its cluster, or NULL."""
+    """Return the first slot of a hash from place `at` to the end of its cluster, or NULL."""
     at &= mask
     while table[at].what != NULL:
         if table[at].hash == hash and is_live(&table[at]):
@@ -98,7 +98,7 @@ cdef inline Slot* slots_former(const Slots* slots, uint64_t hash) noexcept nogil
 
 
 cdef inline Slot* slots_first(const Slots* slots, uint64_t hash) noexcept nogil:
-    """The first slot of this hash, or NULL. Hashes may agree in what is kept of them: the caller compares, and goes
+    """Return the first slot of a hash, or NULL. Hashes may agree in what is kept of them: the caller compares, and goes
     on with `slots_following`."""
     cdef Slot* found = slots_scan(slots.table, slots.mask, <uint32_t>(hash >> slots.shift), <uint32_t>(hash >> 32))
     return found if found != NULL else slots_former(slots, hash)
@@ -114,7 +114,7 @@ cdef inline Slot* slots_following(const Slots* slots, uint64_t hash, Slot* slot)
 
 
 cdef inline void slots_set(Slots* slots, uint32_t hash, void* what) noexcept nogil:
-    """Into the first empty place from its home."""
+    """Put an entry into the first empty place from its home."""
     cdef uint32_t at = <uint32_t>((<uint64_t>hash << 32) >> slots.shift)
     while slots.table[at].what != NULL:
         at = (at + 1) & slots.mask

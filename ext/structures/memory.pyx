@@ -141,5 +141,5 @@ def keep_freed():
 
 
 def give_back():
-    """Memory that C code has freed, to the system: after work that took much for a while."""
+    """Return memory that C code has freed to the system, after work that needed much for a while."""
     tm_trim()

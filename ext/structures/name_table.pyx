@@ -55,7 +55,7 @@ cdef class Names:
         return len(self.texts)
 
     cdef Named* place(self, const char* at, uint32_t size) noexcept:
-        """Where the name is, or would be."""
+        """Return the place of a name, or the one where it would be."""
         cdef uint64_t i = name_hash(at, size, self.seed) & self.mask
         cdef Named* slot
         while True:
@@ -65,12 +65,12 @@ cdef class Names:
             i = (i + 1) & self.mask
 
     cdef uint32_t found(self, const char* at, uint32_t size) noexcept:
-        """The number of a name; NO_NUMBER where it has none."""
+        """Return the number of a name, NO_NUMBER if it has none."""
         cdef Named* slot = self.place(at, size)
         return NO_NUMBER if slot.at == NULL else slot.number
 
     cdef uint32_t number(self, const char* at, uint32_t size) except? NO_NUMBER:
-        """The number of a name, given at first sight; NO_NUMBER when there are as many as there may be."""
+        """Return the number of a name, given at first sight; NO_NUMBER when the table is full."""
         cdef Named* slot = self.place(at, size)
         if slot.at != NULL:
             return slot.number
@@ -80,7 +80,7 @@ cdef class Names:
         return <uint32_t>(len(self.texts) - 1)
 
     cdef uint32_t number_of(self, str text) except? NO_NUMBER:
-        """The same of a `str`."""
+        """Return the number of a `str`, as `number` does."""
         cdef Py_ssize_t size = 0
         cdef const char* at = PyUnicode_AsUTF8AndSize(text, &size)
         return self.number(at, <uint32_t>size)
@@ -100,7 +100,7 @@ cdef class Names:
         return 0
 
     def grow(self):
-        """Twice the room. At the most there may be this takes a millisecond or two."""
+        """Grow to twice the room. At the largest size this takes a millisecond or two."""
         cdef Named* former = self.table
         cdef uint64_t room = self.mask + 1
         cdef Named* grown = <Named*>calloc(2 * room, sizeof(Named))

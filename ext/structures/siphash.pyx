@@ -36,7 +36,7 @@ cdef inline void _round(uint64_t* v) noexcept nogil:
 
 
 cdef uint64_t siphash24_c(const uint8_t* key, const uint8_t* data, Py_ssize_t length) noexcept nogil:
-    """`key` is 16 bytes; `data` may be NULL where `length` is 0."""
+    """Return the SipHash-2-4 of `length` bytes. `key` has 16 bytes; `data` may be NULL if `length` is 0."""
     cdef uint64_t k0 = _load(key)
     cdef uint64_t k1 = _load(key + 8)
     cdef uint64_t[4] v

@@ -166,7 +166,7 @@ cdef class Wheel:
         return 0
 
     cdef void _prefetch_neighbours(self, uint64_t handle) noexcept:
-        """Have those fetched that stand before and behind a timer: they change as it goes."""
+        """Prefetch the timers before and behind one: they change as it goes."""
         cdef Timer* timer
         if <uint32_t>handle >= self._used:
             return
@@ -191,7 +191,7 @@ cdef class Wheel:
         return out
 
     cdef int expire_into(self, int64_t now_ms, int limit, int64_t* dues, int64_t* keys) except -1:
-        """As `expire`, into two arrays of at least `limit` places; gives how many."""
+        """Expire timers into two arrays of at least `limit` places; return how many."""
         cdef int out = 0
         cdef uint32_t at
         self._settle()
@@ -220,7 +220,7 @@ cdef class Wheel:
         return due if self.peek(&due) else None
 
     cdef bint peek(self, int64_t* due_ms) except -1:
-        """The smallest due; False if there is no timer."""
+        """Find the smallest due. Return False if there is no timer."""
         self._settle()
         if self._late.length:
             due_ms[0] = self._timers[self._late.places[0]].due
@@ -324,7 +324,7 @@ cdef class Wheel:
             self._unsure[where >> 6] |= <uint64_t>1 << (where & 63)
 
     cdef void _clear(self, int where) noexcept:
-        """The slot holds nothing any more."""
+        """Mark a slot as empty."""
         cdef int level = where >> 6
         self._heads[where] = NIL
         self._counts[where] = 0
@@ -333,12 +333,12 @@ cdef class Wheel:
             self._levels &= ~(1 << level)
 
     cdef int _first(self) noexcept:
-        """The slot with the earliest timers; there must be one."""
+        """Return the slot with the earliest timers; there must be one."""
         cdef int level = ctzll(self._levels)
         return level * 64 + ctzll(self._occupied[level])
 
     cdef int64_t _minimum(self, int where) noexcept:
-        """The smallest due in a slot that is in use."""
+        """Return the smallest due in a slot that is in use."""
         cdef int level = where >> 6
         cdef uint64_t bit = <uint64_t>1 << (where & 63)
         cdef uint32_t at
@@ -352,7 +352,7 @@ cdef class Wheel:
         return self._minima[where]
 
     cdef uint64_t _start(self, int where) noexcept:
-        """The first (ordered) millisecond of a slot that is in use."""
+        """Return the first (ordered) millisecond of a slot that is in use."""
         cdef int shift = 6 * (where >> 6)
         cdef uint64_t above = 0
         if shift + 6 < 64:
@@ -422,7 +422,7 @@ cdef class Wheel:
         return 0
 
     cdef void _reverse(self, int where) noexcept:
-        """The list, the other way round, becomes the run."""
+        """Make the run of the list, the other way round."""
         cdef uint32_t at = self._heads[where]
         cdef uint32_t next
         self._counts[RUN] = self._counts[where]

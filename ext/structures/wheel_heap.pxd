@@ -60,7 +60,7 @@ cdef inline void heap_down(Heap* heap, Timer* timers, Py_ssize_t place) noexcept
 
 
 cdef inline void heap_push(Heap* heap, Timer* timers, uint32_t at) noexcept nogil:
-    """There is room for it."""
+    """Add an entry; the caller has made room for it."""
     heap.places[heap.length] = at
     heap.length += 1
     heap_up(heap, timers, heap.length - 1)

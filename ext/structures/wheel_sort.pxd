@@ -17,7 +17,7 @@ cdef struct Entry:
 
 
 cdef inline uint64_t ordered(int64_t number) noexcept nogil:
-    """Unsigned, in the same order."""
+    """Map a signed number to an unsigned one, in the same order."""
     return <uint64_t>number ^ (<uint64_t>1 << 63)
 
 
@@ -34,7 +34,7 @@ cdef inline void sort_few(Entry* entries, Py_ssize_t length) noexcept nogil:
 
 
 cdef inline Entry* sort_many(Entry* entries, Entry* other, Py_ssize_t length) noexcept nogil:
-    """Where the sorted ones are: `entries` itself, or `other`, which has as many places."""
+    """Sort entries; return where they are: `entries` itself, or `other`, which has as many places."""
     cdef Py_ssize_t[DIGITS][256] ends
     cdef Py_ssize_t at, sum, number
     cdef int digit, value

@@ -40,7 +40,7 @@ cdef class Event:
         str message_id=None,
         str previous=None,
     ):
-        """Of Python's values: all of them in one text, that it may point into it."""
+        """Make an event of Python's values: all of them go into one text, into which it points."""
         cdef list parts = [body, contact.encode(), name.encode(), (message_id or "").encode(), (previous or "").encode()]
         cdef Py_ssize_t at = 0
         self.kind = kind
@@ -78,7 +78,7 @@ cdef class Event:
 
 
 cdef Event new_event(bytes source):
-    """An event whose texts, all of them empty so far, are in `source`."""
+    """Make an event whose texts, all empty so far, will be places in `source`."""
     cdef Event event = Event.__new__(Event)
     event.source = source
     event.timestamp_ms = INT64_MIN
@@ -91,7 +91,7 @@ cdef str text_of(Text text):
 
 
 cdef Text _part(bytes source, Py_ssize_t* at, bytes part):
-    """The part that comes next in the source."""
+    """Take the part that comes next in the source."""
     cdef Text text = Text(at=PyBytes_AS_STRING(source) + at[0], size=<uint32_t>PyBytes_GET_SIZE(part))
     at[0] += PyBytes_GET_SIZE(part)
     return text
@@ -105,7 +105,7 @@ cdef struct Survey:
 
 
 cdef Survey _survey(const char* text, Py_ssize_t length) noexcept nogil:
-    """One pass over lines of JSON. Of what is not JSON it says something or other, but it ends."""
+    """Scan lines of JSON in one pass. For text that is no JSON the result is arbitrary, but it ends."""
     cdef Survey seen = Survey(depth=0, unusual=False, plain=True, longest=0)
     cdef int depth = 0
     cdef int digits = 0
@@ -169,7 +169,7 @@ cdef inline Py_ssize_t _utf8_length(str text) except -1:
 
 
 cdef tuple _convert_one(object message, list out):
-    """Appends the event, or gives `(code, sentence)` for what is wrong with the message."""
+    """Append the event of a message, or return `(code, sentence)` for what is wrong with it."""
     cdef Kind kind = <Kind><int>message.kind
     cdef int64_t timestamp_ms = INT64_MIN
     cdef str contact = message.userId

@@ -29,7 +29,7 @@ cdef extern from *:
 
 
 cdef inline double decimal(const char* at, const char** behind) except? -1.0:
-    """The number whose text begins at `at`, as JSON has it; `behind` is then behind it."""
+    """Read the JSON number that begins at `at`; `behind` becomes where it ends."""
     cdef double number = tm_decimal(at, behind)
     if behind[0] == NULL:
         number = PyOS_string_to_double(at, <char**>behind, NULL)

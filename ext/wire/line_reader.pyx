@@ -86,7 +86,7 @@ cdef inline bint is_hex(char c) noexcept nogil:
 
 
 cdef const char* pass_escape(const char* at, const char* end) noexcept nogil:
-    """Behind the escape whose backslash is at `at`; NULL: it is none, or one of half a character."""
+    """Return the end of the escape whose backslash is at `at`, NULL if it is none, or half a character."""
     cdef char c
     c = at[1]
     if c == c'"' or c == c"\\" or c == c"/" or c == c"b" or c == c"f" or c == c"n" or c == c"r" or c == c"t":
@@ -99,7 +99,7 @@ cdef const char* pass_escape(const char* at, const char* end) noexcept nogil:
 
 
 cdef const char* pass_character(const uint8_t* at) noexcept nogil:
-    """Behind a character that is not ASCII; NULL: it is not UTF-8 (RFC 3629, table of well-formed sequences)."""
+    """Return the end of a character beyond ASCII, NULL if it is not UTF-8 (RFC 3629, table of well-formed sequences)."""
     cdef uint8_t lead = at[0]
     cdef uint8_t low = 0x80
     cdef uint8_t high = 0xBF
@@ -124,7 +124,7 @@ cdef const char* pass_character(const uint8_t* at) noexcept nogil:
 
 
 cdef const char* pass_text(const char* at, const char* end, Seen* seen) noexcept nogil:
-    """Behind the quote that closes the text whose first character is at `at`."""
+    """Return the end of the text whose first character is at `at`, behind its quote."""
     seen.escaped = False
     while True:
         at = plain_until(at, end)
@@ -146,7 +146,7 @@ cdef const char* pass_text(const char* at, const char* end, Seen* seen) noexcept
 
 
 cdef const char* pass_number(const char* at) noexcept nogil:
-    """Behind a number without an exponent, of less than 18 digits."""
+    """Return the end of a number without an exponent, of less than 18 digits."""
     cdef const char* start
     cdef int digits
     if at[0] == c"-":
@@ -171,7 +171,7 @@ cdef const char* pass_number(const char* at) noexcept nogil:
 
 
 cdef inline const char* pass_word(const char* at, const char* end) noexcept nogil:
-    """Behind `true`, `false` or `null`."""
+    """Return the end of `true`, `false` or `null`."""
     if end - at >= 4 and (memcmp(at, b"true", 4) == 0 or memcmp(at, b"null", 4) == 0):
         return at + 4
     if end - at >= 5 and memcmp(at, b"false", 5) == 0:
@@ -180,7 +180,7 @@ cdef inline const char* pass_word(const char* at, const char* end) noexcept nogi
 
 
 cdef inline const char* pass_key(const char* at, const char* end, Seen* seen) noexcept nogil:
-    """At the value of the key that begins at `at`."""
+    """Return where the value of the key at `at` begins."""
     if at[0] != c'"':
         return NULL
     at = pass_text(at + 1, end, seen)
@@ -191,7 +191,7 @@ cdef inline const char* pass_key(const char* at, const char* end, Seen* seen) no
 
 
 cdef const char* pass_value(const char* at, const char* end, Seen* seen, int depth) noexcept nogil:
-    """Behind the value that begins at `at`, within `depth` levels."""
+    """Return the end of the value that begins at `at`, within `depth` levels."""
     cdef uint64_t maps = 0       # a bit a level, the innermost lowest: whether it is an object
     cdef int level = 0
     while True:
@@ -234,7 +234,7 @@ cdef const char* pass_value(const char* at, const char* end, Seen* seen, int dep
 
 
 cdef const char* pass_body(const char* at, const char* end, Seen* seen, Event event) noexcept:
-    """Behind the object that begins at `at`; the event is told of it and of its numbers."""
+    """Return the end of the object that begins at `at`; the event gets it and its numbers."""
     cdef const char* start = at
     cdef const char* key
     cdef const char* value
@@ -270,7 +270,7 @@ cdef const char* pass_body(const char* at, const char* end, Seen* seen, Event ev
 
 
 cdef const char* read_text(const char* at, const char* end, Seen* seen, Text* text) noexcept nogil:
-    """A text without escapes, or null, which leaves `text` as it is."""
+    """Read a text without escapes, or null, which leaves `text` as it is."""
     cdef const char* behind
     if at[0] != c'"':
         return at + 4 if end - at >= 4 and memcmp(at, b"null", 4) == 0 else NULL
@@ -283,7 +283,7 @@ cdef const char* read_text(const char* at, const char* end, Seen* seen, Text* te
 
 
 cdef int key_of(const char* at, Py_ssize_t size) noexcept nogil:
-    """Which key of an envelope it is; 0: one that does not concern us."""
+    """Return which key of an envelope this is, 0 for one that is ignored."""
     if size == 4:
         return TYPE if memcmp(at, b"type", 4) == 0 else 0
     if size == 5:
@@ -310,7 +310,7 @@ cdef struct Envelope:
 
 
 cdef const char* read_field(int key, const char* at, const char* end, Seen* seen, Envelope* to, Event event) noexcept:
-    """Behind the value of one of the keys above."""
+    """Read the value of one of the keys above; return where it ends."""
     cdef const char* start = at
     if key == PROPERTIES or key == TRAITS:
         if at[0] != c"{":
