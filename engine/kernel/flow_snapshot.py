@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from engine.kernel.state import FlowState
 
@@ -20,12 +22,37 @@ Document = tuple[str, int, object]
 """`(flow, version, (document, schema))`, or `(flow, DRAFT, draft)`."""
 
 
+class PackedVersion(msgspec.Struct, array_like=True, frozen=True):
+    """A launched version of a flow without its documents; `stopped_ms` is None for the active one."""
+
+    version: int
+    launched_ms: int
+    stopped_ms: int | None
+
+
+class PackedFlow(msgspec.Struct, array_like=True, frozen=True):
+    """A flow without its documents, as a snapshot stores it: a MessagePack array in this order.
+
+    `core` is what `FlowCore.pack` returned, None for a flow that was never launched. `occurrence` holds `next_ms`,
+    `occurred_ms` and `skipped` of its schedule (rule 11).
+    """
+
+    id: str
+    created_ms: int
+    updated_ms: int
+    revisions: int
+    drafted: bool
+    versions: list[PackedVersion]
+    core: dict[str, Any] | None
+    occurrence: tuple[int | None, int | None, int]
+
+
 class FrozenFlows:
     """Flows that the snapshot in progress has not read yet; empty without a snapshot."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, FlowState] = {}
-        self._early: list[list[Any]] = []
+        self._early: list[PackedFlow] = []
         self._documents: list[Document] = []
         self._since_ms = 0
 
@@ -43,7 +70,7 @@ class FrozenFlows:
             del self._waiting[flow.id]
             self._early.append(self._pack(flow))
 
-    def packed_flows(self) -> Iterator[list[Any]]:
+    def packed_flows(self) -> Iterator[PackedFlow]:
         """Yield the flows, packed, in no particular order."""
         while self._early or self._waiting:
             if self._early:
@@ -61,17 +88,23 @@ class FrozenFlows:
         """End: forget all that was frozen."""
         self._waiting, self._early, self._documents = {}, [], []
 
-    def _pack(self, flow: FlowState) -> list[Any]:
+    def _pack(self, flow: FlowState) -> PackedFlow:
         self._documents += documents(flow, self._since_ms)
         return pack_flow(flow, None if flow.core is None else flow.core.frozen_pack())
 
 
-def pack_flow(flow: FlowState, core: dict[str, Any] | None) -> list[Any]:
+def pack_flow(flow: FlowState, core: dict[str, Any] | None) -> PackedFlow:
     """Return a flow without its documents, with its packed core, as a snapshot stores it."""
-    versions = [[version.version, version.launched_ms, version.stopped_ms] for version in flow.versions]
-    occurrence = [flow.next_ms, flow.occurred_ms, flow.skipped]
-    drafted = flow.draft is not None
-    return [flow.id, flow.created_ms, flow.updated_ms, flow.revisions, drafted, versions, core, occurrence]
+    return PackedFlow(
+        id=flow.id,
+        created_ms=flow.created_ms,
+        updated_ms=flow.updated_ms,
+        revisions=flow.revisions,
+        drafted=flow.draft is not None,
+        versions=[PackedVersion(one.version, one.launched_ms, one.stopped_ms) for one in flow.versions],
+        core=core,
+        occurrence=(flow.next_ms, flow.occurred_ms, flow.skipped),
+    )
 
 
 def documents(flow: FlowState, since_ms: int) -> Iterator[Document]:

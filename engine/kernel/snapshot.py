@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from engine.flow.schema import parse_schema
 from engine.kernel import flows
-from engine.kernel.flow_snapshot import DRAFT, documents, pack_flow
+from engine.kernel.flow_snapshot import DRAFT, PackedFlow, documents, pack_flow
 from engine.kernel.outbox import PendingEffects
 from engine.kernel.state import FlowDraft, FlowState, State, Sweep, Version
 from engine.model import Effect
@@ -208,10 +208,11 @@ class Restoring:
                     self._codes.setdefault(pool, []).extend(some)
 
     def _take_flows(self, packed: list[Any]) -> None:
-        self._newest["flows"] += packed
-        for flow in packed:
-            if flow[6] is not None:
-                _restore_core(self._state, flow[6])
+        taken = msgspec.convert(packed, list[PackedFlow])
+        self._newest["flows"] += taken
+        for flow in taken:
+            if flow.core is not None:
+                _restore_core(self._state, flow.core)
 
     def _begin(self, packed: dict[str, Any]) -> None:
         """A snapshot begins. Contacts deleted before it are in no older one."""
@@ -263,21 +264,21 @@ def _restore_core(state: State, packed: dict[str, Any]) -> None:
 
 
 def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -> None:
-    for id, created_ms, updated_ms, revisions, drafted, versions, running, occurrence in sorted(
-        packed["flows"], key=itemgetter(0)
-    ):
-        draft = msgspec.convert(documents[(id, DRAFT)], FlowDraft) if drafted else None
+    for row in sorted(packed["flows"], key=attrgetter("id")):
+        draft = msgspec.convert(documents[(row.id, DRAFT)], FlowDraft) if row.drafted else None
         launched = []
-        for number, launched_ms, stopped_ms in versions:
-            document, schema = documents[(id, number)]
-            launched.append(Version(number, document, schema, launched_ms, stopped_ms))
-        flow = FlowState(id, created_ms, updated_ms, revisions, draft, launched)
-        flow.next_ms, flow.occurred_ms, flow.skipped = occurrence
-        state.flows[id] = flow
-        if running is not None:
-            core = state.core.registry.flows[running["no"]]
+        for version in row.versions:
+            document, schema = documents[(row.id, version.version)]
+            launched.append(
+                Version(version.version, document, schema, version.launched_ms, version.stopped_ms)
+            )
+        flow = FlowState(row.id, row.created_ms, row.updated_ms, row.revisions, draft, launched)
+        flow.next_ms, flow.occurred_ms, flow.skipped = row.occurrence
+        state.flows[row.id] = flow
+        if row.core is not None:
+            core = state.core.registry.flows[row.core["no"]]
             flows.install(state, flow, core)
-            core.unpack_times(running)
+            core.unpack_times(row.core)
     state.core.plan()
 
 
