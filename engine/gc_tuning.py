@@ -1,4 +1,4 @@
-"""What Python's collector of cyclic garbage may cost an engine that serves.
+"""Tuning of Python's collector of cyclic garbage for an engine that serves.
 
 A full collection looks at every object that could be part of a cycle and at all that it refers to: with a million
 contacts that takes a tenth of a second, during which nothing else happens, and by its own measure Python does it
@@ -26,7 +26,10 @@ THRESHOLDS = (GARBAGE_NEW_OBJECTS, GARBAGE_YOUNG_COLLECTIONS, GARBAGE_MIDDLE_COL
 
 @contextmanager
 def off() -> Iterator[None]:
-    """No collection until the block ends: while a state of millions of objects, none of them a cycle, is built."""
+    """Switch collection off until the block ends.
+
+    While a state of millions of objects, none of them a cycle, is built.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -38,7 +41,7 @@ def off() -> Iterator[None]:
 
 @contextmanager
 def spared() -> Iterator[None]:
-    """From now on, until the block ends, spare what is there and collect seldom. Of the whole process."""
+    """Freeze the objects of the process and collect seldom, until the block ends."""
     thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()

@@ -168,7 +168,7 @@ class Ingest:
                 await self._ended.wait()
 
     def retry(self) -> None:
-        """There may be room again: try the batch that waits for it."""
+        """Retry the batch that waits for room, because there may be some again."""
         self._retry.set()
 
     async def _apply_all(self, send: trio.MemorySendChannel[Applied]) -> None:
@@ -195,7 +195,10 @@ class Ingest:
         return due is not None and due <= self._now_ms()
 
     def _patience_s(self) -> float:
-        """How long nothing needs doing. The bell rings before that if something is queued or settled."""
+        """Return the seconds until there is something to do.
+
+        The bell rings before that if something is queued or settled.
+        """
         due = self._kernel.next_due_ms()
         if due is None or self._ahead:
             return tuning.PULSE_SLEEP_S_MAX
@@ -290,7 +293,7 @@ class Ingest:
     # What others ask
 
     def durable_effects_before(self) -> int | None:
-        """Effects with a seq below this are durable; None: all are."""
+        """Return the seq below which effects are durable; None: all are."""
         return next((one.outcome.effects[0].seq for one in self._ahead if one.outcome.effects), None)
 
     @property
@@ -309,7 +312,7 @@ class Ingest:
         return not self.is_full and not self._outbox_is_full()
 
     def statistics(self) -> dict[str, object]:
-        """Counts since the start, and what is queued just now. Times in seconds."""
+        """Return counts since the start, and what is queued at present. Times in seconds."""
         return {
             "batches": self._batches,
             "pulses": self._pulses,
@@ -345,7 +348,7 @@ class Ingest:
 
 
 def _with_those_that_wait(applied: Applied, receive: trio.MemoryReceiveChannel[Applied]) -> list[Applied]:
-    """A batch, and those applied after it that wait as well, until their frames are COMMIT_BYTES_MAX."""
+    """Return a batch and those applied after it that wait as well, until their frames are COMMIT_BYTES_MAX."""
     batches = [applied]
     while sum(len(one.frame) for one in batches) < tuning.COMMIT_BYTES_MAX:
         try:

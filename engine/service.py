@@ -47,7 +47,7 @@ def _kernel(key: bytes) -> Kernel:
 
 
 class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service is made of. Only `data` has to be given; the map sizes are for tests.
+    """Configuration of a service. Only `data` is required; the map sizes are for tests.
 
     `channels` adds to, or replaces among, the DEFAULT_NAMES, each of which is `log` otherwise.
     """
@@ -131,7 +131,7 @@ class Service:
             return await self._checkpointer.back_up(partial)
 
     def outbox(self, after: int = 0, limit: int = limits.LIST_LIMIT_DEFAULT) -> list[Effect]:
-        """Durable effects without a receipt and with seq > `after`, in order: for an application that pulls.
+        """Return durable effects without a receipt and with seq > `after`, in order: for an application that pulls.
 
         Only those that are left to the application: channels mapped to `outbox`, or not configured any more.
         """
@@ -160,7 +160,7 @@ class Service:
         return not self._stopping and self._ingest.accepts_events
 
     def statistics(self) -> dict[str, Any]:
-        """Numbers for /metrics and /readyz: uptime_s, accepts_input and a dict per part."""
+        """Return numbers for /metrics and /readyz: uptime_s, accepts_input and a dict per part."""
         return {
             "uptime_s": time.monotonic() - self._started_s,
             "accepts_input": self.accepts_input,
@@ -217,7 +217,7 @@ class Service:
             self._growing.set()
 
     async def _touch_ahead(self) -> None:
-        """Have the memory that contacts and runs will need taken before the loop has to wait for it."""
+        """Touch the memory that contacts and runs will need before the loop has to wait for it."""
         limiter = trio.CapacityLimiter(1)
         while True:
             await self._growing.wait()
@@ -235,7 +235,7 @@ _PULLED = Outbox()
 
 
 def resolve_channels(configured: Mapping[str, Channel | Outbox]) -> dict[str, Channel | Outbox]:
-    """Every channel by name: the default ones, all on one log, and those configured."""
+    """Return every channel by name: the default ones, all on one log, and those configured."""
     log = Log()
     return {**dict.fromkeys(DEFAULT_NAMES, log), **configured}
 

@@ -1,4 +1,4 @@
-"""What somebody hands to the engine, on its way into a batch, and the promise he gets for it."""
+"""A submission on its way into a batch, and the ticket that its sender waits for."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Submission(msgspec.Struct):
 
 
 def stopping(code: str) -> Unavailable:
-    """What whoever waits, or comes too late, is told."""
+    """Return the error for callers that wait, or come too late, while the engine stops."""
     return Unavailable(code, "The engine is stopping.", retry_after_s=5)
 
 
 def pieces_of(decoded: Decoded) -> list[tuple[list[Input], bytes]]:
-    """What is too large for a batch of its own is cut at line ends; nearly everything is one piece."""
+    """Cut a submission that is too large for one batch at line ends; nearly every one is one piece."""
     body = decoded.body
     if len(decoded.inputs) <= limits.BATCH_INPUTS_MAX and len(body) <= limits.BATCH_BYTES_MAX:
         return [(decoded.inputs, body)]

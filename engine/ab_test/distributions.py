@@ -9,14 +9,14 @@ BETA_TURNS_MAX: Final = 10_000  # it takes about the square root of the degrees 
 
 
 def student_t_tail(t: float, freedom: float) -> float:
-    """P(|T| > t) of Student's t: the regularised incomplete beta function I(freedom / (freedom + t²))."""
+    """Return P(|T| > t) of Student's t: the regularised incomplete beta function I(freedom / (freedom + t²))."""
     if freedom > 1e7:  # the normal distribution to seven digits, and the fraction would take long
         return erfc(fabs(t) / sqrt(2))
     return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 
 def student_t_quantile(tail: float, freedom: float) -> float:
-    """The t > 0 with P(|T| > t) = `tail`, by halving: slow, sure, and called once for an interval."""
+    """Return the t > 0 with P(|T| > t) = `tail`, by halving: slow, sure, and called once for an interval."""
     high = 1.0
     while student_t_tail(high, freedom) > tail:
         high *= 2
@@ -30,7 +30,9 @@ def student_t_quantile(tail: float, freedom: float) -> float:
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """I_x(a, b) by its continued fraction (Abramowitz and Stegun 26.5.8), on the side where that converges fast."""
+    """Return I_x(a, b) by its continued fraction (Abramowitz and Stegun 26.5.8), on the side where that converges
+    fast.
+    """
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
     if x > (a + 1) / (a + b + 2):
@@ -50,7 +52,7 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def chi_square_tail(x: float, freedom: int) -> float:
-    """P(X > x) of chi-square: the regularised incomplete gamma function Q(freedom / 2, x / 2).
+    """Return P(X > x) of chi-square: the regularised incomplete gamma function Q(freedom / 2, x / 2).
 
     For whole `freedom` it is a finite sum: Q(a + 1, y) = Q(a, y) + yᵃ e⁻ʸ / Γ(a + 1), from Q(½, y) = erfc √y or
     Q(1, y) = e⁻ʸ (Abramowitz and Stegun 26.4.4 and 26.4.5).

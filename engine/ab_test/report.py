@@ -52,7 +52,7 @@ UNIT_HUNDREDTHS: Final = 100  # of the currency unit
 
 
 class VariantTotals(msgspec.Struct, frozen=True):
-    """What the kernel has counted of one variant. All integers; sums go over contacts."""
+    """Totals that the kernel counted for one variant. All integers; sums go over contacts."""
 
     name: str
     share: int  # in hundredths of a per cent
@@ -70,7 +70,7 @@ class VariantTotals(msgspec.Struct, frozen=True):
 
     @property
     def weight(self) -> int:
-        """What its contacts are held against: shares that were edited count for those who came under them."""
+        """Share that its contacts are compared with: an edited share counts for contacts that arrived under it."""
         return self.share if self.expected is None else self.expected
 
 
@@ -95,7 +95,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def estimate(totals: VariantTotals, metric: str) -> Estimate | None:
-    """The metric of one variant, revenue in currency units; None where there is nothing to divide by."""
+    """Estimate the metric of one variant, revenue in currency units; None where there is nothing to divide by."""
     if metric == "conversion_rate":
         return rate(totals.conversions, totals.contacts)
     if metric == "revenue_per_contact":
@@ -105,14 +105,17 @@ def estimate(totals: VariantTotals, metric: str) -> Estimate | None:
 
 
 def rate(successes: int, n: int) -> Estimate | None:
-    """The mean m of zeros and ones, with the variance m (1 - m). None without contacts."""
+    """Estimate the mean m of zeros and ones, with the variance m (1 - m). None without contacts."""
     if n <= 0:
         return None
     return Estimate(_quotient(successes, n), max(_quotient(successes * (n - successes), n * n), 0.0), n)
 
 
 def mean(total: float, squares: float, n: int, scale: int = 1) -> Estimate | None:
-    """Mean and sample variance from sum and sum of squares of `n` values in 1/`scale`. None without contacts."""
+    """Estimate mean and sample variance from sum and sum of squares of `n` values in 1/`scale`.
+
+    None without contacts.
+    """
     if n <= 0:
         return None
     spread = squares * n - total * total
@@ -121,7 +124,7 @@ def mean(total: float, squares: float, n: int, scale: int = 1) -> Estimate | Non
 
 
 def _order_value(totals: VariantTotals) -> Estimate | None:
-    """Revenue by orders, a quotient of two means over contacts, by the delta method.
+    """Estimate revenue by orders, a quotient of two means over contacts, by the delta method.
 
     To first order a contact adds (its revenue - value · its orders) / (mean of orders) to the quotient. These add up
     to zero; their squares hold the variance of revenue, the covariance and the variance of orders.
@@ -136,7 +139,7 @@ def _order_value(totals: VariantTotals) -> Estimate | None:
 
 
 def relative_lift(control: Estimate | None, variant: Estimate | None) -> float | None:
-    """(variant - control) / control. None against a control of zero, or below it, where more would be less."""
+    """Return (variant - control) / control. None against a control of zero, or below it, where more would be less."""
     if control is None or variant is None or control.value <= 0:
         return None
     return _finite((variant.value - control.value) / control.value)
@@ -145,7 +148,9 @@ def relative_lift(control: Estimate | None, variant: Estimate | None) -> float |
 def sequential(
     control: Estimate, variant: Estimate, alpha: float, tuning: float = TUNING_CONTACTS
 ) -> Comparison | None:
-    """Relative lift with an interval and a p-value that hold however often one looks; None without a variance.
+    """Compute the relative lift with an interval and a p-value that hold however often one looks.
+
+    None without a variance.
 
     Waudby-Smith et al. 2021, version 7: the mixing parameter ρ from `alpha` and `tuning` by equation 161, the
     interval by equation 9, the p-value by equation 155, with n the contacts of both variants. The interval excludes
@@ -165,7 +170,9 @@ def sequential(
 
 
 def fixed_horizon(control: Estimate, variant: Estimate, alpha: float) -> Comparison | None:
-    """Relative lift by Welch's t-test: valid for one look, at an end fixed beforehand. None without a variance.
+    """Compute the relative lift by Welch's t-test: valid for one look, at an end fixed beforehand.
+
+    None without a variance.
 
     Not part of the report. The degrees of freedom are Welch and Satterthwaite's, of the absolute difference.
     """
@@ -179,7 +186,10 @@ def fixed_horizon(control: Estimate, variant: Estimate, alpha: float) -> Compari
 
 
 def _standard_error(control: Estimate, variant: Estimate) -> float | None:
-    """Of the relative lift, by the delta method. None against a control of zero, or where one does not vary."""
+    """Compute the standard error of the relative lift, by the delta method.
+
+    None against a control of zero, or where one does not vary.
+    """
     if control.value <= 0 or control.variance <= 0 or variant.variance <= 0:
         return None
     of_variant = sqrt(variant.variance / variant.n) / control.value
@@ -189,7 +199,7 @@ def _standard_error(control: Estimate, variant: Estimate) -> float | None:
 
 
 def _quotient(numerator: float, denominator: float) -> float:
-    """Whole numbers divided once, correctly rounded; infinite where a float does not reach."""
+    """Divide whole numbers once, correctly rounded; infinite where a float does not reach."""
     try:
         return numerator / denominator
     except OverflowError:
@@ -204,7 +214,7 @@ def _finite(value: float) -> float | None:
 
 
 def sample_ratio(totals: Sequence[VariantTotals]) -> float | None:
-    """The p-value of the contacts against the shares: small when they do not fit (rule 22).
+    """Compute the p-value of the contacts against the shares: small when they do not fit (rule 22).
 
     Pearson's chi-square test over the variants that have a share. None while a variant expects too few contacts.
     """
@@ -225,7 +235,7 @@ def sample_ratio(totals: Sequence[VariantTotals]) -> float | None:
 def report(
     totals: Sequence[VariantTotals], *, metric: str, confidence: float, started_ms: int | None, now_ms: int
 ) -> dict[str, Any]:
-    """The report of rule 22, JSON-able: what cannot be said is None, never NaN or infinite.
+    """Return the report of rule 22, JSON-able: what cannot be said is None, never NaN or infinite.
 
     `metric` (one of AB_METRICS) decides the winner, at `confidence` (between 0 and 1, both excluded); `started_ms` is
     when the first contact arrived. In the answer shares are per cent, revenue is in currency units, lifts and
@@ -283,7 +293,7 @@ def _counts(one: VariantTotals) -> dict[str, Any]:
 def _figures(
     control: VariantTotals | None, one: VariantTotals, metric: str, alpha: float, times: int
 ) -> dict[str, Any]:
-    """One metric of one variant, compared at `alpha` shared among so many comparisons."""
+    """Return one metric of one variant, compared at `alpha` shared among so many comparisons."""
     own, base, found = estimate(one, metric), None, None
     if control is not None and one is not control:
         base = estimate(control, metric)
@@ -304,7 +314,7 @@ def _is_firm(own: Estimate) -> bool:
 
 
 def _missing(taking_part: Sequence[VariantTotals], elapsed_ms: int, mismatch: float | None) -> list[str]:
-    """What a winner still needs, whatever the intervals say."""
+    """Return what a winner still needs, whatever the intervals say."""
     missing = []
     if mismatch is not None:
         missing.append(
@@ -321,7 +331,7 @@ def _missing(taking_part: Sequence[VariantTotals], elapsed_ms: int, mismatch: fl
 
 
 def _decide(control: str, rivals: dict[str, dict[str, Any]], metric: str) -> tuple[str | None, str]:
-    """The winner by the intervals of the chosen metric, and the sentence that says why."""
+    """Return the winner by the intervals of the chosen metric, and the sentence that says why."""
     title = metric.replace("_", " ")
     better = [name for name, of in rivals.items() if of["significant"] and of["lift"] > 0]
     worse = [name for name, of in rivals.items() if of["significant"] and of["lift"] < 0]

@@ -32,7 +32,7 @@ class KernelCallbacks(Callbacks):
         return _WHAT[entry["outcome"]], entry
 
     def date_of(self, run: Run, node: NodeCore, view: View) -> int | None:
-        """The end of a dynamic wait; an expression that errors gives no date (rule 5)."""
+        """Return the end of a dynamic wait; an expression that fails has no date (rule 5)."""
         wait = node.planned.node
         assert isinstance(wait, Wait)
         assert wait.until is not None
@@ -55,7 +55,7 @@ class KernelCallbacks(Callbacks):
         contacts.alias(self.state, contact, previous)
 
     def key_of(self, plan: Plan, view: View) -> str | None:
-        """The value of `run_key`: texts and whole numbers are keys, anything else, or an error, is none."""
+        """Return the value of `run_key`: texts and whole numbers are keys, anything else and errors are not."""
         try:
             value = plan.value(view)
         except EvaluationError:
@@ -65,7 +65,7 @@ class KernelCallbacks(Callbacks):
         return str(value)
 
     def worth_of(self, plan: Plan, view: View) -> int:
-        """Revenue in hundredths of the currency unit; what is no number is worth nothing (rule 22)."""
+        """Return revenue in hundredths of the currency unit; 0 for anything but a number (rule 22)."""
         try:
             value = plan.value(view)
         except EvaluationError:
@@ -78,6 +78,6 @@ class KernelCallbacks(Callbacks):
         return self.state.pools.available(pool)
 
     def cut(self, contact: Contact, event: str) -> None:
-        """A chain was cut (rule 19)."""
+        """Record that a chain was cut (rule 19)."""
         detail = f"The event {event} ended a chain of flows that launch each other."
         self.state.monitor.add(self.state.now_ms, "chain_cut", detail, contact=contact.id)

@@ -32,14 +32,14 @@ IMPACT_CONTACTS_MAX = 1_000
 
 
 def salt_of(key: bytes, flow: str, node: str) -> bytes:
-    """16 bytes that belong to a node for ever: edits keep it, another flow's node has another (rule 21)."""
+    """Return the 16 bytes that belong to a node for ever: edits keep it, another flow's node has another (rule 21)."""
     place = flow.encode() + b"\0" + node.encode()
     halves = (siphash24(key, prefix + place).to_bytes(8, "little") for prefix in (b"salt-a\0", b"salt-b\0"))
     return b"".join(halves)
 
 
 def known(state: State, flow_id: object) -> FlowState:
-    """The flow, or raise NotFound."""
+    """Return the flow. Raise NotFound if there is none of this id."""
     flow = state.flows.get(flow_id) if isinstance(flow_id, str) else None
     if flow is None:
         raise NotFound("no_such_flow", f"There is no flow {flow_id!r}.", named=str(flow_id))
@@ -47,7 +47,7 @@ def known(state: State, flow_id: object) -> FlowState:
 
 
 def status_of(state: State, flow: FlowState) -> tuple[str, str | None]:
-    """`(status, reason)` of rule 24. A launched flow past its end counts as paused, `schedule_end`."""
+    """Return `(status, reason)` of rule 24. A launched flow past its end counts as paused, `schedule_end`."""
     if flow.core is None:
         return ("draft" if flow.draft is None or flow.draft.problems else "ready"), None
     if flow.core.ending():
@@ -63,7 +63,7 @@ def status_of(state: State, flow: FlowState) -> tuple[str, str | None]:
 
 
 def create(state: State, document: dict[str, Any]) -> FlowState:
-    """A new flow with this document as its draft; problems do not hinder that, only an unusable id does."""
+    """Create a flow with this document as its draft; problems do not hinder that, only an unusable id does."""
     flow_id = document.get("id")
     if not isinstance(flow_id, str) or not is_id(flow_id):
         problem = Problem(
@@ -121,7 +121,7 @@ def start_draft(state: State, flow: FlowState, *, replace: bool, version: int | 
 
 
 def version_of(flow: FlowState, number: int) -> Version:
-    """A launched version, or raise NotFound."""
+    """Return a launched version. Raise NotFound if there is none of this number."""
     for version in flow.versions:
         if version.version == number:
             return version
@@ -140,7 +140,7 @@ def delete_draft(state: State, flow: FlowState) -> None:
 
 
 def duplicate(state: State, flow: FlowState, new_id: str | None, name: str | None) -> FlowState:
-    """A copy as a draft of its own: new id, hence new salts, no history (rules 15, 21)."""
+    """Copy a flow as a draft of its own: new id, hence new salts, no history (rules 15, 21)."""
     source = flow.active.document if flow.active is not None else flow.draft.document if flow.draft else {}
     document = dict(source)
     document["id"] = new_id if new_id is not None else _free_id(state, flow.id)
@@ -267,7 +267,7 @@ def plan_occurrence(state: State, flow: FlowState, from_ms: int | None = None) -
 
 
 def _count_removed(core: FlowCore, gone: list[int]) -> dict[str, Any]:
-    """How many runs wait where, and the first contacts among them, in order of arrival."""
+    """Count the runs that wait at each node, with the first contacts among them, in order of arrival."""
     waiting = core.waiting_by_node()
     runs = (run for node in gone for run in core.runs_waiting(node, 0, IMPACT_CONTACTS_MAX))
     contacts = (run.contact.id for run in runs)
@@ -280,7 +280,7 @@ def _count_removed(core: FlowCore, gone: list[int]) -> dict[str, Any]:
 
 
 def impact(state: State, flow: FlowState) -> dict[str, Any]:
-    """What launching the draft would do to waiting runs (rule 26). Changes nothing."""
+    """Return what launching the draft would do to waiting runs (rule 26). Changes nothing."""
     if flow.draft is None:
         raise Conflict("no_draft", f"The flow {flow.id!r} has no draft to launch.", named=flow.id)
     nodes = flow.draft.document.get("nodes")
@@ -318,7 +318,7 @@ def _launched(flow: FlowState) -> FlowCore:
 
 
 def pause(state: State, flow: FlowState) -> None:
-    """No entries from now on, and no wait ends into a step (rule 28). Pausing a paused flow changes nothing."""
+    """Stop entries, and let no wait end into a step (rule 28). Pausing a paused flow changes nothing."""
     core = _launched(flow)
     if core.paused_ms == NOT_PAUSED:
         state.frozen.touch(flow)

@@ -1,4 +1,4 @@
-"""What can be asked of a kernel: plain dicts and lists, ready for JSON. Nothing here changes anything."""
+"""Reads of a kernel: plain dicts and lists, ready for JSON. Nothing here changes the state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHY = {
 
 
 def when(ms: int | None) -> str | None:
-    """An instant for people; None for none."""
+    """Return an instant as RFC 3339; None stays None."""
     return None if ms is None or ms in (FOREVER_AGO, NEVER) else instant.format(ms)
 
 
@@ -40,7 +40,7 @@ def when(ms: int | None) -> str | None:
 
 
 def flow_row(state: State, flow: FlowState) -> dict[str, Any]:
-    """A flow in a list."""
+    """Return a flow as a row of a list."""
     status, reason = flows.status_of(state, flow)
     shown = flow.active.document if flow.active is not None else flow.draft.document if flow.draft else {}
     return {
@@ -62,7 +62,7 @@ def flow_row(state: State, flow: FlowState) -> dict[str, Any]:
 
 
 def _text(value: object, otherwise: str | None) -> str | None:
-    """A draft may hold anything."""
+    """Return a text of a draft, which may hold anything."""
     return value if isinstance(value, str) else otherwise
 
 
@@ -77,7 +77,7 @@ def _entered(flow: FlowState) -> int:
 
 
 def flow_detail(state: State, flow: FlowState) -> dict[str, Any]:
-    """One flow, with what is needed to understand what it does just now."""
+    """Return one flow, with what it does at present."""
     core, planned = flow.core, None if flow.program is None else flow.program.flow
     return {
         **flow_row(state, flow),
@@ -104,7 +104,7 @@ def _frequency(planned: Flow) -> dict[str, Any]:
 
 
 def version_row(version: Any) -> dict[str, Any]:
-    """A version in the history (rule 29)."""
+    """Return a version as a row of the history (rule 29)."""
     return {
         "version": version.version,
         "launched_at": when(version.launched_ms),
@@ -113,13 +113,13 @@ def version_row(version: Any) -> dict[str, Any]:
 
 
 def version_detail(flow: FlowState, number: int) -> dict[str, Any]:
-    """A version with its document; NotFound if there is none."""
+    """Return a version with its document. Raise NotFound if there is none."""
     version = flows.version_of(flow, number)
     return {**version_row(version), "flow": flow.id, "document": version.document}
 
 
 def draft(state: State, flow: FlowState) -> dict[str, Any]:
-    """The draft with its problems; NotFound if there is none."""
+    """Return the draft with its problems. Raise NotFound if there is none."""
     if flow.draft is None:
         raise NotFound("no_draft", f"The flow {flow.id!r} has no draft.", named=flow.id)
     return {
@@ -133,13 +133,13 @@ def draft(state: State, flow: FlowState) -> dict[str, Any]:
 
 
 def stats(flow: FlowState) -> dict[str, Any]:
-    """Numbers per node, in the shape of the stats API."""
+    """Return numbers per node, in the shape of the stats API."""
     nodes = {} if flow.core is None else flow.core.stats()
     return {"flow": flow.id, "version": None if flow.active is None else flow.active.version, "nodes": nodes}
 
 
 def ab_report(state: State, flow: FlowState, node: str) -> dict[str, Any]:
-    """The report of an A/B test of the active version (rule 22)."""
+    """Return the report of an A/B test of the active version (rule 22)."""
     planned = None if flow.program is None else flow.program.flow.nodes.get(node)
     if not isinstance(planned, AbTest) or flow.core is None:
         detail = f"The flow {flow.id!r} runs no A/B test {node!r}."
@@ -162,7 +162,7 @@ def ab_report(state: State, flow: FlowState, node: str) -> dict[str, Any]:
 
 
 def runs_page(flow: FlowState, node: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Waiting runs of a flow, node by node in order of arrival, from behind the cursor (`node number.arrival`) on."""
+    """Return waiting runs of a flow, node by node in order of arrival, behind the cursor (`node number.arrival`)."""
     if flow.core is None:
         return {"runs": [], "cursor": None}
     core = flow.core
@@ -199,7 +199,7 @@ def _waiting_row(run: Run) -> dict[str, Any]:
 
 
 def contact(state: State, contact_id: str) -> dict[str, Any]:
-    """One contact as the engine knows it."""
+    """Return one contact as the engine knows it."""
     found = contacts.known(state, contact_id)
     names = state.core.names.texts
     events = {names[name]: {"count": n, "last": when(last)} for name, n, last in found.events()}
@@ -225,7 +225,7 @@ def _marks(state: State, found: Contact) -> dict[str, Any]:
 
 
 def contact_runs(state: State, contact_id: str) -> list[dict[str, Any]]:
-    """Its runs, newest first: those in progress and the last ended ones."""
+    """Return its runs, newest first: those in progress and the last ended ones."""
     found = contacts.known(state, contact_id)
     rows = [
         {"run": run.id, "flow": run.flow.id, "state": "waiting", **_waiting_row(run)}
@@ -250,7 +250,7 @@ def contact_runs(state: State, contact_id: str) -> list[dict[str, Any]]:
 
 
 def why(state: State, contact_id: str, flow: FlowState) -> dict[str, Any]:
-    """Why the contact is, or is not, in the flow, and from when it may enter."""
+    """Explain why the contact is, or is not, in the flow, and from when it may enter."""
     found = contacts.known(state, contact_id)
     runs = [row for row in contact_runs(state, contact_id) if row["flow"] == flow.id]
     in_flow = any(row["state"] == "waiting" for row in runs)
@@ -292,8 +292,11 @@ def _asks_for(flow: FlowState) -> str:
 
 
 def segment_members(state: State, segment: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Ids of the contacts in a segment, in order of id, from behind the cursor on. So that a sparse segment does not
-    hold the loop, a page ends after SCANNED_CONTACTS_MAX contacts and may then be short, or empty, with a cursor."""
+    """Return ids of the contacts in a segment, in order of id, from behind the cursor on.
+
+    So that a sparse segment does not hold the loop, a page ends after SCANNED_CONTACTS_MAX contacts and may then be
+    short, or empty, with a cursor.
+    """
     registry = state.core.registry
     start = registry.ids.bisect_right(cursor) if cursor else 0
     scanned = list(registry.ids.islice(start, start + SCANNED_CONTACTS_MAX))
@@ -309,7 +312,7 @@ def segment_members(state: State, segment: str, limit: int, cursor: str | None) 
 
 
 def dead_letters(state: State) -> list[dict[str, Any]]:
-    """Effects that failed and can be tried again, the newest first."""
+    """Return effects that failed and can be retried, the newest first."""
     return [
         {
             "effect": id,
@@ -325,7 +328,7 @@ def dead_letters(state: State) -> list[dict[str, Any]]:
 
 
 def counts(state: State) -> dict[str, int]:
-    """Totals of the engine, for metrics."""
+    """Return totals of the engine, for metrics."""
     core = state.core
     return {
         "contacts": len(core.registry.ids),

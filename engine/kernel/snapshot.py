@@ -74,8 +74,10 @@ class Snapshot:
         self.complete = False
 
     def part(self, records_max: int) -> bytes | None:
-        """The next part, worth about `records_max` contacts and CHECKPOINT_PART_BYTES at most, where it is not one
-        record that is larger; None when all were given."""
+        """Return the next part, None after the last.
+
+        It has about `records_max` contacts, and CHECKPOINT_PART_BYTES at most unless one record is larger.
+        """
         if self._done:
             return None
         if self._small is not None:
@@ -100,7 +102,7 @@ class Snapshot:
         return None
 
     def abandon(self) -> None:
-        """Not all of it will be kept, even if all of it was given: the next snapshot will be a full one."""
+        """Drop the snapshot, even if all of it was read: the next one will be a full one."""
         self.complete = False
         if not self._done:
             self._done = True
@@ -111,7 +113,7 @@ class Snapshot:
 
 
 def _slice(kind: str, packed: Iterator[bytes], most: int) -> bytes | None:
-    """A part of the next records, as many as fit; None when there are no more."""
+    """Return a part of the next records, as many as fit; None after the last."""
     taken: list[msgspec.Raw] = []
     size = 0
     for record in packed:
@@ -123,13 +125,13 @@ def _slice(kind: str, packed: Iterator[bytes], most: int) -> bytes | None:
 
 
 def _held(outbox: PendingEffects) -> Iterator[Effect]:
-    """What a snapshot wants of the outbox; effects never change."""
+    """Return what a snapshot holds of the outbox; effects never change."""
     while some := outbox.held_part(EFFECTS_AT_ONCE):
         yield from some
 
 
 def pack_state(state: State) -> dict[str, Any]:
-    """Everything but contacts, codes, effects, documents and fingerprints."""
+    """Return everything but contacts, codes, effects, documents and fingerprints."""
     every = [flow for _, flow in sorted(state.flows.items())]
     packed = [pack_flow(flow, None if flow.core is None else flow.core.pack()) for flow in every]
     return {**_pack_small(state), "flows": packed}
@@ -184,7 +186,7 @@ class Restoring:
         self._effects: list[Effect] = []
 
     def take(self, kind: str, raw: msgspec.Raw) -> None:
-        """The next part."""
+        """Take the next part."""
         if kind == "contacts":
             self._state.core.registry.restore(bytes(raw), self._gone)
         elif kind == "state":
@@ -215,7 +217,7 @@ class Restoring:
                 _restore_core(self._state, flow.core)
 
     def _begin(self, packed: dict[str, Any]) -> None:
-        """A snapshot begins. Contacts deleted before it are in no older one."""
+        """Begin with a snapshot's first part. Contacts deleted before it are in no older one."""
         self._snapshots += 1
         if self._snapshots == 1:
             self._newest = packed
@@ -227,7 +229,7 @@ class Restoring:
         self._recent.append([])
 
     def end(self) -> None:
-        """All parts were taken."""
+        """Finish after the last part."""
         if not self._snapshots:
             return
         state, packed = self._state, self._newest
@@ -283,7 +285,7 @@ def _restore_flows(state: State, packed: dict[str, Any], documents: Documents) -
 
 
 def digest(state: State) -> bytes:
-    """16 bytes over everything, the same for states that behave the same."""
+    """Return 16 bytes over the whole state, the same for states that behave the same."""
     whole = blake2b(digest_size=16)
     whole.update(_pack(pack_state(state)))
     for _, flow in sorted(state.flows.items()):

@@ -36,7 +36,7 @@ class RecordingError(TidemillError):
 
 
 def blocks(path: Path, told: Told | None = None) -> Iterator[tuple[int, bytes]]:
-    """Whole lines, about a megabyte at a time, each block with the number of its first line (from 1).
+    """Yield whole lines, about a megabyte at a time, each block with the number of its first line (from 1).
 
     Raises RecordingError where the file cannot be read, or is packed and not whole.
     """
@@ -71,7 +71,10 @@ def _lines(stream: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[tuple[int,
 
 
 def events(path: Path, told: Told | None = None) -> Iterator[Timed]:
-    """Every message of a file with its own `timestamp`. Raises RecordingError for a line that is none, or has none."""
+    """Yield every message of a file with its own `timestamp`.
+
+    Raises RecordingError for another line, or one without.
+    """
     for first, data in blocks(path, told):
         inputs = _decoded(path, first, data)
         timed, missing = with_timestamps(inputs)
@@ -82,7 +85,7 @@ def events(path: Path, told: Told | None = None) -> Iterator[Timed]:
 
 
 def contacts(path: Path, told: Told | None = None) -> Iterator[Event]:
-    """Every identify line of a file. Raises RecordingError for any other."""
+    """Yield every identify line of a file. Raises RecordingError for any other."""
     for first, data in blocks(path, told):
         for number, item in enumerate(_decoded(path, first, data)):
             if not isinstance(item, Event) or item.kind != Kind.IDENTIFY:
@@ -100,6 +103,9 @@ def _decoded(path: Path, first: int, data: bytes) -> list[Input]:
 
 
 def _line_of(data: bytes, first: int, place: int) -> int:
-    """The number of the line of an input, by its place among those of a block: blank lines are not among them."""
+    """Return the number of the line of an input, by its place among those of a block.
+
+    Blank lines are not among them.
+    """
     filled = [number for number, line in enumerate(data.split(b"\n"), start=first) if line.strip()]
     return filled[place]

@@ -34,7 +34,7 @@ Look = Callable[[int], None]
 
 
 def render(record: TraceRecord) -> dict[str, Any]:
-    """A trace record as people read it: instants (`at`; `until` and `schedule` in `detail`) as RFC 3339."""
+    """Return a trace record as people read it: instants (`at`; `until` and `schedule` in `detail`) as RFC 3339."""
     detail = record.detail
     for key in INSTANTS:
         if isinstance(ms := detail.get(key), int):
@@ -112,7 +112,7 @@ class Simulator:
         self.now_ms = max(self.now_ms, until_ms)
 
     def stats(self) -> dict[str, Any]:
-        """Per flow, by id, what the statistics of the API answer: counts per node."""
+        """Return counts per node for each flow, by id, as the statistics of the API do."""
         return {flow["id"]: self.kernel.stats(flow["id"]) for flow in self.kernel.flows()}
 
     def _fresh(self) -> Kernel:
@@ -157,7 +157,7 @@ class Simulator:
         self._apply([Control("receipts", {"receipts": receipts})])
 
     def _check(self, inputs: list[Input], answers: Sequence[Answer]) -> None:
-        """Raises Refused for the first input that was."""
+        """Raise Refused for the first input that was refused."""
         for item, answer in zip(inputs, answers, strict=True):
             if isinstance(answer, Refused):
                 operation = item.op if isinstance(item, Control) else "an input"
@@ -170,7 +170,7 @@ class Simulator:
 
 
 def restarted(kernel: Kernel, fresh: Kernel) -> Kernel:
-    """`fresh`, brought to the state of `kernel` by a snapshot of all of it."""
+    """Bring `fresh` to the state of `kernel` by a full snapshot, and return it."""
     snapshot = kernel.snapshot(full=True)
     parts: list[bytes] = []
     while (part := snapshot.part(CHECKPOINT_PART_RECORDS_MAX)) is not None:

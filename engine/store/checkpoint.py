@@ -50,7 +50,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What the newest checkpoint is: the state after batch `seq`, restored from `chain` in order. `owed`: contacts were
+    """The newest checkpoint: the state after batch `seq`, restored from `chain` in order. `owed`: contacts were
     deleted of whom something may still be in the files."""
 
     format: int
@@ -64,14 +64,17 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 class _Written(msgspec.Struct, frozen=True):
-    """As much of a manifest as every format has."""
+    """The fields of a manifest that every format has."""
 
     format: int
 
 
 class Pace:
-    """How many records a part may hold. Records and bytes are bounded beforehand; a machine on which that many take
-    more CPU time than CHECKPOINT_PART_S gets smaller parts."""
+    """The number of records that a part may hold.
+
+    Records and bytes are bounded beforehand; a machine on which that many take more CPU time than CHECKPOINT_PART_S
+    gets smaller parts.
+    """
 
     def __init__(self) -> None:
         self.records = tuning.CHECKPOINT_PART_RECORDS_MAX
@@ -99,8 +102,9 @@ class Checkpoints:
         return self.manifest.seq if self.manifest else 0
 
     def parts(self, progress: Callable[[int, int], None] | None = None) -> Iterator[bytes]:
-        """The parts of the newest delta, then of the one before, down to the base, each verified. Raises StoreError
-        `corrupt`.
+        """Yield the parts of the newest delta, then of the one before, down to the base, each verified.
+
+        Raises StoreError `corrupt`.
 
         `progress` is told bytes done and bytes in all as it goes. What was read of the map is let go of again.
         """
@@ -137,7 +141,7 @@ class Checkpoints:
         return count, wrong
 
     def _piece(self, link: Link, index: int) -> tuple[bytes, int]:
-        """What a piece holds, and the bytes it takes in the store."""
+        """Return what a piece holds, and the bytes it takes in the store."""
         key = _key(link.number, index)
         value = self._env.read(partial(_get, key=key))
         where = f"piece {index + 1} of {link.pieces} of the checkpoint at batch {link.seq}"
@@ -194,7 +198,7 @@ class Checkpoints:
         await self._env.copy(folder)
 
     async def settle(self, *, owed: bool) -> None:
-        """Both environments were rewritten after the base. Raises StoreFull or StoreError."""
+        """Record that both environments were rewritten after the base. Raises StoreFull or StoreError."""
         assert self.manifest is not None, "what was rewritten has a base"
         await self._put_manifest(msgspec.structs.replace(self.manifest, owed=owed))
 
@@ -258,7 +262,7 @@ class Checkpoints:
         return total
 
     def statistics(self) -> dict[str, object]:
-        """`seq`, `deltas`, `bytes`, `live_bytes`, `longest_part_s` and the commits' times."""
+        """Return `seq`, `deltas`, `bytes`, `live_bytes`, `longest_part_s` and the commits' times."""
         chain = self.manifest.chain if self.manifest else ()
         return {
             "seq": self.seq,
@@ -293,7 +297,7 @@ def _read_manifest(transaction: lmdb.Transaction) -> Manifest | None:
 
 
 def _cut(row: list[bytes], number: int, first: int, *, to_the_end: bool) -> tuple[dict[bytes, bytes], bytes]:
-    """The pieces of a row from number `first` on, compressed and sealed, by key; and what is left for the next."""
+    """Cut the pieces of a row from number `first` on, compressed and sealed, by key; and what is left for the next."""
     whole, sealed, start = memoryview(b"".join(row)), dict[bytes, bytes](), 0
     while len(whole) - start >= tuning.CHECKPOINT_PIECE_BYTES or (to_the_end and start < len(whole)):
         piece = whole[start : start + tuning.CHECKPOINT_PIECE_BYTES]
@@ -314,7 +318,7 @@ def _whole_parts(row: bytearray) -> Iterator[bytes]:
 
 
 def _orphans(transaction: lmdb.Transaction, kept: set[int]) -> list[bytes]:
-    """Some keys of parts whose number is not in `kept`; kept numbers are stepped over, not walked through."""
+    """Find some keys of parts whose number is not in `kept`; kept numbers are stepped over, not walked through."""
     cursor = transaction.cursor()
     keys: list[bytes] = []
     found = cursor.set_range(_key(0, 0))

@@ -1,4 +1,4 @@
-"""When a checkpoint is made, and the trimming of the journal after it.
+"""The schedule of checkpoints, and the trimming of the journal after each.
 
 By bytes journaled, by time, when the journal is full, and at a clean stop. Where the disk would write about as many
 bytes for checkpoints as for the journal, as with a million contacts of whom nearly all have changed after some
@@ -193,7 +193,7 @@ class Checkpointer:
         return time.monotonic() - self._last_s >= self._every_s or self._is_worth_it()
 
     def _is_worth_it(self) -> bool:
-        """By bytes: the next one is taken to be as large as the last of its kind."""
+        """Whether it pays by bytes: the next one is expected to be as large as the last of its kind."""
         since_bytes = self._journal.appended_bytes - self._bytes_then
         if since_bytes < self._every_bytes:
             return False
@@ -213,8 +213,10 @@ class Checkpointer:
         return len(deltas) >= tuning.CHECKPOINT_DELTAS_MAX or sum(one.bytes for one in deltas) > base.bytes
 
     def statistics(self) -> dict[str, object]:
-        """`made`, `failed` and `compacted` since the start, `took_s` and `age_s` of the newest, whether an erasure is
-        owed, and the store's own."""
+        """Return the counts `made`, `failed` and `compacted` since the start, and the store's own statistics.
+
+        `took_s` and `age_s` are of the newest checkpoint; `owes_erasure` says whether an erasure is still due.
+        """
         return {
             "compacted": self._compacted,
             "owes_erasure": self.owes_erasure,

@@ -32,18 +32,18 @@ _contexts = _Contexts()
 
 
 def compress(data: bytes | memoryview) -> bytes:
-    """What `decompress` makes `data` of again; 4 bytes longer than it at most."""
+    """Compress `data`, for `decompress`. The result is at most 4 bytes longer."""
     packed = _contexts.compressor.compress(data)
     return len(data).to_bytes(LENGTH_BYTES) + (packed if len(packed) < len(data) else bytes(data))
 
 
 def length(packed: bytes) -> int:
-    """How long what was compressed is."""
+    """Return the bytes of what was compressed."""
     return int.from_bytes(packed[:LENGTH_BYTES])
 
 
 def decompress(packed: bytes, *, bytes_max: int) -> bytes:
-    """What was compressed. Raises ValueError where it was not, or is longer than `bytes_max`."""
+    """Decompress. Raises ValueError for bytes that `compress` did not make, or for more than `bytes_max`."""
     size, body = length(packed), packed[LENGTH_BYTES:]
     if len(packed) < LENGTH_BYTES or len(body) > size or size > bytes_max:
         raise ValueError(f"{size} bytes cannot come of {len(body)}")

@@ -66,7 +66,7 @@ def _lock(descriptor: int, data: Path) -> None:
 
 @asynccontextmanager
 async def growing(folder: Path, *, data: Path) -> AsyncIterator[Path]:
-    """A new directory (mode 0700) beside `folder`, which becomes `folder` when the block ends well and goes otherwise:
+    """Make a directory (mode 0700) beside `folder`, which becomes `folder` when the block ends well and goes otherwise:
     a backup that is there is whole. Raises Refused, also for one in the directory `data` that is to be copied, and
     Unavailable where the disk will not have it."""
     partial = _made_beside(folder, data)
@@ -80,7 +80,7 @@ async def growing(folder: Path, *, data: Path) -> AsyncIterator[Path]:
 
 
 def _made_beside(folder: Path, data: Path) -> Path:
-    """Raises Refused for whatever cannot be made: the path came from outside."""
+    """Make a directory beside `folder`. Raises Refused if it cannot be made: the path came from outside."""
     try:
         if not folder.is_absolute() or os.path.lexists(folder) or not folder.parent.is_dir():
             detail = f"A backup needs a whole path to a new directory in one that is there; {folder} is none."
@@ -114,8 +114,11 @@ def _rename(partial: Path, folder: Path) -> None:
 
 
 def _remove(partial: Path) -> None:
-    """If it is there. One that cannot be removed is named by the next backup to the same place; what has to be told now
-    is what ended this one."""
+    """Remove a folder if it exists.
+
+    One that cannot be removed is named by the next backup to the same place; what has to be told now is what ended
+    this one.
+    """
     try:
         if partial.exists():
             shutil.rmtree(partial)

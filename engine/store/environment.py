@@ -1,4 +1,4 @@
-"""What the journal and the checkpoints share: an LMDB environment written by one task at a time.
+"""An LMDB environment written by one task at a time: the journal and the checkpoints have one each.
 
 A transaction that others wait for, an append to the journal, is begun and filled on the loop's thread and
 committed in a worker thread. py-lmdb drops and takes the GIL at every put; in a worker beside a busy loop
@@ -48,7 +48,7 @@ class StoreFull(Unavailable):
 
 
 class CommitTimes:
-    """How long commits took: a histogram in seconds, cumulative as Prometheus wants it."""
+    """Durations of commits: a histogram in seconds, cumulative as Prometheus wants it."""
 
     BOUNDS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 
@@ -67,20 +67,20 @@ class CommitTimes:
                 self._within[place] += 1
 
     def statistics(self) -> dict[str, object]:
-        """`{"count", "sum_s", "max_s", "buckets": {bound in s: commits within it}}`."""
+        """Return `{"count", "sum_s", "max_s", "buckets": {bound in s: commits within it}}`."""
         buckets = {str(bound): n for bound, n in zip(self.BOUNDS_S, self._within, strict=True)}
         return {"count": self.count, "sum_s": self.sum_s, "max_s": self.max_s, "buckets": buckets}
 
 
 def live_bytes(stat: Mapping[str, Any]) -> int:
-    """Bytes of the pages in use, from LMDB's statistics of a database."""
+    """Return the bytes of the pages in use, from LMDB's statistics of a database."""
     pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
     return int(stat["psize"] * pages)
 
 
 @contextmanager
 def _explained_copy(folder: Path) -> Iterator[None]:
-    """What goes wrong while a copy is written, as Unavailable; what is wrong with the original is a StoreError."""
+    """Raise what goes wrong while a copy is written as Unavailable; what is wrong with the original is a StoreError."""
     try:
         yield
     except (lmdb.Error, OSError) as error:
@@ -153,7 +153,9 @@ class Environment:
         sync_names(path.parent)
 
     def _open(self, folder: Path | None = None) -> lmdb.Environment:
-        """Raises StoreError, and of a copy, in `folder`, what LMDB raises: whoever makes it explains it.
+        """Open an environment.
+
+        Raises StoreError, and of a copy, in `folder`, what LMDB raises: whoever makes it explains it.
 
         Zeroing pages beforehand costs next to nothing, and keeps what was in memory out of their unused bytes.
         """
@@ -222,7 +224,7 @@ class Environment:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """What goes wrong while writing, as StoreFull or StoreError."""
+        """Raise what goes wrong while writing as StoreFull or StoreError."""
         try:
             yield
         except (lmdb.Error, OSError) as error:
@@ -304,7 +306,10 @@ class Environment:
             last = rows[-1][0]
 
     def _sync_replaced(self) -> None:
-        """Nothing may be appended to a file whose name could be lost: unlike before, a full disk ends the process."""
+        """Sync the names of replaced files.
+
+        Nothing may be appended to a file whose name could be lost, so a full disk ends the process here.
+        """
         try:
             sync_names(self._path)
         except OSError as error:
@@ -324,7 +329,7 @@ class Environment:
         return last
 
     def _rows(self, after: bytes) -> Rows:
-        """The next records behind a key, about STORE_COPY_BYTES of them. Raises StoreError `corrupt`."""
+        """Return the next records behind a key, about STORE_COPY_BYTES of them. Raises StoreError `corrupt`."""
         try:
             with self._env.begin() as transaction:
                 return _read_rows(transaction, after)
@@ -332,13 +337,13 @@ class Environment:
             raise frame.corrupt(f"The {self.name} at {self._path} cannot be read: {error}.") from error
 
     async def _in_worker(self, work: Callable[..., T], *args: Any) -> T:
-        """In a worker thread, to its end; not the one that commits."""
+        """Run in a worker thread, to its end; not the one that commits."""
         with trio.CancelScope(shield=True):
             result = await trio.to_thread.run_sync(work, *args)
         return result  # noqa: RET504 (a scope could end the block early, as far as a type checker knows)
 
     def live_bytes(self) -> int:
-        """Bytes of the map holding data just now (free pages not counted)."""
+        """Return the bytes of the map that hold data at present (without free pages)."""
         return live_bytes(self._env.stat())
 
     @property

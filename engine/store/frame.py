@@ -42,14 +42,14 @@ class Frame(msgspec.Struct, frozen=True):
 def encode(
     seq: int, now_ms: int, *, version: int, count: int, previous: int, bodies: Sequence[bytes]
 ) -> bytes:
-    """The frame of a batch whose input lines are `bodies`, one after the other."""
+    """Encode the frame of a batch whose input lines are `bodies`, one after the other."""
     length = sum(map(len, bodies))
     head = _HEAD.pack(MAGIC, FORMAT, version, seq, now_ms, count, length, previous)
     return sealed(head, list(bodies))
 
 
 def decode(value: bytes, seq: int) -> Frame:
-    """The frame kept under `seq`. Raises StoreError `corrupt`, or `format` when a later release wrote it."""
+    """Decode the frame stored under `seq`. Raises StoreError `corrupt`, or `format` when a later release wrote it."""
     if len(value) < HEADER_BYTES or value[:4] != MAGIC:
         raise corrupt(f"Journal frame {seq} is not a frame.")
     _, form, version, own_seq, now_ms, count, length, previous = _HEAD.unpack_from(value)
@@ -63,7 +63,10 @@ def decode(value: bytes, seq: int) -> Frame:
 
 
 def checksum(*pieces: bytes) -> bytes:
-    """Of the pieces one after the other, each seeded with the sum of the one before: where one ends is part of it."""
+    """Compute the checksum of pieces one after the other, each seeded with the sum of the one before.
+
+    Where one ends is part of it.
+    """
     found = 0
     for piece in pieces:
         found = sum_of(piece, found)
@@ -71,7 +74,7 @@ def checksum(*pieces: bytes) -> bytes:
 
 
 def check_format(what: str, form: int, own: int) -> None:
-    """Raises StoreError `format` where `what` was written in another than ours."""
+    """Check a format. Raises StoreError `format` if `what` was written in another one than ours."""
     if form != own:
         raise StoreError(
             "format",
@@ -81,5 +84,5 @@ def check_format(what: str, form: int, own: int) -> None:
 
 
 def corrupt(detail: str) -> StoreError:
-    """What is raised wherever the store does not hold what was written into it."""
+    """Make the error of a store that does not hold what was written into it."""
     return StoreError("corrupt", detail, remedy=RESTORE)

@@ -70,7 +70,7 @@ class Journal:
         return self._meta.trimmed
 
     def read(self, after: int, *, bytes_max: int = tuning.JOURNAL_READ_BYTES) -> list[Frame]:
-        """The next frames with seq > `after`, at least one if there is one, about `bytes_max` in all.
+        """Return the next frames with seq > `after`, at least one if there is one, about `bytes_max` in all.
 
         Raises StoreError `corrupt` for a damaged frame, and where a seq is missing.
         """
@@ -143,7 +143,9 @@ class Journal:
         return 0 if last == META else int.from_bytes(last)
 
     def statistics(self) -> dict[str, object]:
-        """`last_seq`, `trimmed`, `live_bytes`, `map_bytes`, `appended_bytes`, `stored_bytes` and the commits' times."""
+        """Return `last_seq`, `trimmed`, `live_bytes`, `map_bytes`, `appended_bytes`, `stored_bytes` and the commits'
+        times.
+        """
         return {
             "last_seq": self.last_seq,
             "trimmed": self.trimmed,
@@ -176,7 +178,7 @@ def _read_meta(transaction: lmdb.Transaction) -> Meta | None:
 
 
 def _seal(meta: Meta) -> bytes:
-    """With a checksum: a key that came to be another one would give other fingerprints and other draws."""
+    """Seal the key with a checksum: a key that came to be another one would give other fingerprints and other draws."""
     body = msgspec.msgpack.encode(meta)
     return checksum(META, body) + body
 
@@ -210,7 +212,7 @@ def _read(transaction: lmdb.Transaction, first: int, bytes_max: int) -> list[tup
 
 
 def _stored(frames: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    """The frames as they are stored."""
+    """Return the frames as they are stored."""
     return [(seq, _compressed(value)) for seq, value in frames]
 
 
@@ -222,7 +224,7 @@ def _compressed(value: bytes) -> bytes:
 
 
 def _plain(value: bytes, seq: int) -> bytes:
-    """The frame that is stored as `value`. Raises StoreError `corrupt`."""
+    """Return the frame that is stored as `value`. Raises StoreError `corrupt`."""
     if not value.startswith(COMPRESSED):
         return value
     try:

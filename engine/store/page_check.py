@@ -40,7 +40,10 @@ _PAGE_BYTES = (512, 32 * 1024)
 
 
 def check(file: Path, name: str) -> None:
-    """Raises StoreError `corrupt` that names the page. A file that is not there, or empty, is a new store's."""
+    """Check all pages of a file.
+
+    Raises StoreError `corrupt` that names the page. A missing or empty file is a new store's.
+    """
     if not file.exists() or not file.stat().st_size:
         return
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -61,7 +64,7 @@ class Pages:
         self._counts = [0, 0, 0, 0]
 
     def check(self) -> None:
-        """All of it. Raises StoreError."""
+        """Check all pages. Raises StoreError."""
         free, records = self._metas()
         self._seen = bytearray(self._last + 1)
         self._seen[0:2] = b"\1\1"
@@ -76,7 +79,7 @@ class Pages:
         raise frame.corrupt(f"Page {page} of the {self._name} {what}.")
 
     def _metas(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The two trees by the newer meta page, once both were found to be whole."""
+        """Return the two trees by the newer meta page, once both were found to be whole."""
         if len(self._data) < 2 * _META_END:
             self._wrong(0, "is cut off")
         (size,) = struct.unpack_from("=I", self._data, HEAD_BYTES + _meta.size)
@@ -91,7 +94,7 @@ class Pages:
         return free, records
 
     def _meta(self, number: int) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
-        """Transaction, last page, and the two trees as one of the meta pages has them."""
+        """Return transaction, last page and the two trees as one of the meta pages has them."""
         at = number * self._page_bytes
         if len(self._data) < at + _META_END + 16:
             self._wrong(number, "is cut off")
@@ -120,7 +123,7 @@ class Pages:
             self._wrong(self._txn & 1, "counts other pages or records than there are")
 
     def _walk(self, page: int, depth: int, low: bytes, high: bytes | None, *, is_free_list: bool) -> None:
-        """A page and what is below it: keys in order, none below `low`, all below `high`."""
+        """Walk over a page and what is below it: keys in order, none below `low`, all below `high`."""
         if not 0 < depth <= DEPTH_MAX:
             self._wrong(page, f"is {abs(depth)} levels from the leaves")
         kind = LEAF if depth == 1 else BRANCH
@@ -153,7 +156,7 @@ class Pages:
         return _ordered(key) if is_free_list else key
 
     def _enter(self, page: int, kind: int) -> tuple[int, tuple[int, ...]]:
-        """Where a page of a tree begins in the file, and the offsets of its nodes in it."""
+        """Return where a page of a tree begins in the file, and the offsets of its nodes in it."""
         self._use(page, 1)
         at = page * self._page_bytes
         own, _, flags, lower, upper = _head.unpack_from(self._data, at)
@@ -168,7 +171,7 @@ class Pages:
         return at, offsets
 
     def _data_of(self, page: int, at: int, size: int, flags: int, key: bytes, is_free_list: bool) -> None:
-        """The data of a leaf's node, which begins `at`."""
+        """Return the data of a leaf's node, which begins `at`."""
         self._counts[3] += 1
         end = (page + 1) * self._page_bytes
         if flags not in (0, BIG) or at + (8 if flags else size) > end:
@@ -195,7 +198,7 @@ class Pages:
         self._free += [(page, one) for one in free[:count]]
 
     def _use(self, page: int, count: int) -> None:
-        """Pages of a tree: inside the file, and not met before."""
+        """Mark pages of a tree as used: inside the file, and not met before."""
         if page < 2 or page + count > self._last + 1 or (page + count) * self._page_bytes > len(self._data):
             self._wrong(page, "is needed and outside the file")
         if self._seen.count(1, page, page + count):
@@ -209,5 +212,5 @@ class Pages:
 
 
 def _ordered(key: bytes) -> bytes:
-    """A number's key so that bytes are in the order of numbers."""
+    """Return a number's key so that bytes are in the order of numbers."""
     return int.from_bytes(key, "little" if struct.pack("=H", 1) == b"\1\0" else "big").to_bytes(len(key))

@@ -26,7 +26,7 @@ from ext.structures.memory import give_back
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far recovery is: bytes of `total` in phase `restore`, batches of `total` in phase `replay`."""
+    """Progress of a recovery: bytes of `total` in phase `restore`, batches of `total` in phase `replay`."""
 
     phase: Literal["restore", "replay"]
     done: int
@@ -34,7 +34,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """What recovery did: restored up to `checkpoint_seq`, then replayed so many batches and inputs."""
+    """Result of a recovery: restored up to `checkpoint_seq`, then replayed so many batches and inputs."""
 
     checkpoint_seq: int
     batches: int

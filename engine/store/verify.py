@@ -27,8 +27,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """What was read, and what was found. `seq`, `contacts` and `digest` (hex) are those of the state at the end; absent
-    where there is none."""
+    """Result of a verification: what was read, and what was found.
+
+    `seq`, `contacts` and `digest` (hex) are those of the state at the end; absent where there is none.
+    """
 
     frames: int
     pieces: int

@@ -66,18 +66,21 @@ test.__test__ = False  # type: ignore[attr-defined]  # pytest: this is not one o
 
 
 def opening(scenario: Scenario) -> list[Input]:
-    """What happens at `start`, before any input: channels are configured, flows launched, in order."""
+    """Yield what happens at `start`, before any input: channels are configured, flows launched, in order."""
     launches = [Control("launch", {"flow": document}) for document in scenario.flows]
     return [Control("channels", {"channels": channels_of(documents_of(scenario))}), *launches]
 
 
 def documents_of(scenario: Scenario) -> list[Any]:
-    """The flows of a scenario, those its inputs launch among them."""
+    """Return the flows of a scenario, with those that its inputs launch."""
     return [*scenario.flows, *(raw.get("flow") for raw in scenario.inputs)]
 
 
 def channels_of(documents: Iterable[Any]) -> list[str]:
-    """In virtual time every channel is configured: the usual ones and whatever the flows name."""
+    """Return the channels of a scenario.
+
+    In virtual time every channel is configured: the usual ones and those that flows name.
+    """
     return sorted({*CHANNELS, *(name for document in documents for name in _sends(document))})
 
 

@@ -1,4 +1,4 @@
-"""What was expected against what happened, and the difference as a person wants to see it."""
+"""The comparison of what was expected with what happened, and their difference for a person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ COLUMNS = ("at", "contact", "flow", "node", "what")
 
 
 def matches(expected: Record, happened: Record) -> bool:
-    """A field left out matches anything; `detail` is compared by the keys given; instants by their value."""
+    """Whether a record matches.
+
+    A field left out matches anything; `detail` is compared by the keys given; instants by their value.
+    """
     for key, value in expected.items():
         if key == "detail":
             detail = happened.get("detail", {})
@@ -48,7 +51,7 @@ def difference(expected: list[Record], happened: list[Record]) -> str:
 
 
 def _aligned(left: list[Record], right: list[Record]) -> list[tuple[Record | None, Record | None]]:
-    """Pairs that match and, between them, what stands alone: the longest common sequence."""
+    """Align two sequences: pairs that match and, between them, what stands alone (longest common sequence)."""
     if len(left) * len(right) > CELLS_MAX:
         return [pair for one, other in zip_longest(left, right) for pair in _beside(one, other)]
     lengths = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]

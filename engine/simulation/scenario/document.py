@@ -83,7 +83,7 @@ class Scenario(msgspec.Struct, frozen=True):
     expect: list[dict[str, Any]] | None
 
     def timed_inputs(self) -> Iterator[Timed]:
-        """Every input with the instant at which it is received; ScenarioError for one that is wrong."""
+        """Yield every input with the instant at which it is received. Raises ScenarioError for one that is wrong."""
         last_ms = self.start_ms
         for number, raw in enumerate(self.inputs):
             place = f"{self.place}: input[{number}]"
@@ -131,7 +131,7 @@ def load(path: Path) -> Scenario:
 
 
 def parse(raw: Any, *, place: str, folder: Path) -> Scenario:
-    """A scenario from plain data; `place` is what errors call it."""
+    """Read a scenario from plain data; `place` is what errors call it."""
     if is_flow(raw):
         raise Refused("flow_not_scenario", f"{place}: is a flow, not a scenario.", named=place)
     document = _mapping(raw, place)
@@ -194,7 +194,7 @@ def _expected(raw: Any, only: tuple[str, ...], place: str) -> list[dict[str, Any
 
 
 def _inline(raw: dict[str, Any], place: str, folder: Path) -> Part:
-    """An input written in the scenario itself: checked for keys nobody reads."""
+    """Read an input written in the scenario itself, and check it for unknown keys."""
     kind = raw.get("type")
     if "at" not in raw:
         raise ScenarioError(place, "has no `at`.", "Say when the engine receives it.")
@@ -209,7 +209,7 @@ def _inline(raw: dict[str, Any], place: str, folder: Path) -> Part:
 
 
 def _message(raw: dict[str, Any], at_ms: int, place: str) -> Input:
-    """An event happened when it was received, unless it says otherwise."""
+    """Read a message. An event happened when it was received, unless it says otherwise."""
     line = {key: value for key, value in raw.items() if key != "at"}
     line.setdefault("timestamp", instant.format(at_ms))
     taken = decode_line(msgspec.json.encode(line))
@@ -236,7 +236,7 @@ def _operation(raw: dict[str, Any], place: str, folder: Path) -> Control:
 
 
 def _block(data: bytes, first: int, path: Path) -> Iterator[Part]:
-    """A whole block at once where it holds plain messages only, else line by line."""
+    """Read a whole block at once if it holds plain messages only, else line by line."""
     plain = b'"at"' not in data and b'"control"' not in data and b"\n\n" not in data
     decoded = decode_lines(data) if plain else None
     if decoded is None or decoded.rejected:
@@ -264,7 +264,7 @@ def _one_line(line: bytes, place: str, folder: Path) -> Timed:
 
 
 def _flow(raw: Any, place: str, folder: Path) -> dict[str, Any]:
-    """A flow document as it stands, or from the file it names; whether it is valid is the kernel's to say."""
+    """Read a flow document as it stands, or from the file it names. The kernel decides whether it is valid."""
     flow = _mapping(raw, place)
     if "$file" not in flow:
         return flow
