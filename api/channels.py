@@ -15,7 +15,7 @@ from engine.limits import WEBHOOK_SECRETS_MAX
 def make_channels(
     settings: Mapping[str, ChannelSettings], environ: Mapping[str, str]
 ) -> dict[str, Channel | Outbox]:
-    """A channel for each name. Raises ConfigError."""
+    """Make a channel for each name. Raises ConfigError."""
     return {name: _make(name, channel, environ) for name, channel in settings.items()}
 
 
@@ -44,7 +44,7 @@ def _webhook(name: str, settings: WebhookSettings, environ: Mapping[str, str]) -
 
 
 def _secrets(name: str, settings: WebhookSettings, environ: Mapping[str, str]) -> list[bytes]:
-    """The secrets, the newest first. No message quotes one."""
+    """Return the secrets, the newest first. No message quotes one."""
     remedy = "`openssl rand -base64 32` makes a good one; write whsec_ before it."
     if bool(settings.secret_file) == bool(settings.secret_env):
         detail = (

@@ -1,4 +1,4 @@
-"""What can be configured, and where from: flags, then `TIDEMILL_…` variables, then `tidemill.toml`.
+"""Settings and their sources: flags, then `TIDEMILL_…` variables, then `tidemill.toml`.
 
 One struct, `Settings`, holds it all; every source is checked against it, so a misspelt key or a wrong type is
 one sentence with its place and its remedy. Variables that we do not know are left alone: container platforms
@@ -32,7 +32,7 @@ class ConfigError(TidemillError):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a listener listens: `host` and `port` (0: any free one), or the `path` of a Unix socket. `tls`: what is
+    """The address of a listener: `host` and `port` (0: any free one), or the `path` of a Unix socket. `tls`: what is
     said there is encrypted."""
 
     host: str = ""
@@ -45,7 +45,7 @@ class Address(msgspec.Struct, frozen=True):
         return bool(self.path)
 
     def __str__(self) -> str:
-        """As it is written in flags: `127.0.0.1:7700`, `[::1]:7700`, `https://example.com:7700`,
+        """Return the address as flags have it: `127.0.0.1:7700`, `[::1]:7700`, `https://example.com:7700`,
         `unix:/run/tidemill/http.sock`."""
         if self.path:
             return f"unix:{self.path}"
@@ -54,7 +54,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class _Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """How the messages of one channel leave the engine; `kind` tells which."""
+    """The way in which messages of one channel leave the engine, chosen by `kind`."""
 
 
 class LogSettings(_Channel, frozen=True, tag="log"):
@@ -107,7 +107,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The private key of `certfile` (PEM)."""
 
     def addresses(self, listener: str) -> list[Address]:
-        """The parsed addresses of `http`, `intake` or `stream`."""
+        """Return the parsed addresses of `http`, `intake` or `stream`."""
         parsed = [parse_address(text, listener) for text in getattr(self, listener)]
         if listener != "http" or not self.certfile:
             return parsed
@@ -121,7 +121,10 @@ VARIABLES = {f"TIDEMILL_{name.upper()}": name for name in (*TEXTS, *LISTENERS, "
 
 
 def parse_address(text: str, name: str = "address") -> Address:
-    """`HOST:PORT` (`[HOST]:PORT` for IPv6), `https://HOST:PORT` or `unix:PATH`. Raises ConfigError naming `name`."""
+    """Parse `HOST:PORT` (`[HOST]:PORT` for IPv6), `https://HOST:PORT` or `unix:PATH`.
+
+    Raises ConfigError naming `name`.
+    """
     remedy = "Write HOST:PORT, as in 127.0.0.1:7700, or unix:PATH."
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
@@ -148,7 +151,7 @@ def load_settings(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings in force. `flags` given as None or empty are as if not given.
+    """Load the settings in force. Flags that are None or empty count as not given.
 
     `file` must exist where it is named; else `tidemill.toml` of the working directory is read if there is
     one. Raises ConfigError.
@@ -191,7 +194,7 @@ def _from_variables(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _checked(raw: dict[str, Any], source: str) -> dict[str, Any]:
-    """`raw` itself once it fits the struct: only the keys that were given, so that layers can lie over it."""
+    """Return `raw` itself once it fits the struct: only the keys that were given, so that layers can lie over it."""
     try:
         msgspec.convert(raw, Settings)
     except msgspec.ValidationError as error:

@@ -44,7 +44,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_keys(data: Path) -> tuple[Key, ...]:
-    """The issued keys, in the order they were created; none where there is no file. Raises KeyFileError."""
+    """Read the issued keys, in the order of their creation; no file means no keys. Raises KeyFileError."""
     path = data / FILE
     try:
         with path.open("rb") as file:
@@ -144,7 +144,7 @@ async def watch(data: Path, keys: Keys, *, every_s: float = LOOK_S) -> None:
 
 
 def mark(data: Path) -> tuple[int, ...] | None:
-    """What tells one file of keys from the next: a rename always gives another inode."""
+    """Return what distinguishes one file of keys from the next: a rename always gives another inode."""
     try:
         status = os.stat(data / FILE)
     except OSError:

@@ -53,7 +53,7 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def new_secret() -> str:
-    """A fresh secret, which fits a header, a URL and a shell without quotes."""
+    """Make a secret, which fits a header, a URL and a shell without quotes."""
     return PREFIX + secrets.token_urlsafe(SECRET_BYTES)
 
 
@@ -79,11 +79,11 @@ class Keys:
 
     @property
     def issued(self) -> int:
-        """How many keys of the data directory are in force."""
+        """Count the keys of the data directory that are in force."""
         return len(self._issued)
 
     def replace(self, issued: Iterable[Key]) -> None:
-        """From now on these are the issued keys."""
+        """Replace the issued keys."""
         self._issued = tuple(issued)
         self.guard_management = bool(self._issued)
         self.guard_events = any(key.allows(("events",)) for key in (*self._configured, *self._issued))
@@ -91,7 +91,7 @@ class Keys:
             told()
 
     def find(self, secret: bytes) -> Key | None:
-        """The key with this secret. Takes the same time whichever it is, and if it is none."""
+        """Find the key with this secret. Takes the same time for each key, and for none."""
         given = sha256_of(secret)
         found: Key | None = None
         for key in (*self._configured, *self._issued):

@@ -48,7 +48,7 @@ async def listening(address: Address) -> AsyncIterator[list[trio.SocketListener]
 
 
 async def open_listeners(address: Address) -> list[trio.SocketListener]:
-    """The listening sockets of `address`; who calls this closes them. Raises ListenError."""
+    """Open the listening sockets of `address`; the caller closes them. Raises ListenError."""
     try:
         if address.is_unix:
             return [await _open_unix(address.path)]
@@ -92,7 +92,7 @@ async def _remove_stale(path: str) -> None:
 
 
 def bound(listener: trio.SocketListener) -> Address:
-    """Where a listener really listens: with port 0 in the configuration, the port it was given."""
+    """Return where a listener really listens: with port 0 in the configuration, the port it was given."""
     name = listener.socket.getsockname()
     if listener.socket.family == socket.AF_UNIX:
         return Address(path=os.fsdecode(name))
@@ -100,7 +100,7 @@ def bound(listener: trio.SocketListener) -> Address:
 
 
 def is_local(stream: trio.SocketStream) -> bool:
-    """Does the peer sit on this machine: a Unix socket, or a loopback address?"""
+    """Whether the peer is on this machine: a Unix socket, or a loopback address."""
     if stream.socket.family == socket.AF_UNIX:
         return True
     try:
@@ -111,7 +111,10 @@ def is_local(stream: trio.SocketStream) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """`127.0.0.0/8`, `::1`, and IPv4 loopback written as IPv6. False for what is not an address."""
+    """Whether an address is `127.0.0.0/8`, `::1`, or IPv4 loopback written as IPv6.
+
+    False for text that is no address.
+    """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -122,7 +125,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _mark(path: str) -> tuple[int, int] | None:
-    """What tells our socket file from one made later under the same name."""
+    """Return what distinguishes our socket file from one made later under the same name."""
     try:
         status = os.stat(path)
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from engine.flow.source.source import load, locate
 
 
 def read_bytes(path: Path) -> bytes:
-    """The file's bytes (`-`: stdin). Raises TidemillError where it cannot be read."""
+    """Read a file's bytes (`-`: stdin). Raises TidemillError if it cannot be read."""
     if str(path) == "-":
         return sys.stdin.buffer.read()
     try:
@@ -28,7 +28,7 @@ def is_yaml(path: Path) -> bool:
 
 
 def read_document(path: Path) -> Any:
-    """The plain data of a YAML or JSON file. Raises TidemillError with the file, the line and what is wrong."""
+    """Read the plain data of a YAML or JSON file. Raises TidemillError with the file, the line and what is wrong."""
     loaded = load(read_bytes(path), yaml=is_yaml(path))
     if loaded.problems:
         raise _unusable(path, loaded.problems[0])
@@ -36,7 +36,7 @@ def read_document(path: Path) -> Any:
 
 
 def read_schema(path: Path) -> Schema:
-    """A `schema.yaml`. Raises TidemillError with the file, the line and what is wrong."""
+    """Read a `schema.yaml`. Raises TidemillError with the file, the line and what is wrong."""
     loaded = load(read_bytes(path), yaml=is_yaml(path))
     if loaded.problems:
         raise _unusable(path, loaded.problems[0])

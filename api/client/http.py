@@ -44,7 +44,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def key_of(file: Path | None, environ: Mapping[str, str]) -> str:
-    """The key to show: the first line of `file` if there is one, else TIDEMILL_KEY; "" for none."""
+    """Return the key to send: the first line of `file` if there is one, else TIDEMILL_KEY; "" for none."""
     if file is None:
         return environ.get(KEY_VARIABLE, "").strip()
     try:
@@ -65,7 +65,10 @@ class Client:
 
     @classmethod
     def of(cls, settings: Settings, key: str = "") -> Client:
-        """The engine these settings would serve: its first `http` address. Raises EngineError without any."""
+        """Return a client of the engine that these settings would serve, at its first `http` address.
+
+        Raises EngineError without any.
+        """
         addresses = settings.addresses("http")
         if not addresses:
             raise EngineError(
@@ -77,7 +80,7 @@ class Client:
         return self._ask("GET", path, query)
 
     def rows(self, *path: str, **query: object) -> list[Any]:
-        """A whole list, page by page; its last part names both the path and the rows in the answer."""
+        """Return a whole list, page by page; its last part names both the path and the rows in the answer."""
         page = self.get(*path, **query)
         rows: list[Any] = page[path[-1]]
         while cursor := page.get("cursor"):
@@ -93,7 +96,7 @@ class Client:
         patient: bool = False,
         **query: object,
     ) -> Any:
-        """`patient`: what is asked for may take as long as it takes."""
+        """Send a POST. `patient`: without a time limit on the answer."""
         if patient:
             self._timeout_s = None
         return self._ask("POST", path, query, body, revision)
@@ -109,7 +112,7 @@ class Client:
         body: object = None,
         revision: int | None = None,
     ) -> Any:
-        """The decoded answer. Raises EngineError with the problem's sentence and, where known, a remedy.
+        """Return the decoded answer. Raises EngineError with the problem's sentence and, where known, a remedy.
 
         With a `revision`, what is asked is refused if the draft is no longer that one (`If-Match`).
         """
@@ -178,7 +181,7 @@ def _decoded(answer: bytes) -> Any:
 
 
 def _refusal(status: int, answer: bytes) -> EngineError:
-    """An RFC 9457 problem as an error; whatever else a server may say with its status only."""
+    """Return an RFC 9457 problem as an error; any other answer is shown by its status alone."""
     try:
         problem = msgspec.json.decode(answer)
     except msgspec.DecodeError:

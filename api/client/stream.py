@@ -172,7 +172,7 @@ class _Feed:
         self.rejected = 0
 
     async def run(self, stream: trio.SocketStream, key: str) -> bool:
-        """Over one connection: True when all lines are done with, False when it broke."""
+        """Send over one connection. Return True when all lines are settled, False when it broke."""
         self._room = trio.Event()
         fault: Exception | None = None
 
@@ -245,7 +245,7 @@ class _Feed:
         done.set()
 
     async def _read(self, stream: trio.SocketStream) -> FeedError | None:
-        """Books answers until the engine ends its side, or the connection breaks."""
+        """Read answers until the engine ends its side, or the connection breaks."""
         first = self.acknowledged
         tail = b""
         try:

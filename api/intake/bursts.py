@@ -44,7 +44,7 @@ SOCKETS_MAX = 256
 
 
 class Left(msgspec.Struct, frozen=True):
-    """What a burst leaves to a connection's own task."""
+    """The work that a burst leaves to a connection's own task."""
 
     exchanges: Sequence[Exchange] = ()
     """Complete requests to answer; of another a part may have been read."""
@@ -70,7 +70,7 @@ class Talk:
         self._call = trio.Event()
 
     def stop(self) -> None:
-        """The listener stops: nobody is waited for who has not asked."""
+        """Stop: connections without a request are not waited for."""
         if self.standing_by:
             self.connection.scope.cancel()
 
@@ -80,7 +80,7 @@ class Talk:
         self._call.set()
 
     async def left(self) -> Left:
-        """What a burst leaves to us, as soon as there is something."""
+        """Wait for work that a burst leaves to this connection."""
         await self._call.wait()
         self._call = trio.Event()
         return self._left
@@ -109,7 +109,7 @@ class Bursts:
         reception.keys.on_change.append(self._forget)
 
     async def run(self) -> None:
-        """Until cancelled. Bursts under way are then given up, so end the connections first."""
+        """Run until cancelled. Bursts in flight are dropped then, so end the connections first."""
         async with trio.open_nursery() as nursery:
             while True:
                 await trio.lowlevel.wait_readable(self._poll.fileno())
@@ -121,7 +121,7 @@ class Bursts:
             familiar.forget()
 
     def close(self) -> None:
-        """When no connection stands by any more."""
+        """Close, once no connection is idle any more."""
         self._poll.close()
 
     async def stand_by(self, talk: Talk) -> Left:
@@ -180,7 +180,7 @@ class Bursts:
         return burst
 
     def _kind_of(self, exchanges: Sequence[Exchange]) -> str | None:
-        """The kind of message, if there is one request and we can take it."""
+        """Return the kind of message, if there is one request that a burst can take."""
         if len(exchanges) != 1 or exchanges[0].refused is not None or exchanges[0].last:
             return None
         return self._reception.kind_of_single(exchanges[0].head)

@@ -60,7 +60,7 @@ class Connection:
         self.deadline = trio.current_time() + seconds
 
     async def receive(self, size: int) -> bytes:
-        """What has arrived, at most `size` bytes; b"" once the peer has ended its side. Raises Gone."""
+        """Return what has arrived, at most `size` bytes; b"" once the peer has ended its side. Raises Gone."""
         while True:
             await trio.lowlevel.wait_readable(self.socket)
             try:
@@ -121,7 +121,7 @@ class Connections:
         *,
         task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Until `stop()`, and then until the connections have ended. Closes the listeners."""
+        """Serve until `stop()`, and then until the connections have ended. Closes the listeners."""
         async with trio.open_nursery() as sweeping:
             sweeping.start_soon(self._sweep)
             async with trio.open_nursery() as handling:
@@ -143,11 +143,11 @@ class Connections:
             connection.on_stop()
 
     def open(self) -> tuple[Connection, ...]:
-        """Those served now."""
+        """Count of the connections served now."""
         return tuple(self._open)
 
     def statistics(self) -> dict[str, int]:
-        """`open` now; `accepted` and `refused` (beyond the cap) since the start."""
+        """Return `open` now; `accepted` and `refused` (beyond the cap) since the start."""
         return {"open": len(self._open), "accepted": self._accepted_total, "refused": self._refused_total}
 
     async def _welcome(self, stream: trio.SocketStream) -> None:

@@ -1,4 +1,4 @@
-"""What a way in needs of the engine: to queue inputs, and to be told when they are durable.
+"""The port through which a way in queues inputs, and learns when they are durable.
 
 `Service.enqueue` is one; tests have their own.
 """
@@ -19,7 +19,7 @@ class Ticket(Protocol):
         """Whether `wait` would end at once."""
 
     async def wait(self) -> None:
-        """Until durable. Raises Unavailable when the engine stops before that."""
+        """Wait until the inputs are durable. Raises Unavailable when the engine stops before that."""
 
 
 Enqueue = Callable[[Decoded], Awaitable[Ticket]]

@@ -27,7 +27,7 @@ class Familiar:
         self._heads: dict[bytes, tuple[Head, int]] = {}
 
     def feed(self, http: Http1, data: bytes) -> list[Exchange]:
-        """What `http.feed(data)` gives."""
+        """Return what `http.feed(data)` returns."""
         if not http.idle or http.closed:
             return http.feed(data)
         start = data.find(END) + len(END)
@@ -40,11 +40,11 @@ class Familiar:
         return exchanges
 
     def forget(self) -> None:
-        """Nothing is known any more: `judge` would now say something else."""
+        """Forget all heads, because `judge` may decide otherwise now."""
         self._heads.clear()
 
     def _keep(self, data: bytes, start: int, exchange: Exchange) -> None:
-        """If the body is what follows the head to the last byte, its length is the one that the head tells (a body
+        """Keep a head. If the body is what follows the head to the last byte, its length is the one in the head (a body
         in chunks is shorter than what they take)."""
         plain = exchange.refused is None and not exchange.last and len(exchange.body) == len(data) - start
         if plain and len(END) <= start <= HEAD_BYTES_MAX:

@@ -95,7 +95,10 @@ class Http1:
         return not (self._in_head or self._in_body)
 
     def feed(self, data: bytes) -> list[Exchange]:
-        """Takes any cut of bytes. Never raises; what cannot be read becomes an exchange refused with 400."""
+        """Feed bytes, cut anywhere.
+
+        Never raises; a request that cannot be read becomes an exchange refused with 400.
+        """
         if self.closed:
             return []
         was_in_head = self._in_head
@@ -127,7 +130,7 @@ class Http1:
         self.held_bytes = 0
 
     def interim(self) -> bytes:
-        """`100 Continue` where the sender waits for it, once; else b"". Ask after sending the answers."""
+        """Return `100 Continue` if the sender waits for it, once; else b"". Call after sending the answers."""
         if not self._interim:
             return b""
         self._interim = False
@@ -232,14 +235,14 @@ class Http1:
 
 
 def _path(url: bytes) -> str:
-    """The path of a request target; `http://host/path` is taken as RFC 9112 demands."""
+    """Return the path of a request target; `http://host/path` is accepted as RFC 9112 demands."""
     if not url.startswith(b"/") and b"://" in url:
         url = b"/" + url.split(b"://", 1)[1].partition(b"/")[2]
     return url.partition(b"?")[0].decode("latin-1")
 
 
 def encode_response(response: Response, date: bytes, *, last: bool, bodiless: bool = False) -> bytes:
-    """The bytes of a response. `date`: value of the Date header; `bodiless`: the answer to a HEAD."""
+    """Return the bytes of a response. `date`: value of the Date header; `bodiless`: the answer to a HEAD."""
     head = [
         f"HTTP/1.1 {response.status} {reason_of(response.status)}\r\nContent-Type: application/json\r\n",
         f"Content-Length: {len(response.body)}\r\n",

@@ -51,7 +51,7 @@ _SHED = unavailable(Unavailable("slow_down", "Too much is arriving at once."))
 async def respond(
     reception: Reception, head: Head, body: bytes, enqueue: Enqueue, *, local: bool
 ) -> Response:
-    """A whole request answered: what the Quart app calls for the intake's paths on its own port."""
+    """Respond to a whole request: the Quart app calls this for the intake's paths on its own port."""
     refused = reception.judge(head, local=local)
     if refused is not None:
         return refused
@@ -96,7 +96,7 @@ class Pending:
         self._tickets = tickets
 
     async def finish(self) -> Response:
-        """The answer, once all is durable or the engine stopped before that."""
+        """Finish with the answer, once all is durable or the engine stopped before that."""
         try:
             for ticket in self._tickets:
                 await ticket.wait()
@@ -136,7 +136,7 @@ class Intake:
         *,
         task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Until `stop()`; returns when the requests under way are answered. Closes the listeners."""
+        """Serve until `stop()`; return when the requests in flight are answered. Closes the listeners."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._bursts.run)
@@ -150,7 +150,7 @@ class Intake:
         self._connections.stop()
 
     def statistics(self) -> dict[str, int]:
-        """Connections `open`, `accepted`, `refused`; `requests` answered, of them `shed` with 429."""
+        """Return connections `open`, `accepted`, `refused`; `requests` answered, of them `shed` with 429."""
         requests = self._requests + self._bursts.requests
         return {**self._connections.statistics(), "requests": requests, "shed": self._shed}
 
@@ -179,7 +179,10 @@ class Intake:
             return  # slow, and gone
 
     async def _go_on(self, talk: Talk, left: Left) -> bool:
-        """What a burst left to us, until the connection is between two requests; False: it has ended."""
+        """Process what a burst left, until the connection is between two requests.
+
+        Return False if it has ended.
+        """
         connection, http = talk.connection, talk.http
         connection.patience(INTAKE_BODY_S)
         if left.unsent:
@@ -223,7 +226,7 @@ class Intake:
             self._shed += 1
 
     async def _answer_all(self, exchanges: Sequence[Exchange], connection: Connection) -> bytes:
-        """The answers to what one read completed; all of it is queued before the first is waited for."""
+        """Answer what one read completed; all of it is queued before the first is waited for."""
         weight = sum(map(_weight, exchanges))
         self._bodies_bytes += weight
         try:
@@ -269,7 +272,7 @@ class _Date:
 
 
 def _weight(exchange: Exchange) -> int:
-    """Bytes a complete request may hold: a packed body as much as it may unpack to."""
+    """Return the bytes that a complete request may hold: a packed body counts as what it may unpack to."""
     route = route_of(exchange.head.path)
     if exchange.head.encoding in PACKED and exchange.body and route is not None:
         return route.body_bytes_max

@@ -36,7 +36,7 @@ class LineCutter:
         self._skipping = False
 
     def feed(self, data: bytes) -> Block:
-        """The lines completed by `data`; there may be none."""
+        """Feed bytes; return the lines that they complete."""
         if self._skipping:
             end = data.find(b"\n") + 1
             if not end:
@@ -57,7 +57,7 @@ class LineCutter:
         return Block(whole, first, self._lines, (Rejection(self._lines, "too_large", detail),))
 
     def end(self) -> Block:
-        """A last line that no newline ends. It is a whole line: a message cut short is never valid JSON."""
+        """End with a last line without a newline. It is a whole line: a message cut short is never valid JSON."""
         if self._skipping:
             self._skipping = False
             self._lines += 1

@@ -37,7 +37,7 @@ from engine.wire import Decoded, Rejection, decode_lines
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What a request says before its body. Header values are as sent, b"" where there was none."""
+    """The head of a request. Header values are as sent, b"" for a missing one."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """What a path takes: `kind` is a type of message, `batch`, `events` or `health`."""
+    """The kind of a path: a type of message, `batch`, `events` or `health`."""
 
     kind: str
     method: str
@@ -106,7 +106,7 @@ class Taking:
         return (self._part,)
 
     def answer(self) -> Response:
-        """Once all parts are durable."""
+        """Answer once all parts are durable."""
         return self._answer
 
 
@@ -135,7 +135,7 @@ class EventsTaking(Taking):
             yield decoded
 
     def answer(self) -> Response:
-        """`{"accepted", "rejected"}`; `rejected_unlisted` says how many more there were beyond the bound."""
+        """Return `{"accepted", "rejected"}`; `rejected_unlisted` counts those beyond the bound."""
         found: dict[str, object] = {"accepted": self._accepted, "rejected": self._rejected}
         if self._unlisted:
             found["rejected_unlisted"] = self._unlisted
@@ -166,7 +166,7 @@ class Reception:
         self.keys = keys or Keys()
 
     def judge(self, head: Head, *, local: bool) -> Response | None:
-        """The refusal that is certain before the body is read, or None. `local`: the peer is on this
+        """Return the refusal that is certain before the body is read, or None. `local`: the peer is on this
         machine."""
         route = route_of(head.path)
         if route is None:
@@ -197,7 +197,7 @@ class Reception:
         return None
 
     def receive(self, head: Head, body: bytes) -> Taking | Response:
-        """The whole request, after `judge` found nothing wrong; `body` is already unpacked (`unpack`)."""
+        """Receive a whole request that `judge` did not refuse; `body` is already unpacked (`unpack`)."""
         route = route_of(head.path)
         assert route is not None, "judge() comes first"
         if len(body) > route.body_bytes_max:
@@ -221,7 +221,7 @@ class Reception:
         return Taking(Decoded([taken[0]], taken[1] + b"\n", [], 1), SUCCESS)
 
     def kind_of_single(self, head: Head) -> str | None:
-        """The kind of the message that is the whole body, where `judge` found nothing wrong and all that is left
+        """Return the kind of the message that is the whole body, where `judge` found nothing wrong and all that is left
         to do is to take it: it is not packed, and the write key needs not be looked for in it."""
         route = route_of(head.path)
         assert route is not None, "judge() comes first"
@@ -230,7 +230,7 @@ class Reception:
         return route.kind if route.kind in _single else None
 
     def receive_each(self, messages: Sequence[tuple[bytes, str]]) -> tuple[Decoded, list[Response]]:
-        """What `receive` does, for many requests with one message each (`kind_of_single`): all inputs in one, and
+        """Receive many requests with one message each (`kind_of_single`), as `receive` does: all inputs in one, and
         the answers, in order, that are given once they are durable."""
         inputs: list[Input] = []
         lines: list[bytes] = []
@@ -265,7 +265,10 @@ class Reception:
         return Response(400, msgspec.json.encode(answer))
 
     def _authorised(self, header: bytes) -> bool:
-        """Basic authentication with the key as user name, as Segment's clients have it, or a bearer token."""
+        """Whether a request is authorised.
+
+        Basic with the key as user name, as Segment's clients send it, or a bearer token.
+        """
         scheme, _, credentials = header.partition(b" ")
         if scheme.lower() == b"bearer":
             return self.keys.allows(credentials.strip(), "events")
@@ -278,7 +281,7 @@ class Reception:
         return self.keys.allows(user, "events")
 
     def is_key(self, key: str) -> bool:
-        """Is `key` a write key, or is none asked for?"""
+        """Whether `key` is a write key, or no key is needed."""
         return not self.needs_key or self.keys.allows(key.encode("utf-8", "surrogatepass"), "events")
 
     @property
@@ -286,7 +289,7 @@ class Reception:
         return self.keys.guard_events
 
     def _key_of(self, head: Head, body: _KeyInBody) -> Response | None:
-        """Clients for browsers and phones send `writeKey` in the body instead of a header."""
+        """Return the `writeKey` of a body: clients for browsers and phones send it there instead of a header."""
         if head.authorization or not self.needs_key:
             return None  # judged by its header already
         if isinstance(body.writeKey, str) and self.is_key(body.writeKey):
@@ -295,13 +298,16 @@ class Reception:
 
 
 def route_of(path: str) -> Route | None:
-    """The route of a path; a slash at its end does not matter."""
+    """Return the route of a path; a slash at its end does not matter."""
     return ROUTES.get(path) or ROUTES.get(path.rstrip("/"))
 
 
 def unpack(head: Head, body: bytes) -> bytes | Response:
-    """The body as it was before Content-Encoding; expansion is bounded by what the path takes, and so is the number of
-    members, each of which may unpack to nothing and costs as much as the bytes that follow it."""
+    """Unpack the body to what it was before Content-Encoding.
+
+    What it may expand to is bounded by its path. So is the number of members: each may unpack to nothing, and costs as
+    much as the bytes that follow it.
+    """
     if head.encoding not in PACKED:
         return body
     route = route_of(head.path)
@@ -330,7 +336,10 @@ def unpack(head: Head, body: bytes) -> bytes | Response:
 
 
 def too_large(route: Route | None) -> Response:
-    """Segment's own paths say 400, as Segment does: its clients then give up at once instead of retrying."""
+    """Return the refusal of a large body.
+
+    Segment's own paths say 400, as Segment does: its clients then do not retry.
+    """
     if route is None or route.kind in ("events", "health"):
         most = UNKNOWN_BODY_BYTES_MAX if route is None else route.body_bytes_max
         return refusal(413, "too_large", f"The body has at most {most} bytes.")
@@ -344,10 +353,10 @@ def unavailable(error: Unavailable) -> Response:
 
 
 def refusal(status: int, code: str, message: str, *, allow: str = "") -> Response:
-    """An answer in Segment's shape."""
+    """Return an answer in Segment's shape."""
     return Response(status, msgspec.json.encode({"code": code, "message": message}), allow=allow)
 
 
 def reason_of(status: int) -> str:
-    """`Bad Request` and so on."""
+    """Return the phrase of a status: `Bad Request` and so on."""
     return HTTPStatus(status).phrase

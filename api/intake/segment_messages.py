@@ -31,7 +31,7 @@ _envelopes = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def pieces(body: bytes, size: int) -> Iterator[bytes]:
-    """`body` cut after newlines into pieces of at most `size` bytes; a longer line is a piece of its own."""
+    """Cut `body` after newlines into pieces of at most `size` bytes; a longer line is a piece of its own."""
     start = 0
     while start < len(body):
         end = body.rfind(b"\n", start, start + size) + 1 if len(body) - start > size else len(body)
@@ -42,7 +42,7 @@ def pieces(body: bytes, size: int) -> Iterator[bytes]:
 
 
 def take_batch(messages: list[bytes]) -> Decoded:
-    """The messages of a batch; `rejected` counts them from 0. Mends what can be mended."""
+    """Take the messages of a batch; `rejected` counts them from 0. Corrects what can be corrected."""
     if not messages:
         return Decoded([], b"", [], 0)
     joined = b"\n".join(messages)
@@ -64,7 +64,7 @@ def take_batch(messages: list[bytes]) -> Decoded:
 
 
 def take_each(messages: Sequence[tuple[bytes, str]]) -> list[Taken]:
-    """What `take_message` gives for each message and kind; those with nothing to mend at the price of one."""
+    """Take each message of its kind, as `take_message` does; those without corrections at the cost of one."""
     ready = [_ready(message.strip(), kind) for message, kind in messages]
     body = b"\n".join([*filter(None, ready), b""])
     inputs: list[Input] = []
@@ -81,7 +81,10 @@ def take_each(messages: Sequence[tuple[bytes, str]]) -> list[Taken]:
 
 
 def take_message(message: bytes, kind: str | None, number: int = 0) -> Taken:
-    """One message and the line that is kept of it. `kind` is the type its path gives it, None in a batch."""
+    """Take one message.
+
+    Return it and the line that is kept of it. `kind` is the type its path gives it, None in a batch.
+    """
     line = message.strip()
     if b"\n" in line:
         try:
@@ -101,7 +104,7 @@ def take_message(message: bytes, kind: str | None, number: int = 0) -> Taken:
 
 
 def _ready(line: bytes, kind: str | None) -> bytes:
-    """The line to decode where no key stands in it and `type` needs no looking for: it stands first, or nowhere.
+    """Return the line to decode, if no key has to be moved and `type` is first or absent.
     Else b""."""
     if _KEY in line:
         return b""
@@ -116,7 +119,7 @@ def _ready(line: bytes, kind: str | None) -> bytes:
 
 
 def _mend(line: bytes, kind: str | None, number: int) -> bytes | Rejection:
-    """The line with its envelope set right; properties and traits are passed on as they are."""
+    """Return the line with its envelope corrected; properties and traits are passed on as they are."""
     if len(line) > MESSAGE_BYTES_MAX:
         return Rejection(number, "too_large", f"A message has at most {MESSAGE_BYTES_MAX} bytes.")
     try:
@@ -151,7 +154,7 @@ def _text(text: str) -> msgspec.Raw:
 
 
 def sentence(error: Exception) -> str:
-    """What was wrong with a JSON text, for people."""
+    """Return what was wrong with a JSON text, for people."""
     if isinstance(error, RecursionError):
         return "It is nested too deeply."
     return f"{error}."

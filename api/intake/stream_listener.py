@@ -75,7 +75,7 @@ class Stream:
         *,
         task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Until `stop()`; returns when what was read is acknowledged. Closes the listeners."""
+        """Serve until `stop()`; return when what was read is acknowledged. Closes the listeners."""
         await self._connections.serve(listeners, task_status=task_status)
 
     def stop(self) -> None:
@@ -83,7 +83,7 @@ class Stream:
         self._connections.stop()
 
     def statistics(self) -> dict[str, int]:
-        """Connections `open`, `accepted`, `refused`; `lines` acknowledged."""
+        """Return connections `open`, `accepted`, `refused`; `lines` acknowledged."""
         return {**self._connections.statistics(), "lines": self._lines}
 
     async def _converse(self, connection: Connection) -> None:
@@ -102,7 +102,7 @@ class Stream:
         await connection.part()
 
     async def _greet(self, connection: Connection) -> bytes | None:
-        """What follows the greeting, b"" included; None for a peer that is not served."""
+        """Return what follows the greeting, b"" included; None for a peer that is not served."""
         if not self._is_served(connection):
             detail = "Without a key for events only local programs are served."
             await connection.send(encode_error("forbidden", detail))
@@ -129,7 +129,7 @@ class Stream:
         return None
 
     def _key_of(self, line: bytes) -> str | None:
-        """The key of a greeting, if it lets in."""
+        """Return the key of a greeting, if it is valid."""
         try:
             found = _greetings.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -183,7 +183,7 @@ class Session:
         self.acknowledged = 0
 
     async def run(self, first: bytes) -> None:
-        """Until the peer ends its side, the listener stops, or the engine does; `first`: bytes already read."""
+        """Run until the peer ends its side, the listener stops, or the engine does. `first`: bytes already read."""
         self._connection.on_stop = self._reading.cancel
         if self._connection.stopping:
             self._reading.cancel()
@@ -239,7 +239,7 @@ class Session:
                 await trio.sleep(error.retry_after_s)
 
     async def _acknowledge_all(self) -> None:
-        """Waits for each block in order; sends whatever has become durable meanwhile in one go."""
+        """Acknowledge each block in order; whatever has become durable meanwhile goes in one write."""
         while True:
             while not self._in_flight:
                 if self._read_all:
@@ -257,7 +257,7 @@ class Session:
             await self._send(answer)
 
     async def _settle(self) -> bytes:
-        """Takes the first block, and those after it that are durable by then. Raises Unavailable."""
+        """Settle the first block, and those after it that are durable by then. Raises Unavailable."""
         out: list[bytes] = []
         until = self.acknowledged
         while self._in_flight:
@@ -282,7 +282,7 @@ class Session:
         return b"".join(out)
 
     async def _send(self, data: bytes) -> None:
-        """A peer that does not listen any more may have sent lines before it left: they are still taken."""
+        """Send to the peer. One that is gone may have sent lines before: they are still accepted."""
         if not self._peer_listens:
             return
         try:
@@ -293,17 +293,17 @@ class Session:
 
 
 def encode_ack(lines: int) -> bytes:
-    """`{"ack":n}`: n lines of this connection are done with."""
+    """Return `{"ack":n}`: n lines of this connection are settled."""
     return b'{"ack":%d}\n' % lines
 
 
 def encode_rejection(wrong: Rejection) -> bytes:
-    """`{"error":{"line","code","detail"}}`"""
+    """Return `{"error":{"line","code","detail"}}`."""
     return msgspec.json.encode({"error": wrong}) + b"\n"
 
 
 def encode_error(code: str, detail: str, retry_after_s: int | None = None) -> bytes:
-    """An error that is no line's fault. With `retry_after` the stream goes on; without, it ends."""
+    """Return an error that is no line's fault. With `retry_after` the stream goes on; without, it ends."""
     error: dict[str, object] = {"code": code, "detail": detail}
     if retry_after_s is not None:
         error["retry_after"] = retry_after_s

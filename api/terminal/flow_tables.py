@@ -38,7 +38,7 @@ PHRASE_CHARS_MAX = 60
 
 
 def flow_table(stats: Mapping[str, Any], document: Mapping[str, Any]) -> Table:
-    """Rows per node in the order of `document`. `stats` is what `GET /v1/flows/{id}/stats` answers."""
+    """Return rows per node in the order of `document`. `stats` is what `GET /v1/flows/{id}/stats` answers."""
     nodes = document.get("nodes") or {}
     figures = stats["nodes"]
     order = [*nodes, *(node for node in figures if node not in nodes)]
@@ -63,7 +63,7 @@ def flow_table(stats: Mapping[str, Any], document: Mapping[str, Any]) -> Table:
 
 
 def _outcomes(counts: Mapping[str, Any]) -> Text:
-    """`executed 312, expired 4`: only what happened at all, in one order everywhere."""
+    """Return `executed 312, expired 4`: only what happened at all, in one order everywhere."""
     shown = Text()
     figures = {**counts.get("branches", {}), **{key: counts.get(key, 0) for key in OUTCOMES}}
     figures |= {key: count for key, count in counts.items() if key not in HIDDEN}
@@ -75,7 +75,7 @@ def _outcomes(counts: Mapping[str, Any]) -> Text:
 
 
 def phrase(node: Mapping[str, Any]) -> str:
-    """What a node of a document does, in a few words."""
+    """Return what a node of a document does, in a few words."""
     words = _PHRASES.get(str(node.get("kind")), lambda _: str(node.get("kind")))(node)
     return words if len(words) <= PHRASE_CHARS_MAX else words[: PHRASE_CHARS_MAX - 1] + "…"
 
@@ -104,7 +104,7 @@ def _step(node: Mapping[str, Any]) -> str:
 
 
 def action_phrase(action: Mapping[str, Any]) -> str:
-    """What an action of a document does, in a few words."""
+    """Return what an action of a document does, in a few words."""
     if "send" in action:
         return f"send {str(action['send']).replace('_', ' ')}"
     if "issue_promo_code" in action:

@@ -16,7 +16,7 @@ UNKNOWN = "–"
 
 
 def report_tables(report: Mapping[str, Any]) -> Group:
-    """`report` is what `GET /v1/flows/{id}/report/{node}` answers."""
+    """Return the tables of a report: `report` is what `GET /v1/flows/{id}/report/{node}` answers."""
     title = f"{report['flow']}, A/B test {report['node']}"
     about = "nobody came yet"
     if report["started_at"] is not None:

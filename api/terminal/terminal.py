@@ -1,4 +1,4 @@
-"""What the commands share when they speak to a person: consoles, tables, progress, reading their files."""
+"""The terminal of the commands: consoles, tables, progress, settings."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from api.config import Settings, load_settings
 
 
 def settings_of(ctx: click.Context, **flags: Any) -> Settings:
-    """The settings in force for this call: its flags, the environment, the file of `--config`."""
+    """Load the settings in force for this call: its flags, the environment, the file of `--config`."""
     root = ctx.find_root()
     return load_settings(flags, file=root.obj, environ=os.environ)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that never re-colours numbers by itself and never wraps what a pipe would read."""
+    """Make a console that never re-colours numbers by itself and never wraps what a pipe would read."""
     wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 200
     return Console(stderr=stderr, highlight=False, width=wide, soft_wrap=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: set[str]) -> Table:
-    """A plain table. `right` names the columns of numbers; text is shown as it is, never read as markup."""
+    """Make a plain table. `right` names the columns of numbers; text is shown as it is, never read as markup."""
     made = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", header_style="dim")
@@ -40,7 +40,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
 
 
 def progress(*columns: str) -> Progress:
-    """A progress bar on stderr; on a pipe it stays silent, so that logs are not filled with it."""
+    """Make a progress bar on stderr; on a pipe it stays silent, so that logs are not filled with it."""
     shown = console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -54,11 +54,11 @@ def progress(*columns: str) -> Progress:
 
 
 def print_json(value: object) -> None:
-    """One line of JSON on stdout."""
+    """Print one line of JSON on stdout."""
     sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def thousands(number: object) -> str:
-    """`69,659`; anything but a number as it is."""
+    """Return `69,659`; anything but a number as it is."""
     return f"{number:,}" if isinstance(number, int | float) else str(number)
