@@ -3,7 +3,7 @@
 A snapshot is taken between two batches and read in slices while further batches are applied, so nothing may hold
 the loop: what is small (counters of the engine, pools' sizes, problems) is packed at once, everything else a slice at
 a time, of so many records and bytes at most. A contact or a flow that is about to change before its turn is packed
-just before (`Path.touch`, `FrozenFlows.touch`), an effect that is settled is put aside (`PendingEffects.settle`),
+just before (`Registry.touch`, `FrozenFlows.touch`), an effect that is settled is put aside (`PendingEffects.settle`),
 fingerprints that are forgotten stay readable (`Fingerprints.hold`), and documents of flows and
 blocks of codes never change, so references taken at the start are enough.
 

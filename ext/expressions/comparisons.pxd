@@ -1,4 +1,4 @@
-"""Conditions on one key and a constant; see shortcut.pyx."""
+"""Conditions on one key and a constant; see comparisons.pyx."""
 
 from ext.expressions.node cimport Decide, Node, Run
 

@@ -1,4 +1,4 @@
-"""Conditions as a truth, without a value in between; see decide.pyx."""
+"""Conditions as a truth, without a value in between; see truth.pyx."""
 
 from ext.expressions.node cimport Decide, Node, Run
 from ext.expressions.value cimport Work

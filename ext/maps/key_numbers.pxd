@@ -1,4 +1,4 @@
-"""Keys of maps and their numbers; see keys.pyx."""
+"""Keys of maps and their numbers; see key_numbers.pyx."""
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 

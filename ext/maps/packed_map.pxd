@@ -1,4 +1,4 @@
-"""Maps as the engine keeps them; see kept.pyx."""
+"""Maps as the engine keeps them; see packed_map.pyx."""
 
 from cpython.mem cimport PyMem_Free
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
