@@ -1,4 +1,4 @@
-"""Planned expressions; see predicate.pyx. `View`, what they see, is cimported from here as well."""
+"""Planned expressions; see plan.pyx. `View`, what they see, is cimported from here as well."""
 
 from ext.expressions.node_group cimport NodeGroup
 from ext.expressions.value cimport Fault, Work
